@@ -1,0 +1,44 @@
+# make book · make test · make lint · make serve · make runs · make bench
+# Each sets up .venv first, once: the exact versions of constraints.txt. An active environment is left alone.
+
+PYTHON ?= python3.11
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+
+.PHONY: book test lint serve runs format clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]'
+	touch $@
+
+book: $(READY)
+	$(VENV)/bin/jupyter-book build book/ $(BOOK_FLAGS)
+	@echo "Read it: open book/_build/html/index.html, or make serve"
+
+test: $(READY)
+	$(RUN) pytest $(ARGS)
+
+lint: $(READY)
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+format: $(READY)
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+	$(RUN) nbstripout --keep-id notebooks/*.ipynb notebooks/*/*.ipynb
+
+PORT ?= 8000
+serve: $(READY)
+	@test -f book/_build/html/index.html || { echo "There is no book yet: run make book"; exit 1; }
+	@echo "The book is at http://localhost:$(PORT)/  (Ctrl-C ends this)"
+	@$(RUN) http.server $(PORT) --bind localhost --directory book/_build/html
+
+# make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1
+runs: $(READY)
+	$(RUN) marginface.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force)
+
+clean:
+	rm -rf book/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,21 @@
+"""Small networks for the papers' toy examples."""
+
+from torch import nn
+
+
+def iam_toy(*, embedding_dim: int, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The MNIST network of IAM Table 1: twice (conv 3x3, conv 3x3) of 32, 64 and 128 outputs, each followed by max-pool 3x3.
+
+    The paper does not say more. Ours: padding 1, BatchNorm and ReLU after each convolution, pooling with stride 2, and one
+    fully connected layer from the last maps to the embedding. The BatchNorm after it centres the embeddings: without it
+    they all start on one side of the sphere, and classes that start together stay together.
+    """
+    channels, height, width = image_shape
+    layers: list[nn.Module] = []
+    for outputs in (32, 64, 128):
+        for inputs in (channels, outputs):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+        channels, height, width = outputs, (height + 1) // 2, (width + 1) // 2
+    embedding = [nn.Linear(channels * height * width, embedding_dim), nn.BatchNorm1d(embedding_dim, affine=False)]
+    return nn.Sequential(*layers, nn.Flatten(), *embedding)

@@ -1,0 +1,19 @@
+"""scikit-learn's bundled 8×8 digits: the embedded stand-in where MNIST is not at hand, and what smoke runs use."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from marginface.data.catalog import ImageData
+
+LABEL = "digits (8×8), not MNIST"
+
+
+def load(root: Path | None = None, *, fetch: bool = True) -> ImageData:
+    """1,797 images of ten digits; every fifth one is for testing. Neither argument matters: the data is embedded."""
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.int64)
+    test = np.arange(len(labels)) % 5 == 4
+    return ImageData("digits", LABEL, 10, images[~test], labels[~test], images[test], labels[test])

@@ -1,0 +1,1 @@
+"""What embeddings are worth, and how sure one can be of it."""

@@ -1,0 +1,20 @@
+"""One module a paper: what its tables and figures need, the claims they make, and the verdicts on them."""
+
+from collections.abc import Callable
+
+from marginface.papers import arcface, iam
+from marginface.recipes import Recipe
+from marginface.verdicts import Verdict
+
+# the recorded runs of every notebook that has any
+GRIDS: dict[str, list[Recipe]] = {"iam/table2": iam.grid(), "iam/figure2": iam.grid()}
+
+# what the scorecard calls to judge a table or figure; the rest has no notebook yet
+JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
+    ("ArcFace", "Table 1"): arcface.table1_verdict,
+    ("ArcFace", "Figure 3"): arcface.table1_verdict,
+    ("ArcFace", "Figure 4"): arcface.figure4_verdict,
+    ("IAM", "Table 1"): iam.table1_verdict,
+    ("IAM", "Table 2"): iam.table2_recorded,
+    ("IAM", "Figure 2"): iam.figure2_recorded,
+}

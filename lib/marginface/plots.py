@@ -1,0 +1,192 @@
+"""One style for every figure of the book."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from itertools import count
+
+import matplotlib.pyplot as plt
+import numpy as np
+import plotly.graph_objects as go
+import seaborn as sns
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+from plotly.offline import get_plotlyjs_version
+
+from marginface.margins import ArcFace, CosFace, Margin, SphereFace
+from marginface.papers.arcface import Boundary, boundary_angle, target_logit
+from marginface.training import Run
+
+COLOURS = sns.color_palette("colorblind", 10).as_hex()
+GRID = "rgba(128, 128, 128, 0.3)"
+_numbers = count(1)
+
+
+def style() -> None:
+    """The static figures' style: call it once, at the top of a notebook."""
+    sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.9)
+    plt.rcParams.update({"figure.dpi": 150, "savefig.bbox": "tight", "axes.titlesize": "medium", "legend.frameon": False})
+
+
+def show(*figures: go.Figure, alt: str, after: str = "null") -> None:
+    """Display interactive figures, side by side where there is room.
+
+    Arguments:
+        alt: what the figures show, for readers who cannot see them.
+        after: a JavaScript function that is called with each figure's element once it is drawn.
+    """
+    script = files("marginface").joinpath("figure.js").read_text().replace("PLOTLYJS_VERSION", get_plotlyjs_version())
+    cells = []
+    for figure in figures:
+        name = f"figure-{next(_numbers)}"
+        # "</" would end the script element; in JSON the two spellings are the same
+        data = json.dumps(json.loads(figure.to_json()), separators=(",", ":")).replace("</", "<\\/")
+        cells.append(f'<div id="{name}"></div><script>{script}("{name}", {data}, {after});</script>')
+    display(HTML(f'<div class="figures" role="img" aria-label="{alt}">{"".join(cells)}</div>'))
+
+
+def logit_curves(losses: Mapping[str, Margin]) -> Figure:
+    """ArcFace Figure 4 (a): T(θ) of every loss."""
+    degrees = np.linspace(0, 180, 361)
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
+        axes.plot(degrees, target_logit(margin, degrees), label=name, color=colour)
+    axes.set(xlabel="angle between a sample and its class weight θ, degrees", ylabel="target logit T(θ)", xlim=(0, 180))
+    axes.set_xticks(range(0, 181, 30))
+    axes.legend()
+    return figure
+
+
+def logit_explorer() -> tuple[go.Figure, str]:
+    """Target-logit curves with sliders: m of ArcFace and CosFace; m and λ of SphereFace. The figure, and its `after`."""
+    degrees = np.linspace(0, 180, 181)
+    additive = np.round(np.arange(0, 1.01, 0.05), 2)
+    multiples, lambdas = [1, 1.5, 2, 3, 4], [0, 1, 2, 5, 10, 100]
+    arc = [target_logit(ArcFace(m=m), degrees).round(4) for m in additive]
+    cos = [target_logit(CosFace(m=m), degrees).round(4) for m in additive]
+    sphere = [[target_logit(SphereFace(m=m, lam=lam), degrees).round(4).tolist() for lam in lambdas] for m in multiples]
+    start = {"additive": 10, "multiple": multiples.index(4), "lambda": lambdas.index(5)}
+    curves = {
+        "Softmax": np.cos(np.radians(degrees)).round(4),
+        "SphereFace": sphere[start["multiple"]][start["lambda"]],
+        "CosineFace": cos[start["additive"]],
+        "ArcFace": arc[start["additive"]],
+    }
+    figure = go.Figure(
+        [go.Scatter(x=degrees, y=y, name=name, line={"color": COLOURS[i]}) for i, (name, y) in enumerate(curves.items())]
+    )
+    steps = [
+        {"label": f"{m:.2f}", "method": "restyle", "args": [{"y": [c.tolist(), a.tolist()]}, [2, 3]]}
+        for m, c, a in zip(additive, cos, arc, strict=True)
+    ]
+    figure.update_layout(
+        **_layout(height=620, margin_bottom=280),
+        xaxis={"title": "θ, degrees", "tickvals": list(range(0, 181, 30)), "range": [0, 180], "gridcolor": GRID},
+        yaxis={"title": "target logit T(θ)", "range": [-3.2, 1.1], "gridcolor": GRID},
+        sliders=[
+            _slider("m of ArcFace and CosineFace: ", steps, start["additive"], 0),
+            _slider("m of SphereFace: ", _skip(multiples), start["multiple"], 1),
+            _slider("λ of SphereFace: ", _skip(lambdas), start["lambda"], 2),
+        ],
+    )
+    after = f"""element => element.on("plotly_sliderchange", () => {{
+        const [, m, lam] = element.layout.sliders.map(slider => slider.active);
+        Plotly.restyle(element, {{y: [{json.dumps(sphere)}[m][lam]]}}, [1]);
+    }})"""
+    return figure, after
+
+
+def boundaries(rows: Mapping[str, Boundary]) -> Figure:
+    """ArcFace Figure 3: both classes' boundaries over the two angles; the margin between them is grey."""
+    theta = np.linspace(0, 90, 361)
+    figure, axes = plt.subplots(1, len(rows), figsize=(2.6 * len(rows), 3), sharey=True)
+    for ax, (name, row) in zip(axes, rows.items(), strict=True):
+        one = boundary_angle(row.margin, theta)
+        ok = np.isfinite(one)
+        ax.plot(one[ok], theta[ok], "--", color=COLOURS[0])
+        ax.plot(theta[ok], one[ok], "--", color=COLOURS[1])
+        edge = np.interp(theta, theta[ok], one[ok])
+        ax.fill_between(theta, edge, np.interp(theta, one[ok], theta[ok], right=90), color="0.8", where=edge >= 0)
+        ax.set(
+            title=name, xlabel="θ₁, degrees", xlim=(0, 90), ylim=(0, 90), aspect="equal", xticks=(0, 45, 90), yticks=(0, 45, 90)
+        )
+        ax.text(8, 82, "class 1", va="top", color=COLOURS[0])
+        ax.text(82, 8, "class 2", ha="right", color=COLOURS[1])
+    axes[0].set_ylabel("θ₂, degrees")
+    return figure
+
+
+def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
+    """The training loss of every run, one colour a loss."""
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+        for i, run in enumerate(group):
+            axes.plot(run.curves["step"], run.curves["loss"], color=colour, alpha=0.7, label=name if i == 0 else None)
+    axes.set(xlabel="step", ylabel="training loss")
+    axes.set_xlim(left=0)
+    axes.legend()
+    return figure
+
+
+def sphere(run: Run, title: str, samples: int | None = None) -> go.Figure:
+    """Directions of a run's 3-D features on the unit sphere, one colour a class, to be rotated by hand."""
+    directions, labels = _directions(run, samples)
+    traces = [_globe()]
+    for c in np.unique(labels):
+        x, y, z = directions[labels == c].astype(np.float32).T
+        dots = {"size": 1.8, "color": COLOURS[c]}
+        traces.append(go.Scatter3d(x=x, y=y, z=z, mode="markers", name=str(c), marker=dots, hoverinfo="name"))
+    hidden = {"visible": False, "range": [-1.05, 1.05]}
+    scene = {
+        "xaxis": hidden,
+        "yaxis": hidden,
+        "zaxis": hidden,
+        "aspectmode": "cube",
+        "camera": {"eye": dict.fromkeys("xyz", 1.05)},
+    }
+    layout = _layout(height=430) | {
+        "title": {"text": title, "font": {"size": 14}, "x": 0.5},
+        "legend": {"itemsizing": "constant"},
+    }
+    return go.Figure(traces, go.Layout(**layout, scene=scene))
+
+
+def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
+    """IAM Figure 2 on paper: the same spheres, each seen from its mean direction's side."""
+    figure, axes = plt.subplots(1, len(runs), figsize=(3.4 * len(runs), 3.6), subplot_kw={"projection": "3d"})
+    for ax, (name, run) in zip(np.atleast_1d(axes), runs.items(), strict=True):
+        directions, labels = _directions(run, samples)
+        colours = np.array(COLOURS)[labels]
+        ax.scatter(*directions.astype(np.float64).T, s=0.6, c=colours, rasterized=True)
+        ax.set_title(name)
+        ax.set_axis_off()
+        ax.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), zlim=(-0.75, 0.75), box_aspect=(1, 1, 1))
+    handles = [plt.Line2D([], [], marker="o", linestyle="", color=COLOURS[c], label=str(c)) for c in range(10)]
+    figure.legend(handles=handles, loc="lower center", ncols=10, handletextpad=0)
+    return figure
+
+
+def _directions(run: Run, samples: int | None) -> tuple[np.ndarray, np.ndarray]:
+    return run.arrays["train_directions"][:samples], run.arrays["train_labels"][:samples]
+
+
+def _globe() -> go.Surface:
+    azimuth, polar = np.meshgrid(np.linspace(0, 2 * np.pi, 49), np.linspace(0, np.pi, 25))
+    x, y, z = np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)
+    grey = [[0, "#888888"], [1, "#888888"]]
+    return go.Surface(x=0.985 * x, y=0.985 * y, z=0.985 * z, opacity=0.18, colorscale=grey, showscale=False, hoverinfo="skip")
+
+
+def _layout(height: int, margin_bottom: int = 10) -> dict:
+    transparent = "rgba(0, 0, 0, 0)"
+    margin = {"l": 10, "r": 10, "t": 40, "b": margin_bottom}
+    return {"height": height, "margin": margin, "paper_bgcolor": transparent, "plot_bgcolor": transparent, "template": "none"}
+
+
+def _slider(prefix: str, steps: list[dict], active: int, row: int) -> dict:
+    place = {"y": -0.28 - 0.3 * row, "x": 0, "len": 1, "pad": {"t": 0}}
+    return {"active": active, "steps": steps, "currentvalue": {"prefix": prefix}, **place}
+
+
+def _skip(values: Sequence[float]) -> list[dict]:
+    return [{"label": f"{value:g}", "method": "skip"} for value in values]

@@ -1,0 +1,30 @@
+"""The papers' printed tables, as tidy data."""
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def data_folder() -> Path:
+    """The project's data folder: beside lib/ in a clone, inside the package where it is installed without one."""
+    package = Path(__file__).parent
+    clone = package.parents[1] / "data"
+    return clone if (clone / "published").is_dir() else package / "_data"
+
+
+def table(paper: str, number: int) -> pd.DataFrame:
+    """A printed table, one row a number: `value_printed` as it stands in the paper, `value` as a float.
+
+    Arguments: paper: "interface", "arcface", "iam" or "pam".
+    Raises: ValueError for a table that there is not.
+    """
+    path = data_folder() / "published" / f"{paper}_table{number}.csv"
+    if not path.exists():
+        known = sorted(p.stem for p in path.parent.glob("*_table*.csv"))
+        raise ValueError(f"no printed table {paper} {number}; there are {', '.join(known)}")
+    return pd.read_csv(path, dtype={"value_printed": str})
+
+
+def items() -> pd.DataFrame:
+    """Every numbered table and figure of the four papers: paper, item, what it shows, and the notebook it belongs to."""
+    return pd.read_csv(data_folder() / "items.csv", keep_default_na=False)

@@ -1,0 +1,128 @@
+"""The equations of the papers, written literally: slow, in the order and with the letters of the text.
+
+Nothing here is used for training. The tests hold the fast code against these lines, values and gradients, and the book
+prints them beside the formulas. Arguments are float64 tensors: embeddings x (N, d), class weights W (C, d) with one row a
+class, labels y (N,). Each loss returns the mean over the batch, a tensor of shape ().
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def norm(v: Tensor) -> Tensor:
+    return (v * v).sum().sqrt()
+
+
+def theta(x_i: Tensor, w_j: Tensor) -> Tensor:
+    """The angle between a sample and a class weight."""
+    return torch.arccos((x_i @ w_j) / (norm(x_i) * norm(w_j)))
+
+
+def cross_entropy(target: Tensor, others: list[Tensor]) -> Tensor:
+    """-log of e^target over e^target plus the sum of e^other."""
+    return -torch.log(torch.exp(target) / (torch.exp(target) + _sum([torch.exp(z) for z in others])))
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).sum()
+
+
+def _mean(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).mean()
+
+
+def softmax(x: Tensor, W: Tensor, y: Tensor, b: Tensor) -> Tensor:
+    """ArcFace Eq. 1."""
+    N, C = len(x), len(W)
+    return _mean(
+        [cross_entropy(W[y[i]] @ x[i] + b[y[i]], [W[j] @ x[i] + b[j] for j in range(C) if j != y[i]]) for i in range(N)]
+    )
+
+
+def weight_norm_softmax(x: Tensor, W: Tensor, y: Tensor) -> Tensor:
+    """ArcFace Eq. 3."""
+    loss = []
+    for i in range(len(x)):
+        z = [norm(x[i]) * torch.cos(theta(x[i], W[j])) for j in range(len(W))]
+        loss.append(cross_entropy(z[y[i]], [z[j] for j in range(len(W)) if j != y[i]]))
+    return _mean(loss)
+
+
+def normface(x: Tensor, W: Tensor, y: Tensor, s: float) -> Tensor:
+    """IAM Eq. 3."""
+    loss = []
+    for i in range(len(x)):
+        z = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W))]
+        loss.append(cross_entropy(z[y[i]], [z[j] for j in range(len(W)) if j != y[i]]))
+    return _mean(loss)
+
+
+def psi(angle: Tensor, m: float, lam: float = 0.0) -> Tensor:
+    """ArcFace Eq. 6: the piece-wise monotonic target of SphereFace, mixed with λ times the softmax's."""
+    k = 0
+    while angle > (k + 1) * math.pi / m:
+        k += 1
+    return ((-1) ** k * torch.cos(m * angle) - 2 * k + lam * torch.cos(angle)) / (1 + lam)
+
+
+def sphereface(x: Tensor, W: Tensor, y: Tensor, m: float, lam: float, s: float | None = None) -> Tensor:
+    """ArcFace Eq. 5 (s is None: the norm of x stays) and Eq. 7 (F-Norm: it is replaced by s)."""
+    loss = []
+    for i in range(len(x)):
+        r = norm(x[i]) if s is None else s
+        others = [r * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(r * psi(theta(x[i], W[y[i]]), m, lam), others))
+    return _mean(loss)
+
+
+def cosface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
+    """ArcFace Eq. 8, IAM Eq. 5."""
+    loss = []
+    for i in range(len(x)):
+        others = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(s * (torch.cos(theta(x[i], W[y[i]])) - m), others))
+    return _mean(loss)
+
+
+def arcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
+    """ArcFace Eq. 9."""
+    loss = []
+    for i in range(len(x)):
+        others = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
+    return _mean(loss)
+
+
+def iam(x: Tensor, W: Tensor, y: Tensor, s: float) -> Tensor:
+    """IAM Eq. 7: log of the mean of the other classes' e^(s cos θ) over the sum of all classes'. No β."""
+    C = len(W)
+    loss = []
+    for i in range(len(x)):
+        e = [torch.exp(s * torch.cos(theta(x[i], W[j]))) for j in range(C)]
+        loss.append(torch.log(_sum([e[j] for j in range(C) if j != y[i]]) / (C - 1) / _sum(e)))
+    return _mean(loss)
+
+
+# ArcFace Table 1: the left-hand sides of the decision boundaries for class 1 of two. The boundary is where each is 0.
+
+
+def boundary_softmax(x: Tensor, W1: Tensor, W2: Tensor, b1: float, b2: float) -> Tensor:
+    return (W1 - W2) @ x + b1 - b2
+
+
+def boundary_weight_norm_softmax(norm_x: float, theta1: Tensor, theta2: Tensor) -> Tensor:
+    return norm_x * (torch.cos(theta1) - torch.cos(theta2))
+
+
+def boundary_sphereface(norm_x: float, m: float, theta1: Tensor, theta2: Tensor) -> Tensor:
+    return norm_x * (torch.cos(m * theta1) - torch.cos(theta2))
+
+
+def boundary_cosineface(s: float, m: float, theta1: Tensor, theta2: Tensor) -> Tensor:
+    return s * (torch.cos(theta1) - m - torch.cos(theta2))
+
+
+def boundary_arcface(s: float, m: float, theta1: Tensor, theta2: Tensor) -> Tensor:
+    return s * (torch.cos(theta1 + m) - torch.cos(theta2))

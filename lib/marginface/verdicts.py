@@ -1,0 +1,110 @@
+"""Claims, verdicts, and the scorecard that lists every table and figure of the four papers.
+
+A claim is a sentence of a paper that a computation can decide. A verdict sums up a table or figure in one of `WORDS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import pandas as pd
+
+from marginface.evaluation.statistics import Estimate
+
+WORDS = {
+    "reproduced": "what the paper claims holds when it is computed or run again, and the effect is larger than the noise",
+    "reproduced in part": "some of the claims hold and some do not; the page says which",
+    "same direction, within noise": "the difference points where the paper says, but its 95 % interval includes zero",
+    "opposite direction, within noise": "the difference points the other way, and its 95 % interval includes zero",
+    "contradicted": "no claim holds, or the difference points the other way and its interval excludes zero",
+    "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
+    "as printed": "a description without a claim to test; what we built from it is shown",
+    "not yet": "no notebook yet",
+}
+LEGS = ("computed", "recorded runs", "as printed", "")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper, where it stands, whether it holds, and the numbers that decide it."""
+
+    text: str
+    source: str
+    holds: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word of `WORDS`, the evidence in a line, and what it stands on: one of `LEGS`."""
+
+    word: str
+    evidence: str
+    leg: str
+
+    def __post_init__(self) -> None:
+        if self.word not in WORDS or self.leg not in LEGS:
+            raise ValueError(f"{self.word!r} on {self.leg!r} is not a verdict")
+
+    def _repr_html_(self) -> str:
+        return f'<p class="verdict"><strong>Verdict: {escape(self.word)}.</strong> {escape(self.evidence)}</p>'
+
+
+def of_claims(claims: list[Claim], leg: str = "computed") -> Verdict:
+    """The verdict on a list of claims that are true or false."""
+    held = sum(claim.holds for claim in claims)
+    word = "reproduced" if held == len(claims) else "reproduced in part" if held else "contradicted"
+    failed = "; ".join(claim.text for claim in claims if not claim.holds)
+    return Verdict(word, f"{held} of {len(claims)} claims hold" + (f"; not: {failed}" if failed else ""), leg)
+
+
+def of_increase(difference: Estimate, claim: str) -> Verdict:
+    """The verdict on the claim that something is larger, from the estimated difference. One run decides nothing."""
+    evidence = f"{claim}: {difference.format('+.2f')}"
+    up = difference.mean > 0
+    if difference.low > 0 or difference.high < 0:
+        return Verdict("reproduced" if up else "contradicted", evidence, "recorded runs")
+    return Verdict(f"{'same' if up else 'opposite'} direction, within noise", evidence, "recorded runs")
+
+
+def combine(verdicts: list[Verdict]) -> Verdict:
+    """One verdict from several: their common word, else "reproduced in part" if any is, else the least favourable."""
+    words = {verdict.word for verdict in verdicts}
+    mixed = "reproduced in part" if "reproduced" in words else max(words, key=list(WORDS).index)
+    word = words.pop() if len(words) == 1 else mixed
+    return Verdict(word, "; ".join(f"{v.evidence} ({v.word})" for v in verdicts), verdicts[0].leg)
+
+
+def claims_table(claims: list[Claim]) -> pd.DataFrame:
+    """Claims as a table to show."""
+    rows = [(c.text, c.source, "true" if c.holds else "false", c.evidence) for c in claims]
+    return pd.DataFrame(rows, columns=["claim", "source", "holds", "computed"])
+
+
+def scorecard(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:
+    """The scorecard as HTML: every item, with a link to its page and its verdict where it has been judged.
+
+    Arguments:
+        items: as `published.items()` gives them.
+        judges: for a paper and item, the function that computes its verdict.
+    """
+    rows = []
+    for item in items.to_dict("records"):
+        judge = judges.get((item["paper"], item["item"]))
+        verdict = judge() if judge else Verdict("not yet", "", "")
+        name = escape(item["item"])
+        title = f'<a href="notebooks/{item["notebook"]}.html">{name}</a>' if judge else name
+        cells = (escape(item["paper"]), title, escape(item["shows"]), verdict.leg, verdict.word, escape(verdict.evidence))
+        kind = verdict.word.split(",")[0].replace(" ", "-")
+        rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(f"<th>{name}</th>" for name in ("paper", "", "shows", "stands on", "verdict", "evidence"))
+    body = "\n".join(rows)
+    return f'<div class="wide"><table class="scorecard"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def tally(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:
+    """How many of the items have which verdict, in a line of Markdown."""
+    keys = zip(items["paper"], items["item"], strict=True)
+    words = [judges[key]().word if key in judges else "not yet" for key in keys]
+    counted = ", ".join(f"{words.count(word)} {word}" for word in WORDS if word in words)
+    return f"Of {len(words)} tables and figures: {counted}."

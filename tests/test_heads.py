@@ -1,0 +1,242 @@
+"""MarginHead against the literal equations, the public implementations, and its own properties."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from marginface import reference
+from marginface.heads import MarginHead
+from marginface.margins import ArcFace, CosFace, Margin, NormFace, Softmax, SphereFace, WeightNormSoftmax
+from marginface.regularizers import IAM
+
+Literal = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x, W, y, b
+BIAS = torch.tensor([0.3, -0.2, 0.1, 0.0, -0.4], dtype=torch.float64)
+
+LOSSES: dict[str, tuple[Margin, Literal]] = {
+    "Softmax": (Softmax(), reference.softmax),
+    "Softmax without bias": (Softmax(bias=False), lambda x, W, y, b: reference.softmax(x, W, y, 0 * b)),
+    "WeightNormSoftmax": (WeightNormSoftmax(), lambda x, W, y, b: reference.weight_norm_softmax(x, W, y)),
+    "NormFace": (NormFace(30), lambda x, W, y, b: reference.normface(x, W, y, 30)),
+    "SphereFace m=4": (SphereFace(4), lambda x, W, y, b: reference.sphereface(x, W, y, 4, 0)),
+    "SphereFace m=4 λ=5": (SphereFace(4, 5), lambda x, W, y, b: reference.sphereface(x, W, y, 4, 5)),
+    "SphereFace m=1.5": (SphereFace(1.5), lambda x, W, y, b: reference.sphereface(x, W, y, 1.5, 0)),
+    "F-Norm SphereFace": (SphereFace(2, 0, 8), lambda x, W, y, b: reference.sphereface(x, W, y, 2, 0, 8)),
+    "CosFace": (CosFace(64, 0.35), lambda x, W, y, b: reference.cosface(x, W, y, 64, 0.35)),
+    "ArcFace": (ArcFace(64, 0.5), lambda x, W, y, b: reference.arcface(x, W, y, 64, 0.5)),
+}
+
+
+def make_head(margin: Margin, classes: int = 5, dim: int = 4, regularizers: tuple[IAM, ...] = ()) -> MarginHead:
+    head = MarginHead(dim, classes, margin, regularizers).double()
+    if head.bias is not None:
+        head.bias.data = BIAS[:classes].clone()
+    return head
+
+
+def batch(samples: int = 7, dim: int = 4, classes: int = 5) -> tuple[Tensor, Tensor]:
+    x = torch.randn(samples, dim, dtype=torch.float64, requires_grad=True)
+    return x, torch.randint(classes, (samples,))
+
+
+def assert_same(head: MarginHead, literal: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+    """Value and gradients of the head equal those of the literal equation."""
+    x, y = batch(classes=len(head.weight))
+    loss = head(x, y)
+    expected = literal(x, head.weight, y, BIAS[: len(head.weight)])
+    ours = torch.autograd.grad(loss, [x, head.weight])
+    theirs = torch.autograd.grad(expected, [x, head.weight])
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("name", LOSSES)
+def test_equals_the_literal_equation(name: str, classes: int) -> None:
+    margin, literal = LOSSES[name]
+    assert_same(make_head(margin, classes), literal)
+
+
+@pytest.mark.parametrize("base", ["NormFace", "CosFace", "ArcFace"])
+def test_iam_equals_eq_7_and_leaves_the_base_loss_alone(base: str) -> None:
+    margin, literal = LOSSES[base]
+    s = margin.scale
+    assert s is not None
+    head = make_head(margin, regularizers=(IAM(0.2),))
+    assert_same(head, lambda x, W, y, b: literal(x, W, y, b) + 0.2 * reference.iam(x, W, y, s))
+
+
+def test_iam_on_logits_has_the_closed_form_of_eq_12() -> None:
+    head, beta = make_head(CosFace(30, 0.1), regularizers=(IAM(0.7, on="logits"),)), 0.7
+    x, y = batch()
+    p = head.logits(x, y).softmax(dim=1)[torch.arange(7), y]
+    torch.testing.assert_close(head(x, y), (-p.log() + beta * ((1 - p) / 4).log()).mean(), rtol=1e-8, atol=1e-10)
+
+
+def test_bias_gets_the_literal_gradient() -> None:
+    head = make_head(Softmax())
+    assert head.bias is not None
+    x, y = batch()
+    b = BIAS.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(reference.softmax(x, head.weight, y, b), b)
+    (ours,) = torch.autograd.grad(head(x, y), head.bias)
+    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradcheck(name: str) -> None:
+    head = make_head(LOSSES[name][0], regularizers=(IAM(0.3),))
+    x, y = batch(3)
+    assert torch.autograd.gradcheck(lambda x, W: torch.func.functional_call(head, {"weight": W}, (x, y)), (x, head.weight))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_logits_are_what_the_loss_is_made_of(name: str) -> None:
+    head = make_head(LOSSES[name][0])
+    x, y = batch()
+    torch.testing.assert_close(torch.nn.functional.cross_entropy(head.logits(x, y), y), head(x, y))
+    others = torch.nn.functional.one_hot(y, 5) == 0
+    torch.testing.assert_close(head.logits(x, y)[others], head.logits(x)[others])  # of these losses, none changes the others
+
+
+GOLDEN: dict[str, Margin] = {
+    "cosface_s64_m0.4.insightface": CosFace(64, 0.4),
+    "cosface_s64_m0.35.pytorch_metric_learning": CosFace(64, 0.35),
+    "arcface_s64_m0.5.pytorch_metric_learning": ArcFace(64, 0.5, fallback="monotonic"),
+    "sphereface_m4.pytorch_metric_learning": SphereFace(4),
+    "normface_s30.pytorch_metric_learning": NormFace(30),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_equals_public_implementations(name: str, shared: Path) -> None:
+    """Losses and gradients that other people's code computed, kept beside the data."""
+    files = sorted((shared.parent / "golden").glob("losses_*.npz"))
+    if not files:
+        pytest.skip("no golden values beside the data")
+    for file in files:
+        golden = np.load(file)
+        if f"{name}.loss" not in golden:
+            continue
+        weight = torch.from_numpy(golden["weight"])
+        head = MarginHead(weight.shape[1], len(weight), GOLDEN[name]).double()
+        head.weight.data = weight
+        x = torch.from_numpy(golden["embeddings"]).requires_grad_()
+        loss = head(x, torch.from_numpy(golden["labels"]))
+        grad_x, grad_w = torch.autograd.grad(loss, [x, head.weight])
+        np.testing.assert_allclose(loss.item(), golden[f"{name}.loss"], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(grad_x.numpy(), golden[f"{name}.grad_embeddings"], rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(grad_w.numpy(), golden[f"{name}.grad_weight"], rtol=1e-7, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    samples=st.integers(1, 6),
+    dim=st.integers(1, 8),
+    classes=st.integers(2, 9),
+    scale=st.floats(1, 256),
+    m=st.floats(0, 1.5),
+    seed=st.integers(0, 1000),
+)
+def test_finite_and_positive_for_any_shape_scale_and_margin(
+    samples: int, dim: int, classes: int, scale: float, m: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    x, y = torch.randn(samples, dim, requires_grad=True), torch.randint(classes, (samples,))
+    for margin in (NormFace(scale), CosFace(scale, m), ArcFace(scale, m), SphereFace(1 + m), SphereFace(2, m, scale)):
+        head = MarginHead(dim, classes, margin)
+        loss = head(x, y)
+        gradients = torch.autograd.grad(loss, [x, head.weight])
+        assert loss >= 0
+        assert all(torch.isfinite(tensor).all() for tensor in (loss, *gradients))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", LOSSES)
+def test_finite_where_the_cosine_is_one(name: str, sign: int) -> None:
+    head = make_head(LOSSES[name][0], regularizers=(IAM(0.2),)).float()
+    x = (sign * head.weight.detach()).requires_grad_()
+    loss = head(x, torch.arange(5))
+    assert all(torch.isfinite(tensor).all() for tensor in (loss, *torch.autograd.grad(loss, [x, head.weight])))
+
+
+def test_a_permutation_of_classes_permutes_the_gradient_and_nothing_else() -> None:
+    head = make_head(ArcFace(), regularizers=(IAM(0.2),))
+    x, y = batch()
+    order = torch.randperm(5)
+    other = make_head(ArcFace(), regularizers=(IAM(0.2),))
+    other.weight.data = head.weight.data[order]
+    renamed = order.argsort()[y]
+    (mine,), (theirs,) = torch.autograd.grad(head(x, y), [head.weight]), torch.autograd.grad(other(x, renamed), [other.weight])
+    torch.testing.assert_close(head(x, y), other(x, renamed))
+    torch.testing.assert_close(mine[order], theirs)
+
+
+def test_a_large_margin_between_logits_keeps_its_small_loss() -> None:
+    """log(1 - p) and -log p lose all digits in float32 where p is near 0 or 1; log σ does not."""
+    head = MarginHead(2, 2, NormFace(64), (IAM(1.0),))
+    head.weight.data = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    base = MarginHead(2, 2, NormFace(64))
+    base.weight.data = head.weight.data
+    x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    assert base(x, y).item() == pytest.approx(math.exp(-128), rel=1e-5)
+    assert head(x, y).item() == pytest.approx(-128)
+
+
+def test_autocast_leaves_the_head_in_float32() -> None:
+    head = MarginHead(4, 5, ArcFace())
+    x, y = torch.randn(3, 4), torch.tensor([0, 1, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = head(x, y)
+    assert loss.dtype == torch.float32
+    assert head.weight.dtype == torch.float32
+    torch.testing.assert_close(loss, head(x, y), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.randn(3, 5), torch.tensor([0, 1, 2]), r"embeddings must have shape \(N, 4\).*\(3, 5\)"),
+        (torch.randn(4), torch.tensor([0]), r"embeddings must have shape"),
+        (torch.randn(0, 4), torch.zeros(0, dtype=torch.int64), r"N at least 1"),
+        (torch.ones(3, 4, dtype=torch.int64), torch.tensor([0, 1, 2]), r"floating point, not torch.int64"),
+        (torch.full((3, 4), torch.nan), torch.tensor([0, 1, 2]), r"NaN or infinity"),
+        (torch.full((3, 4), torch.inf), torch.tensor([0, 1, 2]), r"NaN or infinity"),
+        (torch.randn(3, 4), torch.tensor([0, 1]), r"labels must have shape \(3,\), not \(2,\)"),
+        (torch.randn(3, 4), torch.tensor([0.0, 1.0, 2.0]), r"labels must be int64, not torch.float32"),
+        (torch.randn(3, 4), torch.tensor([0, 1, 5]), r"labels must lie in \[0, 5\), not in \[0, 5\]"),
+        (torch.randn(3, 4), torch.tensor([0, -1, 2]), r"not in \[-1, 2\]"),
+    ],
+)
+def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MarginHead(4, 5, NormFace())(embeddings, labels)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MarginHead(4, 1, NormFace()), "num_classes=1"),
+        (lambda: MarginHead(0, 5, NormFace()), "embedding_dim=0"),
+        (lambda: NormFace(scale=0), "NormFace: scale=0"),
+        (lambda: CosFace(m=-0.1), "CosFace: m=-0.1"),
+        (lambda: ArcFace(m=4), "ArcFace: m=4"),
+        (lambda: ArcFace(fallback="hard"), "ArcFace: fallback='hard'"),  # type: ignore[arg-type]
+        (lambda: ArcFace(scale=float("nan")), "ArcFace: scale=nan"),
+        (lambda: SphereFace(m=0.5), "SphereFace: m=0.5"),
+        (lambda: SphereFace(lam=-1), "SphereFace: lam=-1"),
+        (lambda: IAM(beta=-1), "beta=-1"),
+        (lambda: IAM(beta=float("nan")), "beta=nan"),
+        (lambda: IAM(beta=1, on="angles"), "on='angles'"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_settings_are_named(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
