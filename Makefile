@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book test lint serve runs format clean
+.PHONY: book test lint format serve runs picture clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,9 +36,13 @@ serve: $(READY)
 	@echo "The book is at http://localhost:$(PORT)/  (Ctrl-C ends this)"
 	@$(RUN) http.server $(PORT) --bind localhost --directory book/_build/html
 
-# make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1
+# make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1 · make runs JOBS=2
 runs: $(READY)
-	$(RUN) marginface.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force)
+	$(RUN) marginface.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(JOBS),--jobs $(JOBS))
+
+# the README's picture, from the recorded runs
+picture: $(READY)
+	$(RUN) marginface.plots book/_static/spheres.png
 
 clean:
 	rm -rf book/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

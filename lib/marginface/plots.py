@@ -1,6 +1,7 @@
 """One style for every figure of the book."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import count
@@ -166,6 +167,18 @@ def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
     return figure
 
 
+def main() -> None:
+    """Save IAM Figure 2 of the recorded runs as a picture: python -m marginface.plots FILE"""
+    from marginface import runs
+    from marginface.papers import iam
+
+    style()
+    found = runs.recorded(iam.recipes(iam.table2_rows()), iam.SEEDS[:1])
+    if found is None:
+        raise SystemExit("the runs are not recorded: make runs ONLY=iam/figure2")
+    spheres({name: group[0] for name, group in found.items()}).savefig(sys.argv[1])
+
+
 def _directions(run: Run, samples: int | None) -> tuple[np.ndarray, np.ndarray]:
     return run.arrays["train_directions"][:samples], run.arrays["train_labels"][:samples]
 
@@ -190,3 +203,7 @@ def _slider(prefix: str, steps: list[dict], active: int, row: int) -> dict:
 
 def _skip(values: Sequence[float]) -> list[dict]:
     return [{"label": f"{value:g}", "method": "skip"} for value in values]
+
+
+if __name__ == "__main__":
+    main()

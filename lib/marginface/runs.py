@@ -14,6 +14,7 @@ import base64
 import dataclasses
 import json
 import math
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 import zlib
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -83,20 +85,39 @@ def store(run: Run) -> Path:
 
 
 def run_missing(
-    recipes: list[Recipe], *, device: str = "auto", root: str | Path | None = None, force: bool = False
+    recipes: list[Recipe],
+    *,
+    device: str = "auto",
+    root: str | Path | None = None,
+    force: bool = False,
+    jobs: int = 1,
 ) -> list[Run]:
-    """The recipes' runs, trained and stored where there is no current record. Says on stderr what it does."""
+    """The recipes' runs, trained and stored where there is no current record. Says on stderr what it does.
+
+    Arguments:
+        force: whether to run again what is recorded.
+        jobs: how many to run at once, each with its share of the CPU's cores.
+    """
     todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
-    spent: list[float] = []
-    for number, recipe in enumerate(todo, start=1):
-        left = f", about {sum(spent) / len(spent) * (len(todo) - number + 1) / 60:.0f} min left" if spent else ""
-        _say(f"[{number}/{len(todo)}] {describe(recipe)}{left}")
-        started = time.perf_counter()
-        run = train(recipe, data_root=root, device=device)
-        store(run)
-        spent.append(time.perf_counter() - started)
-        _say("    " + ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items()))
+    work = [(recipe, device, root) for recipe in todo]
+    started = time.perf_counter()
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _share_cores, (jobs,)) as pool:
+        done = map(_train_and_store, work) if jobs == 1 else pool.map(_train_and_store, work)
+        for number, (recipe, metrics) in enumerate(zip(todo, done, strict=True), start=1):
+            left = (time.perf_counter() - started) / number * (len(todo) - number) / 60
+            _say(f"[{number}/{len(todo)}] {describe(recipe)}: {metrics}" + (f"; about {left:.0f} min left" if left else ""))
     return [run for recipe in recipes if (run := lookup(recipe))]
+
+
+def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
+    recipe, device, root = work
+    run = train(recipe, data_root=root, device=device)
+    store(run)
+    return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
+
+
+def _share_cores(jobs: int) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
 
 
 def obtain(
@@ -309,12 +330,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m marginface.runs", description="Run the book's recorded runs.")
     parser.add_argument("--only", metavar="NOTEBOOK", choices=sorted(GRIDS), help="such as iam/table2")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-root")
     options = parser.parse_args()
     wanted = [options.only] if options.only else sorted(GRIDS)
     recipes = list(dict.fromkeys(recipe for name in wanted for recipe in GRIDS[name]))
-    runs = run_missing(recipes, device=options.device, root=options.data_root, force=options.force)
+    runs = run_missing(recipes, device=options.device, root=options.data_root, force=options.force, jobs=options.jobs)
     _say(f"{len(runs)} of {len(recipes)} runs are recorded in {folder()}")
 
 

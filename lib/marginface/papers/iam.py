@@ -16,6 +16,8 @@ from marginface.training import Run
 from marginface.verdicts import Claim, Verdict, combine, of_increase
 
 SEEDS = [0, 1, 2, 3, 4]
+SCALE = 10.0  # s of the MNIST example, which the paper does not print
+FACE_SCALE = 30.0  # s of §5.2, for faces
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,27 @@ class Row:
     printed: float | None
 
 
-def table2_rows(beta: float = 0.2, m: float = 0.1, scale: float = 30.0, epochs: int = 4) -> dict[str, Row]:
+def table2_rows(beta: float = 0.2, m: float = 0.1, scale: float = SCALE, epochs: int = 3) -> dict[str, Row]:
     """The four losses of Table 2 under the paper's names for them.
 
-    The paper gives β and m; s = 30 is that of its §5.2; optimizer, schedule and epochs are ours (`Recipe`).
+    β and m are printed. The rest is ours, chosen on 10,000 images held out of the training set.
     """
     table = published.table("iam", 2)
     rows = {}
-    for base, margin, margin_m in (("Eq.(3)", NormFace(scale), None), (f"[9][11], m = {m:g}", CosFace(scale, m), m)):
+    for base, margin, printed_m in (("Eq.(3)", NormFace(scale), None), (f"[9][11], m = {m:g}", CosFace(scale, m), m)):
         for added in (0.0, beta):
-            match = table[(table.beta == added) & (table.m.isna() if margin_m is None else table.m == margin_m)]
+            match = table[(table.beta == added) & (table.m.isna() if printed_m is None else table.m == printed_m)]
             name = f"{base} + {added:g} × IAM" if added else base
-            recipe = Recipe(margin, (IAM(added),) if added else (), epochs=epochs)
+            recipe = Recipe(
+                margin,
+                (IAM(added),) if added else (),
+                epochs=epochs,
+                batch_size=64,
+                optimizer="adam",
+                lr=1e-3,
+                weight_decay=0.0,
+                milestones=(0.6, 0.85),
+            )
             rows[name] = Row(recipe, base, float(match.value.iloc[0]) if len(match) else None)
     return rows
 
@@ -121,8 +132,13 @@ def difference(metric: str, name: str, base: str, runs: dict[str, list[Run]], fa
 
 
 def grid() -> list[Recipe]:
-    """The recorded runs of Table 2 and Figure 2, all losses of one seed before the next seed."""
-    return [replace(row.recipe, seed=seed) for seed in SEEDS for row in table2_rows().values()]
+    """The recorded runs of Table 2 and Figure 2: all losses of one seed, then the next; the second scale with three seeds."""
+    order = (
+        [(SCALE, seed) for seed in SEEDS[:3]]
+        + [(FACE_SCALE, seed) for seed in SEEDS[:3]]
+        + [(SCALE, seed) for seed in SEEDS[3:]]
+    )
+    return [replace(row.recipe, seed=seed) for scale, seed in order for row in table2_rows(scale=scale).values()]
 
 
 def table2_recorded() -> Verdict:

@@ -1,0 +1,155 @@
+"""MNIST: the IDX format, its verification, and what happens without it."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marginface.data import catalog, mnist
+from marginface.data.catalog import DataMissingError, load
+
+
+def idx(array: np.ndarray, kind: int = 8) -> bytes:
+    return bytes([0, 0, kind, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_reads_plain_and_gzipped(pack: type, tmp_path: Path) -> None:
+    path = tmp_path / "any-name"
+    path.write_bytes(pack(idx(IMAGES)))
+    np.testing.assert_array_equal(mnist.read_idx(path), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file"),
+        (b"\x89PNG....", "not an IDX file"),
+        (idx(IMAGES, kind=0x0D), "IDX type 0x0d"),
+        (idx(IMAGES)[:9], "header is cut off"),
+        (idx(IMAGES)[:-1], "needs 40"),
+        (idx(IMAGES) + b"x", "needs 40"),
+        (gzip.compress(idx(IMAGES))[:-12], "damaged gzip"),
+        (gzip.compress(idx(IMAGES))[:30] + b"\0" * 20, "damaged gzip"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "needs"),
+    ],
+)
+def test_damaged_files_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "train-images"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        mnist.read_idx(path)
+    assert str(path) in str(error.value)
+
+
+@settings(deadline=None, max_examples=200)
+@given(start=st.binary(max_size=24), flips=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=4))
+def test_garbage_is_an_error_or_an_array_and_never_a_crash(
+    start: bytes, flips: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = bytearray(start or gzip.compress(idx(IMAGES)))
+    for place, value in flips:
+        content[place % len(content)] = value
+    path = tmp_path_factory.mktemp("idx") / "file"
+    path.write_bytes(content)
+    try:
+        assert mnist.read_idx(path).dtype == np.uint8
+    except ValueError as error:
+        assert "file" in str(error)
+
+
+def test_the_real_thing(shared: Path) -> None:
+    data = load("mnist", shared)
+    assert data.train_images.shape == (60_000, 1, 28, 28)
+    assert data.test_images.shape == (10_000, 1, 28, 28)
+    assert data.label == "MNIST"
+    assert np.bincount(data.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    images, labels = data.tensors("test")
+    assert images.min() == -1
+    assert images.max() == 1
+    assert labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert (data.image_shape, data.num_classes) == catalog.SHAPES["mnist"]
+
+
+def test_plain_files_are_as_good_as_gzipped_ones(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    for file in mnist.FILES:
+        content = gzip.decompress((shared / "mnist" / file).read_bytes())
+        (tmp_path / "mnist" / file.removesuffix(".gz")).write_bytes(content)
+    assert load("mnist", tmp_path).fingerprint == load("mnist", shared).fingerprint
+
+
+def test_a_well_formed_file_that_is_not_mnist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    with pytest.raises(ValueError, match="not the canonical MNIST file"):
+        load("mnist", tmp_path)
+
+
+def test_a_truncated_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "train-images-idx3-ubyte").write_bytes(idx(IMAGES)[:-3])
+    with pytest.raises(ValueError, match="needs 40"):
+        load("mnist", tmp_path)
+
+
+def test_missing_data_says_what_is_missing_and_where_it_looked(
+    tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
+    with pytest.raises(DataMissingError, match="train-images-idx3-ubyte.gz is missing: no data root is set"):
+        load("mnist", fetch=False)
+    with pytest.raises(DataMissingError, match="not in"):
+        load("mnist", tmp_path, fetch=False)
+
+
+def test_a_download_that_fails_is_missing_data(tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(mnist, "URL", "http://localhost:9/")  # nothing listens on the discard port
+    with pytest.raises(DataMissingError, match="fetching it failed"):
+        load("mnist")
+
+
+def test_a_download_is_checked_and_kept(shared: Path, tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real fetcher, pointed at the real files."""
+    monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(mnist.pooch, "retrieve", _copying(shared))
+    assert load("mnist").fingerprint == load("mnist", shared).fingerprint
+
+
+def _copying(shared: Path):  # type: ignore[no-untyped-def]
+    """pooch.retrieve with a downloader that copies a file instead of asking the network; pooch still checks the hash."""
+    import shutil
+
+    import pooch
+
+    retrieve = pooch.retrieve
+
+    def from_disk(url: str, known_hash: str, fname: str, path: Path) -> str:
+        def copy(url: str, output_file: str, pooch: object) -> None:
+            shutil.copyfile(shared / "mnist" / fname, output_file)
+
+        return retrieve(url, known_hash, fname=fname, path=path, downloader=copy)
+
+    return from_disk
+
+
+def test_an_unknown_name_and_a_missing_root_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown data set 'mnits'; known: digits, mnist"):
+        load("mnits")
+    with pytest.raises(ValueError, match="nowhere.*is not a folder"):
+        load("mnist", tmp_path / "nowhere")
+
+
+def test_digits_say_that_they_are_not_mnist() -> None:
+    digits = load("digits")
+    assert digits.label == "digits (8×8), not MNIST"
+    assert len(digits.train_images) + len(digits.test_images) == 1797
+    assert (digits.image_shape, digits.num_classes) == catalog.SHAPES["digits"]
