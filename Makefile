@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book test lint format serve runs picture clean
+.PHONY: book test lint format serve runs address picture clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ serve: $(READY)
 # make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1 · make runs JOBS=2
 runs: $(READY)
 	$(RUN) marginface.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(JOBS),--jobs $(JOBS))
+
+# after repository.url in _config.yml has changed: writes the address into the notebooks
+address: $(READY)
+	$(VENV)/bin/python book/install_cell.py
 
 # the README's picture, from the recorded runs
 picture: $(READY)

@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[1]
 
 CELL = """\
 # Where this notebook is opened alone, as on Colab, install the package that it belongs to.
-import importlib.util, os, subprocess, sys
+import importlib.util
+import os
+import subprocess
+import sys
 
 if importlib.util.find_spec("marginface") is None:
     source = os.environ.get("MARGINFACE_SOURCE") or "{address}"

@@ -1,7 +1,6 @@
 """What several tests share."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -47,6 +46,5 @@ def blobs() -> ImageData:
 
 
 @pytest.fixture(autouse=True)
-def _same_seed() -> Iterator[None]:
+def _same_seed() -> None:
     torch.manual_seed(0)
-    yield

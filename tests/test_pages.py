@@ -84,8 +84,8 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     assert page.locator(".cell_output .stderr, .cell_output .traceback").count() == 0
     for image in page.locator("article img").all():
         assert image.evaluate("image => image.naturalWidth") > 0, image.get_attribute("src")
-    empty = "[...document.querySelectorAll('.cell_output')].filter(o => !o.innerText.trim() && !o.querySelector('img, .figures')).length"
-    assert page.evaluate(empty) == 0
+    outputs = "[...document.querySelectorAll('.cell_output')]"
+    assert page.evaluate(f"{outputs}.filter(o => !o.innerText.trim() && !o.querySelector('img, .figures')).length") == 0
     if name.startswith("notebooks/"):
         assert page.locator(".verdict").count() == 1
     page.close()

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_a_recipe_survives_json(margin: NormFace) -> None:
 
 
 def test_every_field_of_a_recipe_is_in_its_key() -> None:
-    changed = {
+    changed: dict[str, Any] = {
         "margin": NormFace(11),
         "regularizers": (IAM(0.3),),
         "data": "mnist",
@@ -145,7 +146,7 @@ def test_a_killed_series_goes_on_where_it_was(runs_folder: Path) -> None:
 
 def test_a_notebook_gets_records_first(run: Run, runs_folder: Path) -> None:
     runs.store(run)
-    (found,) = runs.obtain({"loss": QUICK}, "[0]")["loss"]
+    (found,) = runs.obtain({"loss": QUICK}, [0])["loss"]
     assert found.metrics == run.metrics
     assert "1 recorded runs" in runs.label({"loss": [found]})
 
@@ -172,7 +173,11 @@ def test_without_mnist_the_book_falls_back_to_digits_and_says_so(runs_folder: Pa
 @pytest.mark.parametrize("seeds", ["all", "[0, -1]", "[]", "{}", [0.5], None])
 def test_bad_seeds_are_named(seeds: object) -> None:
     with pytest.raises(ValueError, match="not a list of whole numbers"):
-        runs.obtain({"loss": QUICK}, seeds)  # type: ignore[arg-type]
+        runs.as_seeds(seeds)  # type: ignore[arg-type]
+
+
+def test_seeds_come_as_a_list_or_as_papermill_hands_them_over() -> None:
+    assert runs.as_seeds([0, 3]) == runs.as_seeds("[0, 3]") == [0, 3]
 
 
 def test_bad_profiles_and_missing_roots_are_named(no_data: None, tmp_path: Path) -> None:

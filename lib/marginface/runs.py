@@ -122,7 +122,7 @@ def _share_cores(jobs: int) -> None:
 
 def obtain(
     recipes: dict[str, Recipe],
-    seeds: list[int] | str,
+    seeds: list[int],
     profile: str = "book",
     *,
     device: str = "auto",
@@ -131,15 +131,14 @@ def obtain(
     """What a notebook shows: for every named recipe, one run a seed.
 
     Arguments:
-        seeds: a list, or the list as JSON, as papermill's -p hands it over.
         profile: "book": recorded runs; what is missing is trained on the spot and stored, or, where its data cannot be
             had, trained on the embedded digits and not stored. "smoke": seconds on the digits; the numbers mean nothing.
             "paper": trained now on the paper's own data, never replaced by anything else.
         root: the data folder.
-    Raises: ValueError for an unknown profile or unusable seeds; DataMissingError where "paper" has no data.
+    Raises: ValueError for an unknown profile; DataMissingError where "paper" has no data.
     """
     check_profile(profile)
-    wanted = {name: with_seeds(recipe, _seeds(seeds)) for name, recipe in recipes.items()}
+    wanted = {name: with_seeds(recipe, seeds) for name, recipe in recipes.items()}
     sample = next(iter(recipes.values()))
     if profile == "smoke":
         return _train_all(wanted, load("digits"), device, epochs=1, max_steps=8)
@@ -147,7 +146,7 @@ def obtain(
         if data_root(root) is None:
             raise DataMissingError("profile 'paper' reads the paper's own data: set data_root or MARGINFACE_DATA to its folder")
         return _train_all(wanted, load(sample.data, root, fetch=False), device)
-    if (found := recorded(recipes, _seeds(seeds))) is not None:
+    if (found := recorded(recipes, seeds)) is not None:
         return found
     try:
         load(sample.data, root)
@@ -155,7 +154,7 @@ def obtain(
         _say(f"{missing}: training on the embedded digits instead")
         return _train_all(wanted, load("digits"), device)
     run_missing([recipe for group in wanted.values() for recipe in group], device=device, root=root)
-    return recorded(recipes, _seeds(seeds)) or {}
+    return recorded(recipes, seeds) or {}
 
 
 def recorded(recipes: dict[str, Recipe], seeds: list[int]) -> dict[str, list[Run]] | None:
@@ -163,6 +162,20 @@ def recorded(recipes: dict[str, Recipe], seeds: list[int]) -> dict[str, list[Run
     found = {name: [lookup(recipe) for recipe in with_seeds(recipes[name], seeds)] for name in recipes}
     complete = {name: [run for run in group if run is not None] for name, group in found.items()}
     return complete if complete == found else None
+
+
+def as_seeds(seeds: list[int] | str) -> list[int]:
+    """A notebook's seeds: a list, or the list as JSON, as papermill's -p hands it over.
+
+    Raises: ValueError for anything else.
+    """
+    try:
+        parsed = json.loads(seeds) if isinstance(seeds, str) else list(seeds)
+    except (TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]") from error
+    if not (isinstance(parsed, list) and parsed and all(type(seed) is int and seed >= 0 for seed in parsed)):
+        raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]")
+    return parsed
 
 
 def check_profile(profile: str) -> None:
@@ -179,16 +192,6 @@ def _train_all(
         return train(fitted, data, device=device, max_steps=max_steps)
 
     return {name: [one(recipe) for recipe in group] for name, group in wanted.items()}
-
-
-def _seeds(seeds: list[int] | str) -> list[int]:
-    try:
-        parsed = json.loads(seeds) if isinstance(seeds, str) else list(seeds)
-    except (TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]") from error
-    if not (isinstance(parsed, list) and parsed and all(type(seed) is int and seed >= 0 for seed in parsed)):
-        raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]")
-    return parsed
 
 
 def stale(run: Run, root: str | Path | None = None) -> str | None:
@@ -309,8 +312,9 @@ def _unpack(packed: dict[str, Any]) -> np.ndarray:
     return values.reshape(packed["shape"])
 
 
+@cache
 def _commit() -> str | None:
-    """The commit of the code, "+" where it has uncommitted changes; None outside a clone."""
+    """The commit of the code as it was loaded, "+" where it had uncommitted changes; None outside a clone."""
     here = Path(marginface.__file__).parent
     git = ["git", "-C", str(here)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)

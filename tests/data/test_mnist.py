@@ -60,9 +60,10 @@ def test_garbage_is_an_error_or_an_array_and_never_a_crash(
     path = tmp_path_factory.mktemp("idx") / "file"
     path.write_bytes(content)
     try:
-        assert mnist.read_idx(path).dtype == np.uint8
-    except ValueError as error:
-        assert "file" in str(error)
+        array = mnist.read_idx(path)
+    except ValueError:
+        return
+    assert array.dtype == np.uint8
 
 
 def test_the_real_thing(shared: Path) -> None:
@@ -104,7 +105,7 @@ def test_missing_data_says_what_is_missing_and_where_it_looked(
     tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
-    with pytest.raises(DataMissingError, match="train-images-idx3-ubyte.gz is missing: no data root is set"):
+    with pytest.raises(DataMissingError, match=r"train-images-idx3-ubyte.gz is missing: no data root is set"):
         load("mnist", fetch=False)
     with pytest.raises(DataMissingError, match="not in"):
         load("mnist", tmp_path, fetch=False)
@@ -144,7 +145,7 @@ def _copying(shared: Path):  # type: ignore[no-untyped-def]
 def test_an_unknown_name_and_a_missing_root_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown data set 'mnits'; known: digits, mnist"):
         load("mnits")
-    with pytest.raises(ValueError, match="nowhere.*is not a folder"):
+    with pytest.raises(ValueError, match=r"nowhere.*is not a folder"):
         load("mnist", tmp_path / "nowhere")
 
 
