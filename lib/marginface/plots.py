@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from html import escape
 from importlib.resources import files
 from itertools import count
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import seaborn as sns
 from IPython.display import HTML, display
@@ -24,9 +26,16 @@ _numbers = count(1)
 
 
 def style() -> None:
-    """The static figures' style: call it once, at the top of a notebook."""
+    """The style of static figures and tables: call it once, at the top of a notebook."""
+    pd.set_option("display.max_colwidth", None)
     sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.9)
     plt.rcParams.update({"figure.dpi": 150, "savefig.bbox": "tight", "axes.titlesize": "medium", "legend.frameon": False})
+
+
+def table(frame: pd.DataFrame, stands_on: str = "") -> None:
+    """Display a table without its index, and beneath it what its numbers stand on."""
+    note = f'<p class="stands-on">{escape(stands_on)}</p>' if stands_on else ""
+    display(HTML(f'<div class="wide">{frame.to_html(index=False, border=0)}</div>{note}'))
 
 
 def show(*figures: go.Figure, alt: str, after: str = "null") -> None:
@@ -83,7 +92,7 @@ def logit_explorer() -> tuple[go.Figure, str]:
     figure.update_layout(
         **_layout(height=620, margin_bottom=280),
         xaxis={"title": "θ, degrees", "tickvals": list(range(0, 181, 30)), "range": [0, 180], "gridcolor": GRID},
-        yaxis={"title": "target logit T(θ)", "range": [-3.2, 1.1], "gridcolor": GRID},
+        yaxis={"title": "T(θ)", "range": [-3.2, 1.1], "gridcolor": GRID, "automargin": True},
         sliders=[
             _slider("m of ArcFace and CosineFace: ", steps, start["additive"], 0),
             _slider("m of SphereFace: ", _skip(multiples), start["multiple"], 1),
@@ -100,20 +109,19 @@ def logit_explorer() -> tuple[go.Figure, str]:
 def boundaries(rows: Mapping[str, Boundary]) -> Figure:
     """ArcFace Figure 3: both classes' boundaries over the two angles; the margin between them is grey."""
     theta = np.linspace(0, 90, 361)
-    figure, axes = plt.subplots(1, len(rows), figsize=(2.6 * len(rows), 3), sharey=True)
-    for ax, (name, row) in zip(axes, rows.items(), strict=True):
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 6.6), sharex=True, sharey=True, layout="constrained")
+    for ax, (name, row) in zip(axes.flat, rows.items(), strict=True):
         one = boundary_angle(row.margin, theta)
         ok = np.isfinite(one)
         ax.plot(one[ok], theta[ok], "--", color=COLOURS[0])
         ax.plot(theta[ok], one[ok], "--", color=COLOURS[1])
         edge = np.interp(theta, theta[ok], one[ok])
         ax.fill_between(theta, edge, np.interp(theta, one[ok], theta[ok], right=90), color="0.8", where=edge >= 0)
-        ax.set(
-            title=name, xlabel="θ₁, degrees", xlim=(0, 90), ylim=(0, 90), aspect="equal", xticks=(0, 45, 90), yticks=(0, 45, 90)
-        )
+        ax.set(title=name, xlim=(0, 90), ylim=(0, 90), aspect="equal", xticks=(0, 45, 90), yticks=(0, 45, 90))
         ax.text(8, 82, "class 1", va="top", color=COLOURS[0])
         ax.text(82, 8, "class 2", ha="right", color=COLOURS[1])
-    axes[0].set_ylabel("θ₂, degrees")
+    figure.supxlabel("θ₁, degrees")
+    figure.supylabel("θ₂, degrees")
     return figure
 
 
@@ -153,9 +161,9 @@ def sphere(run: Run, title: str, samples: int | None = None) -> go.Figure:
 
 
 def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
-    """IAM Figure 2 on paper: the same spheres, each seen from its mean direction's side."""
-    figure, axes = plt.subplots(1, len(runs), figsize=(3.4 * len(runs), 3.6), subplot_kw={"projection": "3d"})
-    for ax, (name, run) in zip(np.atleast_1d(axes), runs.items(), strict=True):
+    """IAM Figure 2 on paper: the same spheres, seen from one side."""
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 6.8), subplot_kw={"projection": "3d"}, layout="constrained")
+    for ax, (name, run) in zip(axes.flat, runs.items(), strict=True):
         directions, labels = _directions(run, samples)
         colours = np.array(COLOURS)[labels]
         ax.scatter(*directions.astype(np.float64).T, s=0.6, c=colours, rasterized=True)
@@ -163,7 +171,7 @@ def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
         ax.set_axis_off()
         ax.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), zlim=(-0.75, 0.75), box_aspect=(1, 1, 1))
     handles = [plt.Line2D([], [], marker="o", linestyle="", color=COLOURS[c], label=str(c)) for c in range(10)]
-    figure.legend(handles=handles, loc="lower center", ncols=10, handletextpad=0)
+    figure.legend(handles=handles, loc="outside lower center", ncols=10, handletextpad=0, columnspacing=1)
     return figure
 
 
@@ -192,12 +200,13 @@ def _globe() -> go.Surface:
 
 def _layout(height: int, margin_bottom: int = 10) -> dict:
     transparent = "rgba(0, 0, 0, 0)"
-    margin = {"l": 10, "r": 10, "t": 40, "b": margin_bottom}
-    return {"height": height, "margin": margin, "paper_bgcolor": transparent, "plot_bgcolor": transparent, "template": "none"}
+    margin = {"l": 10, "r": 10, "t": 50, "b": margin_bottom}
+    colours = {"paper_bgcolor": transparent, "plot_bgcolor": transparent, "template": "none"}
+    return {"height": height, "margin": margin, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}} | colours
 
 
 def _slider(prefix: str, steps: list[dict], active: int, row: int) -> dict:
-    place = {"y": -0.28 - 0.3 * row, "x": 0, "len": 1, "pad": {"t": 0}}
+    place = {"y": -0.28 - 0.3 * row, "x": 0.02, "len": 0.96, "pad": {"t": 0}}
     return {"active": active, "steps": steps, "currentvalue": {"prefix": prefix}, **place}
 
 

@@ -36,26 +36,27 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A word of `WORDS`, the evidence in a line, and what it stands on: one of `LEGS`."""
+    """A word of `WORDS`, the evidence in lines, and what it stands on: one of `LEGS`."""
 
     word: str
-    evidence: str
-    leg: str
+    evidence: tuple[str, ...] = ()
+    leg: str = ""
 
     def __post_init__(self) -> None:
         if self.word not in WORDS or self.leg not in LEGS:
             raise ValueError(f"{self.word!r} on {self.leg!r} is not a verdict")
 
     def _repr_html_(self) -> str:
-        return f'<p class="verdict"><strong>Verdict: {escape(self.word)}.</strong> {escape(self.evidence)}</p>'
+        lines = "".join(f"<br>{escape(line)}" for line in self.evidence)
+        return f'<p class="verdict"><strong>Verdict: {escape(self.word)}.</strong>{lines}</p>'
 
 
 def of_claims(claims: list[Claim], leg: str = "computed") -> Verdict:
     """The verdict on a list of claims that are true or false."""
-    held = sum(claim.holds for claim in claims)
-    word = "reproduced" if held == len(claims) else "reproduced in part" if held else "contradicted"
-    failed = "; ".join(claim.text for claim in claims if not claim.holds)
-    return Verdict(word, f"{held} of {len(claims)} claims hold" + (f"; not: {failed}" if failed else ""), leg)
+    failed = [f"not so: {claim.text}" for claim in claims if not claim.holds]
+    held = len(claims) - len(failed)
+    word = "reproduced in part" if held and failed else "contradicted" if failed else "reproduced"
+    return Verdict(word, (f"{held} of {len(claims)} claims hold", *failed), leg)
 
 
 def of_increase(difference: Estimate, claim: str) -> Verdict:
@@ -63,8 +64,8 @@ def of_increase(difference: Estimate, claim: str) -> Verdict:
     evidence = f"{claim}: {difference.format('+.2f')}"
     up = difference.mean > 0
     if difference.low > 0 or difference.high < 0:
-        return Verdict("reproduced" if up else "contradicted", evidence, "recorded runs")
-    return Verdict(f"{'same' if up else 'opposite'} direction, within noise", evidence, "recorded runs")
+        return Verdict("reproduced" if up else "contradicted", (evidence,), "recorded runs")
+    return Verdict(f"{'same' if up else 'opposite'} direction, within noise", (evidence,), "recorded runs")
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:
@@ -72,7 +73,7 @@ def combine(verdicts: list[Verdict]) -> Verdict:
     words = {verdict.word for verdict in verdicts}
     mixed = "reproduced in part" if "reproduced" in words else max(words, key=list(WORDS).index)
     word = words.pop() if len(words) == 1 else mixed
-    return Verdict(word, "; ".join(f"{v.evidence} ({v.word})" for v in verdicts), verdicts[0].leg)
+    return Verdict(word, tuple(f"{'; '.join(v.evidence)}: {v.word}" for v in verdicts), verdicts[0].leg)
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
@@ -82,24 +83,25 @@ def claims_table(claims: list[Claim]) -> pd.DataFrame:
 
 
 def scorecard(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:
-    """The scorecard as HTML: every item, with a link to its page and its verdict where it has been judged.
+    """The scorecard as HTML: every item by paper, with a link to its page and its verdict where it has been judged.
 
     Arguments:
         items: as `published.items()` gives them.
         judges: for a paper and item, the function that computes its verdict.
     """
     rows = []
-    for item in items.to_dict("records"):
-        judge = judges.get((item["paper"], item["item"]))
-        verdict = judge() if judge else Verdict("not yet", "", "")
-        name = escape(item["item"])
-        title = f'<a href="notebooks/{item["notebook"]}.html">{name}</a>' if judge else name
-        cells = (escape(item["paper"]), title, escape(item["shows"]), verdict.leg, verdict.word, escape(verdict.evidence))
-        kind = verdict.word.split(",")[0].replace(" ", "-")
-        rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "".join(f"<th>{name}</th>" for name in ("paper", "", "shows", "stands on", "verdict", "evidence"))
-    body = "\n".join(rows)
-    return f'<div class="wide"><table class="scorecard"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    for paper, group in items.groupby("paper", sort=False):
+        rows.append(f'<tr><th colspan="4">{escape(str(paper))}</th></tr>')
+        for item in group.to_dict("records"):
+            judge = judges.get((item["paper"], item["item"]))
+            verdict = judge() if judge else Verdict("not yet")
+            name = escape(item["item"])
+            title = f'<a href="notebooks/{item["notebook"]}.html">{name}</a>' if judge else name
+            word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
+            cells = (title, escape(item["shows"]), word, "<br>".join(map(escape, verdict.evidence)))
+            kind = verdict.word.split(",")[0].replace(" ", "-")
+            rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return f'<div class="wide"><table class="scorecard"><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def tally(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:

@@ -124,7 +124,7 @@ def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
 
 def figure4_verdict() -> Verdict:
     verdict = of_claims(figure4_claims(figure4()))
-    return replace(verdict, evidence=f"part (a): {verdict.evidence}; parts (b) and (c) not yet")
+    return replace(verdict, evidence=("part (a) only; (b) and (c) not yet", *verdict.evidence))
 
 
 @dataclass(frozen=True)
@@ -142,29 +142,29 @@ def table1(m_sphere: float = 2, m_cos: float = 0.35, m_arc: float = 0.5, s: floa
     sphere = 180 / m_sphere
     return {
         "W-Norm Softmax": Boundary(
-            r"$\|x\|(\cos\theta_1-\cos\theta_2)=0$",
+            "‖x‖(cos θ₁ − cos θ₂) = 0",
             WeightNormSoftmax(),
             lambda t1, t2: reference.boundary_weight_norm_softmax(1, t1, t2),
         ),
         "SphereFace": Boundary(
-            r"$\|x\|(\cos m\theta_1-\cos\theta_2)=0$",
+            "‖x‖(cos mθ₁ − cos θ₂) = 0",
             SphereFace(m_sphere),
             lambda t1, t2: reference.boundary_sphereface(1, m_sphere, t1, t2),
             sphere,
         ),
         "F-Norm SphereFace": Boundary(
-            r"$s(\cos m\theta_1-\cos\theta_2)=0$",
+            "s(cos mθ₁ − cos θ₂) = 0",
             SphereFace(m_sphere, scale=s),
             lambda t1, t2: reference.boundary_sphereface(s, m_sphere, t1, t2),
             sphere,
         ),
         "CosineFace": Boundary(
-            r"$s(\cos\theta_1-m-\cos\theta_2)=0$",
+            "s(cos θ₁ − m − cos θ₂) = 0",
             CosFace(s, m_cos),
             lambda t1, t2: reference.boundary_cosineface(s, m_cos, t1, t2),
         ),
         "ArcFace": Boundary(
-            r"$s(\cos(\theta_1+m)-\cos\theta_2)=0$",
+            "s(cos(θ₁ + m) − cos θ₂) = 0",
             ArcFace(s, m_arc),
             lambda t1, t2: reference.boundary_arcface(s, m_arc, t1, t2),
         ),
@@ -207,12 +207,12 @@ def softmax_agreement(seed: int = 0) -> float:
 
 def table1_table(rows: dict[str, Boundary]) -> pd.DataFrame:
     """Table 1 as printed, with how far the losses that train here are from it, and the width of the margin in degrees."""
-    lines = [("Softmax", r"$(W_1-W_2)x+b_1-b_2=0$", f"{softmax_agreement():.0e}", "no function of angles")]
+    lines = [("Softmax", "(W₁ − W₂)x + b₁ − b₂ = 0", f"{softmax_agreement():.0e}", "no function of angles")]
     for name, row in rows.items():
         width = _width(row.margin)
         lines.append((name, row.printed, f"{table1_agreement(row):.0e}", f"{width.min():.2f}° to {width.max():.2f}°"))
-    columns = ["loss", "boundary of class 1, as printed", "largest difference", "margin θ2 - θ1"]
-    return pd.DataFrame(lines, columns=columns).set_index("loss")
+    columns = ["loss", "boundary of class 1, as printed", "largest difference", "margin θ₂ − θ₁"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def table1_claims(rows: dict[str, Boundary]) -> list[Claim]:

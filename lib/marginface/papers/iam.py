@@ -66,7 +66,7 @@ def table1_verdict() -> Verdict:
         elif isinstance(layer, nn.MaxPool2d):
             built.append(("Max-pool", f"[{layer.kernel_size},{layer.kernel_size}]", "-"))
     claim = Claim("our network has the layers of Table 1", "Table 1", built == printed, f"{len(built)} layers in its order")
-    return Verdict("as printed" if claim.holds else "contradicted", f"{claim.text}: {claim.evidence}", "computed")
+    return Verdict("as printed" if claim.holds else "contradicted", (f"{claim.text}: {claim.evidence}",), "computed")
 
 
 def recipes(rows: dict[str, Row]) -> dict[str, Recipe]:
@@ -82,7 +82,7 @@ def table2(rows: dict[str, Row], runs: dict[str, list[Run]]) -> pd.DataFrame:
         printed = "–" if row.printed is None else f"{row.printed:.2f}"
         lines.append((name, printed, ours.format(), f"{ours.std:.2f}", added))
     columns = ["loss", "printed, %", "measured, %", "std", "IAM adds, points"]
-    return pd.DataFrame(lines, columns=columns).set_index("loss")
+    return pd.DataFrame(lines, columns=columns)
 
 
 def table2_verdicts(rows: dict[str, Row], runs: dict[str, list[Run]]) -> list[Verdict]:
@@ -104,7 +104,7 @@ def figure2(rows: dict[str, Row], runs: dict[str, list[Run]]) -> pd.DataFrame:
         within, between = (estimate([run.metrics[m] for run in runs[name]]) for m in ("intra_angle", "inter_angle"))
         lines.append((name, within.format(".1f"), between.format(".1f")))
     columns = ["loss", "sample to its class centre, °", "class centre to the nearest other, °"]
-    return pd.DataFrame(lines, columns=columns).set_index("loss")
+    return pd.DataFrame(lines, columns=columns)
 
 
 def figure2_verdicts(rows: dict[str, Row], runs: dict[str, list[Run]]) -> list[Verdict]:
@@ -157,8 +157,8 @@ def _recorded(
         rows = table2_rows(scale=scale)
         runs = recorded(recipes(rows), seeds)
         if runs is None:
-            return Verdict("not yet", "runs are missing: make runs ONLY=iam/table2", "")
+            return Verdict("not yet", ("runs are missing: make runs ONLY=iam/table2",))
         verdicts += judge(rows, runs)
         old += [reason for group in runs.values() for run in group if (reason := stale(run))]
     verdict = combine(verdicts)
-    return replace(verdict, evidence=f"STALE ({old[0]}): {verdict.evidence}") if old else verdict
+    return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
