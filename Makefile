@@ -1,4 +1,4 @@
-# make book · make test · make lint · make serve · make runs · make bench
+# make book · make test · make lint · make serve · make runs
 # Each sets up .venv first, once: the exact versions of constraints.txt. An active environment is left alone.
 
 PYTHON ?= python3.11
@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python -m
 .PHONY: book test lint format serve runs address picture clean
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This needs Python 3.11 with venv (on Debian: python3.11-venv)"; exit 1; }
 	$(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,dev]'
 	touch $@
 

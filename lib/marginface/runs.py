@@ -20,11 +20,13 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def run_missing(
     todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
     work = [(recipe, device, root) for recipe in todo]
     started = time.perf_counter()
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _share_cores, (jobs,)) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (jobs,)) as pool:
         done = map(_train_and_store, work) if jobs == 1 else pool.map(_train_and_store, work)
         for number, (recipe, metrics) in enumerate(zip(todo, done, strict=True), start=1):
             left = (time.perf_counter() - started) / number * (len(todo) - number) / 60
@@ -116,8 +118,17 @@ def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
 
 
-def _share_cores(jobs: int) -> None:
+def _start_worker(jobs: int) -> None:
+    """Take a share of the cores, and end when the parent does, however it ends."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def obtain(

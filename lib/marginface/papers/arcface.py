@@ -48,7 +48,6 @@ def figure4_claims(losses: dict[str, Margin]) -> list[Claim]:
 
 def _claims_on_shape(softmax: np.ndarray, cosface: np.ndarray, arcface: np.ndarray, m: float) -> list[Claim]:
     within = 180 - m >= DEGREES
-    lower = DEGREES[arcface < softmax]
     drop = np.ptp(softmax - cosface)
     shift = np.abs(arcface - target_logit(Softmax(), DEGREES + m))[within].max()
     rises = np.diff(arcface) > 0
@@ -57,7 +56,7 @@ def _claims_on_shape(softmax: np.ndarray, cosface: np.ndarray, arcface: np.ndarr
             "cos(θ + m) is lower than cos θ for θ in [0, π - m]",
             "§2.6",
             bool(np.all(arcface[within] < softmax[within])),
-            f"lower for θ < {lower.max():.2f}°; π - m is {180 - m:.2f}°",
+            f"lower {_span(arcface < softmax)}; π - m is {180 - m:.2f}°",
         ),
         Claim(
             "CosineFace moves the curve along the y-axis",
@@ -83,7 +82,7 @@ def _claims_on_shape(softmax: np.ndarray, cosface: np.ndarray, arcface: np.ndarr
 def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
     softmax, sphere, _, sphere2, cosface, arcface = curves.values()
     easy, semi, hard = DEGREES < 30, (DEGREES >= 30) & (DEGREES <= 60), (DEGREES >= 60) & (DEGREES <= 90)
-    below = DEGREES[arcface < cosface]
+    below = arcface < cosface
     ordered = (softmax > sphere) & (sphere > cosface) & (cosface > arcface)
     distance = {name: np.abs(sphere - curve)[DEGREES <= 90].max() for name, curve in curves.items() if curve is not sphere}
     nearest = sorted(distance, key=distance.__getitem__)
@@ -92,8 +91,8 @@ def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
         Claim(
             "ArcFace's curve is lower than CosineFace's between 30° and 90°",
             "§2.8",
-            bool(below.min() <= 30 and below.max() >= 90),
-            f"lower between {below.min():.2f}° and {below.max():.2f}°",
+            bool(np.all(below[semi | hard])),
+            f"lower {_span(below)}",
         ),
         Claim(
             "CosineFace is stricter than ArcFace for θ < 30°",
@@ -111,7 +110,7 @@ def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
             "between 30° and 60° the curves rank Softmax, SphereFace, CosineFace, ArcFace, from the top",
             "§2.8",
             bool(np.all(ordered[semi])),
-            f"so ranked between {DEGREES[ordered].min():.2f}° and {DEGREES[ordered].max():.2f}°",
+            f"so ranked {_span(ordered)}",
         ),
         Claim(
             "SphereFace (m=2, λ=0) has the largest penalty between 60° and 90°",
@@ -120,6 +119,11 @@ def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
             f"lower than every other curve by at least {(runner_up - sphere2)[hard].min():.2f}",
         ),
     ]
+
+
+def _span(where: np.ndarray) -> str:
+    """The smallest and largest angle at which something is so, in words."""
+    return f"between {DEGREES[where].min():.2f}° and {DEGREES[where].max():.2f}°" if where.any() else "nowhere"
 
 
 def figure4_verdict() -> Verdict:

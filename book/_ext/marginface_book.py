@@ -1,5 +1,6 @@
-"""Sphinx extension: a book that needs no network, and buttons only where there is an address for them."""
+"""Sphinx extension: pages that need no network, are run again when code or data change, and have no broken buttons."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import plotly
 from sphinx.application import Sphinx
 from sphinx.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
@@ -25,6 +28,30 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s}{getattr(s, 'attributes', '')}".lower()]
 
 
+def fingerprint() -> str:
+    """sha256 over everything that a notebook's output depends on and its own text does not show: the library and the data."""
+    digest = hashlib.sha256()
+    for folder in ("lib", "data"):
+        for path in sorted((ROOT / folder).rglob("*.*")):
+            if path.is_file() and path.suffix != ".pyc" and not path.name.startswith("."):
+                digest.update(f"{path.relative_to(ROOT)}".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def forget_old_outputs(app: Sphinx) -> None:
+    """Drop the cached notebooks and the pages made from them if the library or the data have changed since."""
+    stamp = Path(app.outdir).parent / "fingerprint"
+    if not stamp.exists() or stamp.read_text() != fingerprint():
+        for folder in (Path(app.outdir).parent / ".jupyter_cache", Path(app.doctreedir)):
+            shutil.rmtree(folder, ignore_errors=True)
+        app.env.all_docs.clear()
+
+
+def remember_outputs(app: Sphinx, error: Exception | None) -> None:
+    if error is None:
+        (Path(app.outdir).parent / "fingerprint").write_text(fingerprint())
+
+
 def copy_plotly(app: Sphinx, error: Exception | None) -> None:
     """Put the installed plotly.js beside the pages, where lib/marginface/figure.js looks for it."""
     if error is None and app.builder.format == "html":
@@ -35,6 +62,8 @@ def copy_plotly(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("marginface.css")
     app.connect("config-inited", set_up_theme)
+    app.connect("builder-inited", forget_old_outputs)
     app.connect("html-page-context", drop_thebe)
+    app.connect("build-finished", remember_outputs)
     app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
