@@ -13,7 +13,21 @@ from torch import Tensor
 
 from marginface import reference
 from marginface.heads import MarginHead
-from marginface.margins import ArcFace, CosFace, Margin, NormFace, Softmax, SphereFace, WeightNormSoftmax
+from marginface.margins import (
+    Annealing,
+    ArcFace,
+    CombinedMargin,
+    CosFace,
+    InterFace,
+    L2Softmax,
+    LSoftmax,
+    Margin,
+    NormFace,
+    RedefinedArcFace,
+    Softmax,
+    SphereFace,
+    WeightNormSoftmax,
+)
 from marginface.regularizers import IAM
 
 Literal = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x, W, y, b
@@ -30,11 +44,36 @@ LOSSES: dict[str, tuple[Margin, Literal]] = {
     "F-Norm SphereFace": (SphereFace(2, 0, 8), lambda x, W, y, b: reference.sphereface(x, W, y, 2, 0, 8)),
     "CosFace": (CosFace(64, 0.35), lambda x, W, y, b: reference.cosface(x, W, y, 64, 0.35)),
     "ArcFace": (ArcFace(64, 0.5), lambda x, W, y, b: reference.arcface(x, W, y, 64, 0.5)),
+    "L2Softmax": (L2Softmax(16), lambda x, W, y, b: reference.l2_softmax(x, W, y, 16)),
+    "LSoftmax": (LSoftmax(4), lambda x, W, y, b: reference.l_softmax(x, W, y, 4)),
+    "CombinedMargin": (
+        CombinedMargin(64, 1.1, 0.3, 0.2),
+        lambda x, W, y, b: reference.combined_margin(x, W, y, 64, 1.1, 0.3, 0.2),
+    ),
+    "RedefinedArcFace": (RedefinedArcFace(64, 0.3, 0.2), lambda x, W, y, b: reference.redefined_arcface(x, W, y, 64, 0.3, 0.2)),
+    "InterFace cid&ct": (
+        InterFace.cid_ct(),
+        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0.2, 0, math.pi / 2, detach=True),
+    ),
+    "InterFace did&ct": (
+        InterFace.did_ct(sign="released"),
+        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0.3, 0, None, sign=-1, detach=True),
+    ),
+    "InterFace did&dt": (
+        InterFace.did_dt(detach=False),
+        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0, math.radians(10), None),
+    ),
+    "InterFace cid&ct differentiated": (
+        InterFace.cid_ct(scale=16.0, detach=False),
+        lambda x, W, y, b: reference.interface(x, W, y, 16, 0.5, 0.1, 0.2, 0, math.pi / 2),
+    ),
 }
 
 
-def make_head(margin: Margin, classes: int = 5, dim: int = 4, regularizers: tuple[IAM, ...] = ()) -> MarginHead:
-    head = MarginHead(dim, classes, margin, regularizers).double()
+def make_head(
+    margin: Margin, classes: int = 5, dim: int = 4, regularizers: tuple[IAM, ...] = (), chunk_size: int | None = 2
+) -> MarginHead:
+    head = MarginHead(dim, classes, margin, regularizers, chunk_size).double()
     if head.bias is not None:
         head.bias.data = BIAS[:classes].clone()
     return head
@@ -57,14 +96,15 @@ def assert_same(head: MarginHead, literal: Callable[[Tensor, Tensor, Tensor, Ten
         torch.testing.assert_close(mine, other, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, None])
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("name", LOSSES)
-def test_equals_the_literal_equation(name: str, classes: int) -> None:
+def test_equals_the_literal_equation(name: str, classes: int, chunk_size: int | None) -> None:
     margin, literal = LOSSES[name]
-    assert_same(make_head(margin, classes), literal)
+    assert_same(make_head(margin, classes, chunk_size=chunk_size), literal)
 
 
-@pytest.mark.parametrize("base", ["NormFace", "CosFace", "ArcFace"])
+@pytest.mark.parametrize("base", ["NormFace", "CosFace", "ArcFace", "RedefinedArcFace", "InterFace did&dt"])
 def test_iam_equals_eq_7_and_leaves_the_base_loss_alone(base: str) -> None:
     margin, literal = LOSSES[base]
     s = margin.scale
@@ -90,7 +130,7 @@ def test_bias_gets_the_literal_gradient() -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name, (margin, _) in LOSSES.items() if not getattr(margin, "detach", False)])
 def test_gradcheck(name: str) -> None:
     head = make_head(LOSSES[name][0], regularizers=(IAM(0.3),))
     x, y = batch(3)
@@ -103,7 +143,8 @@ def test_logits_are_what_the_loss_is_made_of(name: str) -> None:
     x, y = batch()
     torch.testing.assert_close(torch.nn.functional.cross_entropy(head.logits(x, y), y), head(x, y))
     others = torch.nn.functional.one_hot(y, 5) == 0
-    torch.testing.assert_close(head.logits(x, y)[others], head.logits(x)[others])  # of these losses, none changes the others
+    if not head.margin.changes_others:
+        torch.testing.assert_close(head.logits(x, y)[others], head.logits(x)[others])
 
 
 GOLDEN: dict[str, Margin] = {
@@ -112,6 +153,10 @@ GOLDEN: dict[str, Margin] = {
     "arcface_s64_m0.5.pytorch_metric_learning": ArcFace(64, 0.5, fallback="monotonic"),
     "sphereface_m4.pytorch_metric_learning": SphereFace(4),
     "normface_s30.pytorch_metric_learning": NormFace(30),
+    "lsoftmax_m4.pytorch_metric_learning": LSoftmax(4),
+    "interface_cid_ct.official": InterFace.cid_ct(sign="released"),
+    "interface_did_ct.official": InterFace.did_ct(sign="released"),
+    "interface_did_dt.official": InterFace.did_dt(sign="released"),
 }
 
 
@@ -134,6 +179,84 @@ def test_equals_public_implementations(name: str, shared: Path) -> None:
         np.testing.assert_allclose(loss.item(), golden[f"{name}.loss"], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(grad_x.numpy(), golden[f"{name}.grad_embeddings"], rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(grad_w.numpy(), golden[f"{name}.grad_weight"], rtol=1e-7, atol=1e-9)
+
+
+IDENTITIES: dict[str, tuple[Margin, Margin]] = {
+    "RArc(m, 0) = ArcFace(m)": (RedefinedArcFace(64, 0.4, 0), ArcFace(64, 0.4)),
+    "CombinedMargin(1, m, 0) = ArcFace(m)": (CombinedMargin(64, 1, 0.4, 0), ArcFace(64, 0.4)),
+    "CombinedMargin(1, 0, m) = CosFace(m)": (CombinedMargin(64, 1, 0, 0.3), CosFace(64, 0.3)),
+    "InterFace(α=0) = ArcFace": (InterFace(64, 0.5, alpha=0), ArcFace(64, 0.5)),
+    "ArcFace(0) = NormFace": (ArcFace(30, 0), NormFace(30)),
+    "SphereFace(1) = WeightNormSoftmax": (SphereFace(1), WeightNormSoftmax()),
+    "LSoftmax(1) = Softmax without bias": (LSoftmax(1), Softmax(bias=False)),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identities(name: str) -> None:
+    one, other = (make_head(margin) for margin in IDENTITIES[name])
+    other.weight.data = one.weight.data
+    x, y = batch()
+    for mine, theirs in zip(
+        torch.autograd.grad(one(x, y), [x, one.weight]), torch.autograd.grad(other(x, y), [x, other.weight]), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(one(x, y), other(x, y), rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    name=st.sampled_from(sorted(LOSSES)),
+    samples=st.integers(1, 6),
+    classes=st.integers(2, 12),
+    chunk_size=st.integers(1, 14),
+    seed=st.integers(0, 1000),
+)
+def test_any_chunk_size_gives_the_same(name: str, samples: int, classes: int, chunk_size: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    margin = LOSSES[name][0]
+    whole = MarginHead(6, classes, margin, [IAM(0.2)], None)
+    parts = MarginHead(6, classes, margin, [IAM(0.2)], chunk_size)
+    parts.load_state_dict(whole.state_dict())
+    x, y = torch.randn(samples, 6, requires_grad=True), torch.randint(classes, (samples,))
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 2e-5)):
+        whole, parts, x = whole.to(dtype), parts.to(dtype), x.detach().to(dtype).requires_grad_()
+        results = [(head(x, y), *torch.autograd.grad(head(x, y), [x, head.weight])) for head in (whole, parts)]
+        for mine, theirs in zip(*results, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance * max(1.0, theirs.abs().max().item()))
+
+
+def test_sphereface_anneals_with_the_batches_it_is_trained_on() -> None:
+    head = make_head(SphereFace(4, Annealing(1000, 5, 0.12)))
+    x, y = batch()
+    for step in range(3):
+        expected = reference.sphereface(x, head.weight, y, 4, 1000 / (1 + 0.12 * step))
+        torch.testing.assert_close(head(x, y), expected, rtol=1e-10, atol=1e-10)
+    head.eval()
+    head(x, y)
+    other = make_head(SphereFace(4, Annealing()))
+    other.load_state_dict(head.state_dict())
+    assert other.step == 3
+    assert Annealing()(10**6) == 5
+
+
+def test_one_class_has_nothing_to_learn() -> None:
+    for margin in (Softmax(), ArcFace(), InterFace(), SphereFace()):
+        head = MarginHead(4, 1, margin)
+        x = torch.randn(2, 4, requires_grad=True)
+        loss = head(x, torch.tensor([0, 0]))
+        assert loss == 0
+        assert all((g == 0).all() for g in torch.autograd.grad(loss, [x, head.weight]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_finite_for_zero_embeddings_and_duplicated_or_zero_class_weights(name: str) -> None:
+    head = make_head(LOSSES[name][0], regularizers=(IAM(0.2),)).float()
+    head.weight.data[1] = head.weight.data[0]
+    head.weight.data[2] = 0
+    x = torch.cat([torch.zeros(2, 4), torch.randn(3, 4)]).requires_grad_()
+    loss = head(x, torch.arange(5))
+    assert all(torch.isfinite(tensor).all() for tensor in (loss, *torch.autograd.grad(loss, [x, head.weight])))
 
 
 @settings(deadline=None, max_examples=60)
@@ -223,7 +346,20 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MarginHead(4, 1, NormFace()), "num_classes=1"),
+        (lambda: MarginHead(4, 0, NormFace()), "num_classes=0"),
+        (lambda: MarginHead(4, 5, NormFace(), chunk_size=-1), "chunk_size=-1"),
+        (
+            lambda: MarginHead(4, 1, NormFace(), [IAM(0.1)])(torch.ones(1, 4), torch.tensor([0])),
+            "IAM needs at least two classes",
+        ),
+        (lambda: LSoftmax(m=0), "LSoftmax: m=0"),
+        (lambda: L2Softmax(radius=-1), "L2Softmax: radius=-1"),
+        (lambda: CombinedMargin(m1=0), "CombinedMargin: m1=0"),
+        (lambda: RedefinedArcFace(m2=-1), "RedefinedArcFace: m2=-1"),
+        (lambda: InterFace(alpha=-1), "InterFace: alpha=-1"),
+        (lambda: InterFace(d_inter=4), "InterFace: d_inter=4"),
+        (lambda: InterFace(sign="both"), "InterFace: sign='both'"),  # type: ignore[arg-type]
+        (lambda: InterFace().others(torch.ones(1, 1)), "U needs"),
         (lambda: MarginHead(0, 5, NormFace()), "embedding_dim=0"),
         (lambda: NormFace(scale=0), "NormFace: scale=0"),
         (lambda: CosFace(m=-0.1), "CosFace: m=-0.1"),

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marginface.margins import Margin
-from marginface.reduction import others_logsumexp
+from marginface.margins import Margin, NormFace
+from marginface.reduction import nonzero_norm, own_and_others
 from marginface.regularizers import Terms
 
 
@@ -21,9 +21,11 @@ class MarginHead(nn.Module):
 
     Arguments:
         embedding_dim: d.
-        num_classes: C, at least 2.
+        num_classes: C. With one class there is nothing to learn, and the loss is 0.
         margin: a loss of `marginface.margins`.
         regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`.
+        chunk_size: how many classes are held at a time; None holds the whole N × C matrix, which is faster where there is
+            room for it.
     """
 
     def __init__(
@@ -32,16 +34,18 @@ class MarginHead(nn.Module):
         num_classes: int,
         margin: Margin,
         regularizers: Sequence[Callable[[Terms], Tensor]] = (),
+        chunk_size: int | None = 4096,
     ) -> None:
         super().__init__()
-        if embedding_dim < 1:
-            raise ValueError(f"embedding_dim={embedding_dim} must be at least 1")
-        if num_classes < 2:
-            raise ValueError(f"num_classes={num_classes} must be at least 2")
+        for name, value in (("embedding_dim", embedding_dim), ("num_classes", num_classes), ("chunk_size", chunk_size or 1)):
+            if value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
         self.margin = margin
         self.regularizers = tuple(regularizers)
+        self.chunk_size = chunk_size
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.bias else None
+        self.step = 0  # training batches seen so far, for losses with a schedule
         nn.init.normal_(self.weight, std=1 / math.sqrt(embedding_dim))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -57,43 +61,62 @@ class MarginHead(nn.Module):
         with torch.autocast(embeddings.device.type, enabled=False):
             terms = self._terms(embeddings, labels)
             loss = -F.logsigmoid(terms.target - terms.others).mean()
-            return sum((regularizer(terms) for regularizer in self.regularizers), start=loss)
+            total = sum((regularizer(terms) for regularizer in self.regularizers), start=loss)
+        if self.training:
+            self.step += 1
+        return total
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
 
     def logits(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C) scaled logits: with the margin where labels are given, plain where not. For figures and predictions."""
         self._check(embeddings, labels)
         with torch.autocast(embeddings.device.type, enabled=False):
-            x, w = self._scaled(embeddings)
-            plain = (self.margin.scale or 1.0) * (x @ w.T)
-            if labels is None:
-                return plain if self.bias is None else plain + self.bias
-            logits = (self.margin.scale or 1.0) * self.margin.others(x @ w.T)
+            x, w = self._full_precision(embeddings)
+            if not self.margin.keeps_weight_norm:
+                w = w / nonzero_norm(w)[:, None]
+            cosine = x @ w.T
+            if labels is not None:
+                terms = self._terms(embeddings, labels)
+                own = cosine.gather(1, labels[:, None])
+                cosine = self.margin.others(cosine, own, w[labels] @ w.T if self.margin.needs_centres else None)
+            logits = (self.margin.scale or 1.0) * cosine
             if self.bias is not None:
                 logits = logits + self.bias
-            return logits.scatter(1, labels[:, None], self._terms(embeddings, labels).target[:, None])
+            return logits if labels is None else logits.scatter(1, labels[:, None], terms.target[:, None])
 
     def _terms(self, embeddings: Tensor, labels: Tensor) -> Terms:
-        x, w = self._scaled(embeddings)
-        cosine = (F.normalize(x) * F.normalize(w[labels])).sum(dim=1).clamp(-1, 1)
-        factor = self.margin.scale or 1.0
-        if self.margin.keeps_embedding_norm:
-            factor = factor * x.norm(dim=1)
-        if self.margin.keeps_weight_norm:
-            factor = factor * w[labels].norm(dim=1)
+        x, w = self._full_precision(embeddings)
+        margin = self.margin.at(self.step)
+        product, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size)
         offset = 0.0 if self.bias is None else self.bias[labels]
+        s = margin.scale or 1.0
+        plain = s * product + offset
+        target = plain
+        if margin.changes_target:
+            length = nonzero_norm(x) if margin.keeps_embedding_norm else torch.ones_like(product)
+            if margin.keeps_weight_norm:
+                length = length * nonzero_norm(w[labels])
+            target = s * length * margin.target((product / length).clamp(-1, 1)) + offset
         return Terms(
-            target=factor * self.margin.target(cosine) + offset,
-            plain_target=factor * cosine + offset,
-            others=others_logsumexp(x, w, labels, self.margin, self.bias),
+            target=target,
+            others=others,
+            plain_target=plain,
+            plain_others=lambda: (
+                own_and_others(x, w, labels, NormFace(s), None, self.chunk_size)[1] if margin.changes_others else others
+            ),
             num_classes=len(w),
         )
 
-    def _scaled(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings and class weights in full precision, each with its norm or without it, as the margin wants."""
+    def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings, of unit length unless the margin keeps their norm, and class weights, both float32 or float64."""
         x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        x = x if self.margin.keeps_embedding_norm else F.normalize(x)
-        w = self.weight.to(x.dtype)
-        return x, w if self.margin.keeps_weight_norm else F.normalize(w)
+        x = x if self.margin.keeps_embedding_norm else x / nonzero_norm(x)[:, None]
+        return x, self.weight.to(x.dtype)
 
     def _check(self, embeddings: Tensor, labels: Tensor | None) -> None:
         d, C = self.weight.shape[1], self.weight.shape[0]

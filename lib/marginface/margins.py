@@ -10,8 +10,8 @@ without. Angles are in radians. Everything is element-wise and differentiable.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,18 @@ def angle(cosine: Tensor) -> Tensor:
     return torch.atan2(sine(cosine), cosine)
 
 
+def turn(cosine: Tensor, by: float) -> Tensor:
+    """cos(θ + by) from cos θ."""
+    return cosine * math.cos(by) - sine(cosine) * math.sin(by)
+
+
+def psi(cosine: Tensor, m: float) -> Tensor:
+    """ψ(θ) = (-1)ᵏ cos mθ - 2k for θ in [kπ/m, (k+1)π/m], which falls all the way (ArcFace Eq. 5, PAM Eq. 2)."""
+    multiple = m * angle(cosine)
+    k = (multiple.detach() / math.pi).floor()
+    return (1 - 2 * (k % 2)) * multiple.cos() - 2 * k
+
+
 class Margin:
     """A loss without a margin: T = U = identity. The losses below override what they change."""
 
@@ -36,14 +48,33 @@ class Margin:
     bias: bool = False
     keeps_embedding_norm: bool = False  # a
     keeps_weight_norm: bool = False  # b
+    needs_centres: bool = False  # whether U wants the cosines between class weights
 
     def target(self, cosine: Tensor) -> Tensor:
         """T: what becomes of the cosine between a sample and its own class. Shape and dtype stay."""
         return cosine
 
-    def others(self, cosine: Tensor) -> Tensor:
-        """U: what becomes of the cosine between a sample and another class. Shape and dtype stay."""
+    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
+        """U: what becomes of the cosine between a sample and another class. Shape and dtype stay.
+
+        Arguments:
+            cosine: cos θ_j, (N, k).
+            own: cos θ_y, (N, 1), for a U that depends on it.
+            centre: the cosine between the own class's weight and the other's, (N, k), where `needs_centres`.
+        """
         return cosine
+
+    @property
+    def changes_target(self) -> bool:
+        return type(self).target is not Margin.target
+
+    @property
+    def changes_others(self) -> bool:
+        return type(self).others is not Margin.others
+
+    def at(self, step: int) -> "Margin":
+        """The loss at a step of training, for those that have a schedule."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -63,39 +94,87 @@ class WeightNormSoftmax(Margin):
 
 
 @dataclass(frozen=True)
+class L2Softmax(Margin):
+    """Embeddings on a sphere, class weights as they are (the ℓ2-constrained softmax, [20] of IAM)."""
+
+    radius: float = 16.0
+    keeps_weight_norm = True
+
+    def __post_init__(self) -> None:
+        _check(self, radius=0 < self.radius < math.inf)
+
+    @property
+    def scale(self) -> float:  # type: ignore[override]
+        return self.radius
+
+
+@dataclass(frozen=True)
 class NormFace(Margin):
     """Both of unit length, the cosine times a scale (IAM Eq. 3, there called the scaled softmax)."""
 
     scale: float = 30.0
 
     def __post_init__(self) -> None:
-        _check(self, scale=self.scale > 0)
+        _check(self, scale=0 < self.scale < math.inf)
+
+
+@dataclass(frozen=True)
+class LSoftmax(Margin):
+    """T(θ) = ψ(θ) with both norms kept (PAM Eq. 2).
+
+    PAM prints ψ for the other classes, too. The loss's own paper and ArcFace Eq. 5 have their cosine, and so does this.
+    """
+
+    m: float = 4
+    keeps_embedding_norm = True
+    keeps_weight_norm = True
+
+    def __post_init__(self) -> None:
+        _check(self, m=1 <= self.m < math.inf)
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return psi(cosine, self.m)
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """λ = max(end, start / (1 + decay · step)): "1,000 at beginning and decreases to 5" (ArcFace §2.3)."""
+
+    start: float = 1000.0
+    end: float = 5.0
+    decay: float = 0.12  # of SphereFace's public code; no paper prints it
+
+    def __call__(self, step: int) -> float:
+        return max(self.end, self.start / (1 + self.decay * step))
 
 
 @dataclass(frozen=True)
 class SphereFace(Margin):
-    """T(θ) = (ψ(θ) + λ cos θ) / (1 + λ) with ψ(θ) = (-1)ᵏ cos mθ - 2k for θ in [kπ/m, (k+1)π/m] (ArcFace Eq. 4-7, PAM Eq. 3).
+    """T(θ) = (ψ(θ) + λ cos θ) / (1 + λ) (ArcFace Eq. 4-7, PAM Eq. 3).
 
     `scale=None` keeps the embedding's norm, as the original does; a number puts embeddings on a sphere (F-Norm SphereFace).
-    The paper wants a whole m; any m ≥ 1 gives the curve that it plots for m = 1.5.
+    The paper wants a whole m; any m ≥ 1 gives the curve that it plots for m = 1.5. `lam` is a number or an `Annealing`.
     """
 
     m: float = 4
-    lam: float = 0.0
+    lam: float | Annealing = 0.0
     scale: float | None = None
 
     def __post_init__(self) -> None:
-        _check(self, m=self.m >= 1, lam=self.lam >= 0, scale=self.scale is None or self.scale > 0)
+        lam = self.lam(0) if isinstance(self.lam, Annealing) else self.lam
+        scale = self.scale is None or 0 < self.scale < math.inf
+        _check(self, m=1 <= self.m < math.inf, lam=0 <= lam < math.inf, scale=scale)
 
     @property
     def keeps_embedding_norm(self) -> bool:  # type: ignore[override]
         return self.scale is None
 
+    def at(self, step: int) -> Margin:
+        return replace(self, lam=self.lam(step)) if isinstance(self.lam, Annealing) else self
+
     def target(self, cosine: Tensor) -> Tensor:
-        multiple = self.m * angle(cosine)
-        k = (multiple.detach() / math.pi).floor()
-        sign = 1 - 2 * (k % 2)
-        return (sign * multiple.cos() - 2 * k + self.lam * cosine) / (1 + self.lam)
+        lam = self.lam(0) if isinstance(self.lam, Annealing) else self.lam
+        return (psi(cosine, self.m) + lam * cosine) / (1 + lam)
 
 
 @dataclass(frozen=True)
@@ -106,7 +185,7 @@ class CosFace(Margin):
     m: float = 0.35
 
     def __post_init__(self) -> None:
-        _check(self, scale=self.scale > 0, m=self.m >= 0)
+        _check(self, scale=0 < self.scale < math.inf, m=0 <= self.m < math.inf)
 
     def target(self, cosine: Tensor) -> Tensor:
         return cosine - self.m
@@ -129,14 +208,14 @@ class ArcFace(Margin):
     def __post_init__(self) -> None:
         _check(
             self,
-            scale=self.scale > 0,
+            scale=0 < self.scale < math.inf,
             m=0 <= self.m < math.pi,
             fallback=self.fallback in ("none", "monotonic", "easy"),
             gradient=self.gradient in ("exact", "straight_through"),
         )
 
     def target(self, cosine: Tensor) -> Tensor:
-        value = cosine * math.cos(self.m) - sine(cosine) * math.sin(self.m)
+        value = turn(cosine, self.m)
         if self.fallback == "monotonic":
             value = torch.where(cosine > -math.cos(self.m), value, cosine - self.m * math.sin(self.m))
         elif self.fallback == "easy":
@@ -144,6 +223,113 @@ class ArcFace(Margin):
         if self.gradient == "straight_through":
             return cosine + (value - cosine).detach()
         return value
+
+
+@dataclass(frozen=True)
+class CombinedMargin(Margin):
+    """T(θ) = cos(m1 θ + m2) - m3 (InterFace Eq. 2), as printed: with m1 > 1 the curve rises again."""
+
+    scale: float = 64.0
+    m1: float = 1.0
+    m2: float = 0.0
+    m3: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self, scale=0 < self.scale < math.inf, m1=0 < self.m1 < math.inf, m2=0 <= self.m2 < math.pi, m3=0 <= self.m3 < 2)
+
+    def target(self, cosine: Tensor) -> Tensor:
+        turned = turn(cosine, self.m2) if self.m1 == 1 else (self.m1 * angle(cosine) + self.m2).cos()
+        return turned - self.m3
+
+
+@dataclass(frozen=True)
+class RedefinedArcFace(Margin):
+    """T(θ) = cos(θ + m1), U(θ_j) = cos(θ_j - m2) (InterFace Eq. 4, there called RArc)."""
+
+    scale: float = 64.0
+    m1: float = 0.3
+    m2: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check(self, scale=0 < self.scale < math.inf, m1=0 <= self.m1 < math.pi, m2=0 <= self.m2 < math.pi)
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return turn(cosine, self.m1)
+
+    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
+        return turn(cosine, -self.m2)
+
+
+@dataclass(frozen=True)
+class InterFace(Margin):
+    """T(θ) = cos(θ + m), U(θ_j) = cos(θ_j - f) (InterFace Eq. 5-8), with
+
+        f = α(e^-γ - e^-t)     γ = θ_y / d_inter     t = a + b / d_inter
+
+    and d_inter the angle between the two class weights (`d_inter=None`), or a constant.
+
+    The paper prints less than it does, so three readings are options. `sign="paper"` is f as printed; the authors' code has
+    -f ("released"). `b` is in radians, as all angles here; their code has degrees where the paper prints b = 10. In their
+    code γ and t carry no gradient (`detach=True`, the default); the paper does not say. Like their code, d_inter is at
+    least 0.01.
+    """
+
+    scale: float = 64.0
+    m: float = 0.5
+    alpha: float = 0.1
+    a: float = 0.0
+    b: float = 0.0
+    d_inter: float | None = None
+    sign: Literal["paper", "released"] = "paper"
+    detach: bool = True
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            scale=0 < self.scale < math.inf,
+            m=0 <= self.m < math.pi,
+            alpha=0 <= self.alpha < math.inf,
+            a=0 <= self.a < math.inf,
+            b=0 <= self.b < math.inf,
+            d_inter=self.d_inter is None or 0 < self.d_inter <= math.pi,
+            sign=self.sign in ("paper", "released"),
+        )
+
+    @classmethod
+    def cid_ct(cls, **changes: Any) -> "InterFace":
+        """Constant d_inter = π/2, constant t = a = 0.2."""
+        return cls(**{"a": 0.2, "d_inter": math.pi / 2} | changes)
+
+    @classmethod
+    def did_ct(cls, **changes: Any) -> "InterFace":
+        """Real d_inter, constant t = a = 0.3."""
+        return cls(**{"a": 0.3} | changes)
+
+    @classmethod
+    def did_dt(cls, **changes: Any) -> "InterFace":
+        """Real d_inter, t = b / d_inter with b = 10°."""
+        return cls(**{"b": math.radians(10)} | changes)
+
+    @property
+    def needs_centres(self) -> bool:  # type: ignore[override]
+        return self.d_inter is None
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return turn(cosine, self.m)
+
+    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
+        if own is None or (centre is None and self.needs_centres):
+            raise ValueError("InterFace: U needs cos θ_y (own) and, for a real d_inter, the cosine of the centres (centre)")
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
+            f = self.shift(own, centre)
+        return cosine * f.cos() + sine(cosine) * f.sin()
+
+    def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
+        """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
+        d_inter = angle(centre).clamp_min(0.01) if centre is not None else torch.full_like(own, self.d_inter or math.nan)
+        gamma, t = angle(own) / d_inter, self.a + self.b / d_inter
+        f = self.alpha * (torch.exp(-gamma) - torch.exp(-t))
+        return f if self.sign == "paper" else -f
 
 
 def _check(margin: Margin, **valid: bool) -> None:

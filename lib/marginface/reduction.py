@@ -1,24 +1,143 @@
-"""The one heavy operation of every loss here: what a sample scores on all the classes that are not its own."""
+"""The one heavy operation of every loss here: what a sample scores on all the classes that are not its own.
+
+It runs over chunks of classes and holds N × chunk values at a time. The backward pass computes each chunk again and asks
+autograd for the derivative of U, so that a margin states T and U and nothing else.
+"""
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from marginface.margins import Margin
 
 
-def others_logsumexp(embeddings: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None = None) -> Tensor:
-    """L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j).
+def own_and_others(
+    x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None = None, chunk_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
+
+    Class weights are divided by their norms here, chunk by chunk, unless the margin keeps them.
 
     Arguments:
-        embeddings: (N, d) float, already of unit length where the margin wants cosines.
-        weight: (C, d) float, likewise.
-        labels: (N,) int64, the class that each sample leaves out.
-        margin: gives the scale s and U.
+        x: (N, d) float, of unit length unless the margin keeps its norm.
+        weight: (C, d) float, as it is learned.
+        labels: (N,) int64.
+        margin: gives s and U.
         bias: (C,) float, added to the logits.
-    Returns: (N,) of the embeddings' dtype.
+        chunk_size: how many classes to hold at a time; None is all of them, and spares the backward pass the second
+            computation of the products.
+    Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
-    logits = (margin.scale or 1.0) * margin.others(embeddings @ weight.T)
+    return _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size or len(weight))
+
+
+class _OwnAndOthers(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, margin: Margin, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        inverse = torch.ones_like(weight[:, 0]) if margin.keeps_weight_norm else 1 / nonzero_norm(weight)
+        own_weight = weight[labels] * inverse[labels, None]
+        own = (x * own_weight).sum(dim=1)
+        others = torch.full_like(own, -torch.inf)
+        held = None
+        for part in _parts(len(weight), chunk):
+            cosine, centre = _products(x, own_weight, weight[part], inverse[part], margin)
+            logits = _logits(margin.others(cosine, own[:, None], centre), labels, part, margin, bias)
+            others = torch.logaddexp(others, logits.logsumexp(dim=1))
+            held = (cosine, centre) if chunk >= len(weight) else None
+        ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
+        ctx.margin, ctx.chunk, ctx.held = margin, chunk, held
+        return own, others
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_own: Tensor, grad_others: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, labels, bias, inverse, own_weight, own, others = ctx.saved_tensors
+        margin: Margin = ctx.margin
+        grad_x, grad_weight, grad_own_weight = torch.zeros_like(x), torch.empty_like(weight), torch.zeros_like(x)
+        grad_bias = None if bias is None else torch.empty_like(bias)
+        finite = others.clamp_min(torch.finfo(others.dtype).min)[:, None]  # L is -∞ where there is no other class
+        with torch.autocast(x.device.type, enabled=False):
+            for part in _parts(len(weight), ctx.chunk):
+                cosine, centre = ctx.held or _products(x, own_weight, weight[part], inverse[part], margin)
+                changed, inputs = _differentiable_others(margin, cosine, own[:, None], centre)
+                grad = _logits(changed.detach(), labels, part, margin, bias).sub_(finite).exp_()
+                grad *= grad_others[:, None]
+                if grad_bias is not None:
+                    grad_bias[part] = grad.sum(dim=0)
+                grad *= margin.scale or 1.0
+                grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+                w, n = weight[part], inverse[part]
+                radial = torch.zeros_like(n)  # what moves w_j along itself, and so changes nothing but its norm
+                grad_part = grad_weight[part].zero_()
+                for left, grad_left, product, pulled in (
+                    (x, grad_x, cosine, grad_cosine),
+                    (own_weight, grad_own_weight, centre, grad_centre),
+                ):
+                    if pulled is not None and product is not None:
+                        if not margin.keeps_weight_norm:
+                            radial += (pulled * product).sum(dim=0)
+                            pulled = pulled * n
+                        grad_part.addmm_(pulled.T, left)
+                        grad_left.addmm_(pulled, w)
+                grad_part.addcmul_(w, (radial * n * n)[:, None], value=-1)
+                if more_own is not None:
+                    grad_own = grad_own + more_own[:, 0]
+        grad_x.addcmul_(grad_own[:, None], own_weight)
+        grad_own_weight.addcmul_(grad_own[:, None], x)
+        if not margin.keeps_weight_norm:
+            along = (grad_own_weight * own_weight).sum(dim=1, keepdim=True)
+            grad_own_weight = inverse[labels, None] * (grad_own_weight - along * own_weight)
+        grad_weight.index_add_(0, labels, grad_own_weight)
+        return grad_x, grad_weight, None, grad_bias, None, None
+
+
+def nonzero_norm(v: Tensor) -> Tensor:
+    """The Euclidean norm of every row of v (N, d), and 1 where it is 0: dividing by it leaves a zero row at zero."""
+    norm = v.norm(dim=1)
+    return torch.where(norm > 0, norm, 1.0)
+
+
+def _parts(classes: int, chunk: int) -> Iterator[slice]:
+    for start in range(0, classes, chunk):
+        yield slice(start, min(start + chunk, classes))
+
+
+def _products(x: Tensor, own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> tuple[Tensor, Tensor | None]:
+    """Of every sample with every class of a chunk: x·w_j and, where U wants it, w_y·w_j."""
+    cosine = (x @ weight.T).mul_(inverse)
+    return cosine, (own_weight @ weight.T).mul_(inverse) if margin.needs_centres else None
+
+
+def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None) -> Tensor:
+    """s · U + b for a chunk of classes, with -∞ at each sample's own class."""
+    logits = changed * (margin.scale or 1.0)
     if bias is not None:
-        logits = logits + bias
-    own = torch.nn.functional.one_hot(labels, len(weight)).bool()
-    return logits.masked_fill(own, -torch.inf).logsumexp(dim=1)
+        logits += bias[part]
+    rows = ((labels >= part.start) & (labels < part.stop)).nonzero()[:, 0]
+    logits[rows, labels[rows] - part.start] = -torch.inf
+    return logits
+
+
+def _differentiable_others(
+    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None
+) -> tuple[Tensor, list[Tensor | None]]:
+    """U of a chunk with a graph from its three arguments, unless it is the identity."""
+    if not margin.changes_others:
+        return cosine, []
+    with torch.enable_grad():
+        inputs = [None if t is None else t.detach().requires_grad_() for t in (cosine, own, centre)]
+        return margin.others(*inputs), inputs  # type: ignore[arg-type]
+
+
+def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> list[Tensor | None]:
+    """The gradient of U's three arguments, from that of U."""
+    if not inputs:
+        return [grad, None, None]
+    present = [t for t in inputs if t is not None]
+    found = iter(torch.autograd.grad(changed, present, grad, allow_unused=True))
+    return [None if t is None else next(found) for t in inputs]

@@ -95,6 +95,86 @@ def arcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     return _mean(loss)
 
 
+def l2_softmax(x: Tensor, W: Tensor, y: Tensor, radius: float) -> Tensor:
+    """[20] of IAM: the softmax of embeddings that are put on a sphere. No bias."""
+    loss = []
+    for i in range(len(x)):
+        z = [W[j] @ (radius * x[i] / norm(x[i])) for j in range(len(W))]
+        loss.append(cross_entropy(z[y[i]], [z[j] for j in range(len(W)) if j != y[i]]))
+    return _mean(loss)
+
+
+def l_softmax(x: Tensor, W: Tensor, y: Tensor, m: float) -> Tensor:
+    """PAM Eq. 2, with cos θ_j for the other classes."""
+    loss = []
+    for i in range(len(x)):
+        others = [norm(W[j]) * norm(x[i]) * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        w = W[y[i]]
+        loss.append(cross_entropy(norm(w) * norm(x[i]) * psi(theta(x[i], w), m), others))
+    return _mean(loss)
+
+
+def combined_margin(x: Tensor, W: Tensor, y: Tensor, s: float, m1: float, m2: float, m3: float) -> Tensor:
+    """InterFace Eq. 2."""
+    loss = []
+    for i in range(len(x)):
+        others = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(s * (torch.cos(m1 * theta(x[i], W[y[i]]) + m2) - m3), others))
+    return _mean(loss)
+
+
+def redefined_arcface(x: Tensor, W: Tensor, y: Tensor, s: float, m1: float, m2: float) -> Tensor:
+    """InterFace Eq. 4."""
+    loss = []
+    for i in range(len(x)):
+        others = [s * torch.cos(theta(x[i], W[j]) - m2) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m1), others))
+    return _mean(loss)
+
+
+def interface_gamma(x_i: Tensor, w_y: Tensor, d_inter: Tensor) -> Tensor:
+    """InterFace Eq. 5, read as the ratio of two angles."""
+    d_s = theta(x_i, w_y)
+    return d_s / d_inter
+
+
+def interface_t(d_inter: Tensor, a: float, b: float) -> Tensor:
+    """InterFace Eq. 6; b in radians."""
+    return a + b / d_inter
+
+
+def interface_f(gamma: Tensor, t: Tensor, alpha: float) -> Tensor:
+    """InterFace Eq. 7, as printed. The authors' code has the opposite sign."""
+    return alpha * (torch.exp(-gamma) - torch.exp(-t))
+
+
+def interface(
+    x: Tensor,
+    W: Tensor,
+    y: Tensor,
+    s: float,
+    m: float,
+    alpha: float,
+    a: float,
+    b: float,
+    d_inter: float | None,
+    sign: int = 1,
+    detach: bool = False,
+) -> Tensor:
+    """InterFace Eq. 8. d_inter None is the angle between the class weights; sign -1 is the authors' code."""
+    loss = []
+    for i in range(len(x)):
+        others = []
+        for j in range(len(W)):
+            if j == y[i]:
+                continue
+            d = theta(W[y[i]], W[j]) if d_inter is None else torch.tensor(d_inter, dtype=x.dtype)
+            f = sign * interface_f(interface_gamma(x[i], W[y[i]], d), interface_t(d, a, b), alpha)
+            others.append(s * torch.cos(theta(x[i], W[j]) - (f.detach() if detach else f)))
+        loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
+    return _mean(loss)
+
+
 def iam(x: Tensor, W: Tensor, y: Tensor, s: float) -> Tensor:
     """IAM Eq. 7: log of the mean of the other classes' e^(s cos θ) over the sum of all classes'. No β."""
     C = len(W)

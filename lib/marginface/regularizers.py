@@ -1,6 +1,7 @@
 """Terms that are added to a loss. A regularizer never changes what the margin under it computes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +14,9 @@ class Terms:
     """What a head knows about a batch when it has its logits: all that a regularizer may look at."""
 
     target: Tensor  # (N,) z_y, the logit of the own class, with the margin
-    plain_target: Tensor  # (N,) the same without the margin
-    others: Tensor  # (N,) L, the log-sum-exp of all other classes' logits
+    others: Tensor  # (N,) L, the log-sum-exp of all other classes' logits, with the margin
+    plain_target: Tensor  # (N,) z_y without the margin
+    plain_others: Callable[[], Tensor]  # L without the margin: computed on demand, where U changes it
     num_classes: int
 
 
@@ -37,5 +39,8 @@ class IAM:
             raise ValueError(f"IAM: on={self.on!r} must be 'cosines' or 'logits'")
 
     def __call__(self, terms: Terms) -> Tensor:
-        target = terms.plain_target if self.on == "cosines" else terms.target
-        return self.beta * (F.logsigmoid(terms.others - target) - math.log(terms.num_classes - 1)).mean()
+        if terms.num_classes < 2:
+            raise ValueError("IAM needs at least two classes: log(C - 1) is its yardstick")
+        plain = self.on == "cosines"
+        gap = terms.plain_others() - terms.plain_target if plain else terms.others - terms.target
+        return self.beta * (F.logsigmoid(gap) - math.log(terms.num_classes - 1)).mean()
