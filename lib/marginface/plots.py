@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from itertools import count
+from itertools import count, pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs_version
 
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
+from marginface.papers import interface
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.training import Run
 
@@ -122,6 +123,38 @@ def boundaries(rows: Mapping[str, Boundary]) -> Figure:
         ax.text(82, 8, "class 2", ha="right", color=COLOURS[1])
     figure.supxlabel("θ₁, degrees")
     figure.supylabel("θ₂, degrees")
+    return figure
+
+
+def sectors(losses: Mapping[str, Margin]) -> Figure:
+    """InterFace Figure 1: what belongs to each of three classes on a circle, and in grey the margins between them."""
+    figure, axes = plt.subplots(1, len(losses), figsize=(3.3 * len(losses), 3.2), subplot_kw={"projection": "polar"})
+    for ax, (name, margin) in zip(np.atleast_1d(axes), losses.items(), strict=True):
+        for (left, colour_left), (right, colour_right) in pairwise(zip(interface.CENTRES, COLOURS, strict=False)):
+            reach = interface.boundary(margin, right - left)
+            arcs = (
+                (left, left + reach, colour_left),
+                (left + reach, right - reach, "0.6"),
+                (right - reach, right, colour_right),
+            )
+            for start, end, colour in arcs:
+                ax.fill_between(np.radians(np.linspace(start, end, 50)), 0, 1, color=colour, alpha=0.35, linewidth=0)
+            ax.text(np.radians((left + right) / 2), 1.12, f"{right - left - 2 * reach:.2f}°", ha="center", va="center")
+        for number, (centre, colour) in enumerate(zip(interface.CENTRES, COLOURS, strict=False), start=1):
+            ax.plot(np.radians([centre, centre]), [0, 1], color=colour, linewidth=2)
+            ax.text(np.radians(centre), 1.1, f"W{number}", color=colour, ha="center", va="center")
+        ax.set(thetamin=0, thetamax=180, ylim=(0, 1), yticks=[], xticks=[], title=name)
+        ax.grid(False)
+    return figure
+
+
+def margin_widths(losses: Mapping[str, Margin]) -> Figure:
+    """The width of the margin between two classes over the angle between their weights."""
+    figure, axes = plt.subplots(figsize=(7, 3.6))
+    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
+        axes.plot(interface.BETWEEN, interface.widths(margin), label=name, color=colour)
+    axes.set(xlabel="angle between the two class weights, degrees", ylabel="width of the margin, degrees", xlim=(30, 180))
+    axes.legend()
     return figure
 
 

@@ -1,0 +1,78 @@
+"""InterFace: the decision boundaries of Figure 1."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import brentq
+
+from marginface.margins import ArcFace, InterFace, Margin
+from marginface.verdicts import Claim, Verdict, of_claims
+
+# directions of three class weights in the plane, in degrees: the middle one is nearer to the first than to the third
+CENTRES = (40.0, 90.0, 170.0)
+BETWEEN = np.linspace(30, 180, 151)  # angles between two class weights, in degrees
+
+
+def figure1(m: float = 0.5, alpha: float = 0.1, sign: str = "paper") -> dict[str, Margin]:
+    """The losses of Figure 1: ArcFace, and the three parameter sets of InterFace."""
+    options = {"m": m, "alpha": alpha, "sign": sign}
+    return {
+        "ArcFace": ArcFace(m=m),
+        "InterFace cid&ct": InterFace.cid_ct(**options),
+        "InterFace did&ct": InterFace.did_ct(**options),
+        "InterFace did&dt": InterFace.did_dt(**options),
+    }
+
+
+def boundary(margin: Margin, between: float) -> float:
+    """How far from its own class weight, towards another, a sample may lie until both score the same; degrees.
+
+    The sample is on the arc between two class weights that are `between` degrees apart, so θ_y + θ_j = between, and the
+    boundary is where T(θ_y) = U(θ_j). NaN where there is none on the arc: the margin is wider than the arc.
+    """
+
+    def lead(own_degrees: float) -> float:
+        own, other, centre = (_cosine(angle) for angle in (own_degrees, between - own_degrees, between))
+        return float(margin.target(own) - margin.others(other, own, centre))
+
+    if lead(0.0) < 0:
+        return math.nan
+    return float(brentq(lead, 0.0, between / 2 + 1e-9)) if lead(between / 2) < 0 else between / 2
+
+
+def widths(margin: Margin, between: np.ndarray = BETWEEN) -> np.ndarray:
+    """θ_j - θ_y on the boundary, for class weights at these angles: the width of the margin in degrees."""
+    return np.array([angle - 2 * boundary(margin, angle) for angle in between])
+
+
+def figure1_table(losses: dict[str, Margin]) -> pd.DataFrame:
+    """The margin of the middle class towards its two neighbours, in degrees."""
+    near, far = CENTRES[1] - CENTRES[0], CENTRES[2] - CENTRES[1]
+    lines = [(name, *(f"{w:.2f}" for w in widths(margin, np.array([near, far])))) for name, margin in losses.items()]
+    columns = ["loss", f"towards class 1, {near:.0f}° away", f"towards class 3, {far:.0f}° away"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def figure1_claims(losses: dict[str, Margin]) -> list[Claim]:
+    """The caption of Figure 1: one margin for all classes, or one for each."""
+    all_widths = {name: widths(margin) for name, margin in losses.items()}
+    claims = []
+    for name, width in all_widths.items():
+        spread = float(np.nanmax(width) - np.nanmin(width))
+        evidence = f"{np.nanmin(width):.2f}° to {np.nanmax(width):.2f}° for class weights 30° to 180° apart"
+        if name == "ArcFace":
+            claims.append(Claim("ArcFace: the same margin towards every class", "Fig. 1 (a)", spread < 1e-3, evidence))
+        else:
+            text = f"{name}: margins of different sizes towards different classes"
+            claims.append(Claim(text, "Fig. 1 (b)", spread > 1e-3, evidence))
+    return claims
+
+
+def figure1_verdict() -> Verdict:
+    return of_claims(figure1_claims(figure1()))
+
+
+def _cosine(degrees: float) -> torch.Tensor:
+    return torch.tensor([[math.cos(math.radians(degrees))]], dtype=torch.float64)

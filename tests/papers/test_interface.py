@@ -1,0 +1,45 @@
+"""InterFace's boundaries: against geometry, and against the literal equations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from marginface import reference
+from marginface.margins import ArcFace, InterFace, RedefinedArcFace
+from marginface.papers import interface
+
+
+@pytest.mark.parametrize("between", [40.0, 90.0, 170.0])
+def test_arcface_leaves_its_angle_between_any_two_classes(between: float) -> None:
+    margin = ArcFace(m=math.radians(20))
+    assert interface.boundary(margin, between) == pytest.approx((between - 20) / 2, abs=1e-6)
+    assert interface.widths(margin, np.array([between])) == pytest.approx([20], abs=1e-6)
+
+
+def test_both_margins_of_the_redefined_arcface_add_up() -> None:
+    margin = RedefinedArcFace(m1=math.radians(15), m2=math.radians(10))
+    assert interface.widths(margin, np.array([90.0])) == pytest.approx([25], abs=1e-6)
+
+
+def test_no_boundary_where_the_margin_is_wider_than_the_arc() -> None:
+    assert math.isnan(interface.boundary(ArcFace(m=1.0), 30.0))
+
+
+@pytest.mark.parametrize("sign", ["paper", "released"])
+def test_the_boundary_solves_the_printed_equation(sign: str) -> None:
+    """θ_y + m = θ_j - f with f of Eq. 5-7 as printed (or its opposite)."""
+    for margin in list(interface.figure1(sign=sign).values())[1:]:
+        assert isinstance(margin, InterFace)
+        for between in (50.0, 80.0, 150.0):
+            own = math.radians(interface.boundary(margin, between))
+            d = torch.tensor(margin.d_inter or math.radians(between), dtype=torch.float64)
+            f = reference.interface_f(own / d, reference.interface_t(d, margin.a, margin.b), margin.alpha)
+            f = f if sign == "paper" else -f
+            assert own + margin.m == pytest.approx(math.radians(between) - own - float(f), abs=1e-8)
+
+
+def test_the_claims_need_an_f() -> None:
+    assert [claim.holds for claim in interface.figure1_claims(interface.figure1())] == [True] * 4
+    assert [claim.holds for claim in interface.figure1_claims(interface.figure1(alpha=0.0))] == [True, False, False, False]
