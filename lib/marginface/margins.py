@@ -318,15 +318,20 @@ class InterFace(Margin):
         return turn(cosine, self.m)
 
     def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
-        if own is None or (centre is None and self.needs_centres):
-            raise ValueError("InterFace: U needs cos θ_y (own) and, for a real d_inter, the cosine of the centres (centre)")
+        if own is None:
+            raise ValueError("InterFace: U needs cos θ_y (own)")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
             f = self.shift(own, centre)
         return cosine * f.cos() + sine(cosine) * f.sin()
 
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
-        d_inter = angle(centre).clamp_min(0.01) if centre is not None else torch.full_like(own, self.d_inter or math.nan)
+        if self.d_inter is not None:
+            d_inter = torch.full_like(own, self.d_inter)
+        elif centre is not None:
+            d_inter = angle(centre).clamp_min(0.01)
+        else:
+            raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
         gamma, t = angle(own) / d_inter, self.a + self.b / d_inter
         f = self.alpha * (torch.exp(-gamma) - torch.exp(-t))
         return f if self.sign == "paper" else -f

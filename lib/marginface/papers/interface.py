@@ -12,7 +12,7 @@ from marginface.verdicts import Claim, Verdict, of_claims
 
 # directions of three class weights in the plane, in degrees: the middle one is nearer to the first than to the third
 CENTRES = (40.0, 90.0, 170.0)
-BETWEEN = np.linspace(30, 180, 151)  # angles between two class weights, in degrees
+BETWEEN = np.linspace(30, 180, 51)  # angles between two class weights, in degrees
 
 
 def figure1(m: float = 0.5, alpha: float = 0.1, sign: str = "paper") -> dict[str, Margin]:
