@@ -131,7 +131,7 @@ def sectors(losses: Mapping[str, Margin]) -> Figure:
     figure, axes = plt.subplots(1, len(losses), figsize=(3.3 * len(losses), 3.2), subplot_kw={"projection": "polar"})
     for ax, (name, margin) in zip(np.atleast_1d(axes), losses.items(), strict=True):
         for (left, colour_left), (right, colour_right) in pairwise(zip(interface.CENTRES, COLOURS, strict=False)):
-            reach = interface.boundary(margin, right - left)
+            (reach,) = interface.boundary(margin, np.array([right - left]))
             arcs = (
                 (left, left + reach, colour_left),
                 (left + reach, right - reach, "0.6"),

@@ -14,7 +14,7 @@ from marginface.papers import interface
 @pytest.mark.parametrize("between", [40.0, 90.0, 170.0])
 def test_arcface_leaves_its_angle_between_any_two_classes(between: float) -> None:
     margin = ArcFace(m=math.radians(20))
-    assert interface.boundary(margin, between) == pytest.approx((between - 20) / 2, abs=1e-6)
+    assert interface.boundary(margin, np.array([between])) == pytest.approx([(between - 20) / 2], abs=1e-6)
     assert interface.widths(margin, np.array([between])) == pytest.approx([20], abs=1e-6)
 
 
@@ -24,7 +24,7 @@ def test_both_margins_of_the_redefined_arcface_add_up() -> None:
 
 
 def test_no_boundary_where_the_margin_is_wider_than_the_arc() -> None:
-    assert math.isnan(interface.boundary(ArcFace(m=1.0), 30.0))
+    assert np.isnan(interface.boundary(ArcFace(m=1.0), np.array([30.0]))).all()
 
 
 @pytest.mark.parametrize("sign", ["paper", "released"])
@@ -33,7 +33,7 @@ def test_the_boundary_solves_the_printed_equation(sign: str) -> None:
     for margin in list(interface.figure1(sign=sign).values())[1:]:
         assert isinstance(margin, InterFace)
         for between in (50.0, 80.0, 150.0):
-            own = math.radians(interface.boundary(margin, between))
+            own = math.radians(interface.boundary(margin, np.array([between]))[0])
             d = torch.tensor(margin.d_inter or math.radians(between), dtype=torch.float64)
             f = reference.interface_f(own / d, reference.interface_t(d, margin.a, margin.b), margin.alpha)
             f = f if sign == "paper" else -f

@@ -1,18 +1,16 @@
 """InterFace: the decision boundaries of Figure 1."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import brentq
+from torch import Tensor
 
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.verdicts import Claim, Verdict, of_claims
 
 # directions of three class weights in the plane, in degrees: the middle one is nearer to the first than to the third
 CENTRES = (40.0, 90.0, 170.0)
-BETWEEN = np.linspace(30, 180, 51)  # angles between two class weights, in degrees
+BETWEEN = np.linspace(30, 180, 151)  # angles between two class weights, in degrees
 
 
 def figure1(m: float = 0.5, alpha: float = 0.1, sign: str = "paper") -> dict[str, Margin]:
@@ -26,25 +24,29 @@ def figure1(m: float = 0.5, alpha: float = 0.1, sign: str = "paper") -> dict[str
     }
 
 
-def boundary(margin: Margin, between: float) -> float:
+def boundary(margin: Margin, between: np.ndarray) -> np.ndarray:
     """How far from its own class weight, towards another, a sample may lie until both score the same; degrees.
 
     The sample is on the arc between two class weights that are `between` degrees apart, so θ_y + θ_j = between, and the
-    boundary is where T(θ_y) = U(θ_j). NaN where there is none on the arc: the margin is wider than the arc.
+    boundary is where T(θ_y) = U(θ_j), found by bisection. NaN where the margin is wider than the arc.
     """
+    arc = torch.from_numpy(np.radians(between))[:, None]
 
-    def lead(own_degrees: float) -> float:
-        own, other, centre = (_cosine(angle) for angle in (own_degrees, between - own_degrees, between))
-        return float(margin.target(own) - margin.others(other, own, centre))
+    def leads(own: Tensor) -> Tensor:
+        return margin.target(own.cos()) >= margin.others((arc - own).cos(), own.cos(), arc.cos())
 
-    if lead(0.0) < 0:
-        return math.nan
-    return float(brentq(lead, 0.0, between / 2 + 1e-9)) if lead(between / 2) < 0 else between / 2
+    low, high = torch.zeros_like(arc), arc / 2
+    exists = leads(low)
+    for _ in range(50):
+        middle = (low + high) / 2
+        ahead = leads(middle)
+        low, high = torch.where(ahead, middle, low), torch.where(ahead, high, middle)
+    return np.degrees(torch.where(exists, low, torch.nan)[:, 0].numpy())
 
 
 def widths(margin: Margin, between: np.ndarray = BETWEEN) -> np.ndarray:
     """θ_j - θ_y on the boundary, for class weights at these angles: the width of the margin in degrees."""
-    return np.array([angle - 2 * boundary(margin, angle) for angle in between])
+    return between - 2 * boundary(margin, between)
 
 
 def figure1_table(losses: dict[str, Margin]) -> pd.DataFrame:
@@ -72,7 +74,3 @@ def figure1_claims(losses: dict[str, Margin]) -> list[Claim]:
 
 def figure1_verdict() -> Verdict:
     return of_claims(figure1_claims(figure1()))
-
-
-def _cosine(degrees: float) -> torch.Tensor:
-    return torch.tensor([[math.cos(math.radians(degrees))]], dtype=torch.float64)
