@@ -158,6 +158,21 @@ def margin_widths(losses: Mapping[str, Margin]) -> Figure:
     return figure
 
 
+def interface_shift(between: Sequence[float] = (40, 90, 140)) -> Figure:
+    """InterFace's f over the angle of a sample to its class weight, as printed; one panel a parameter set."""
+    own = np.linspace(0, 120, 241)
+    figure, axes = plt.subplots(1, 3, figsize=(8, 3), sharey=True, layout="constrained")
+    for ax, (name, margin) in zip(axes, interface.SETS.items(), strict=True):
+        for angle, colour in zip(between, COLOURS, strict=False):
+            label = f"centres {angle:.0f}° apart"
+            ax.plot(own, interface.shift_degrees(margin, own, angle), color=colour, label=label)
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.set(title=name, xlabel="θ_y, degrees", xlim=(0, 120))
+    axes[0].set_ylabel("f, degrees")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
 def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
     """The training loss of every run, one colour a loss."""
     figure, axes = plt.subplots(figsize=(7, 3.2))

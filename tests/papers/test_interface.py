@@ -43,3 +43,23 @@ def test_the_boundary_solves_the_printed_equation(sign: str) -> None:
 def test_the_claims_need_an_f() -> None:
     assert [claim.holds for claim in interface.figure1_claims(interface.figure1())] == [True] * 4
     assert [claim.holds for claim in interface.figure1_claims(interface.figure1(alpha=0.0))] == [True, False, False, False]
+
+
+def test_f_changes_its_sign_where_gamma_is_t() -> None:
+    table = interface.sign_table(between=90.0).set_index("parameters")["f as printed > 0 for"]
+    degrees = {name: float(text.removeprefix("θ < ").removesuffix("°")) for name, text in table.items()}
+    assert degrees["cid&ct"] == pytest.approx(0.2 * 90, abs=0.1)
+    assert degrees["did&ct"] == pytest.approx(0.3 * 90, abs=0.1)
+    assert degrees["did&dt"] == pytest.approx(10, abs=0.1)  # t d_inter = b
+
+
+def test_degrees_and_radians_are_worlds_apart() -> None:
+    table = interface.units_table()
+    assert float(table["degrees, 90°"][0]) == pytest.approx(math.exp(-10 / 90), rel=1e-2)
+    assert float(table["radians, 90°"][0]) == pytest.approx(math.exp(-10 / (math.pi / 2)), rel=1e-2)
+    assert (table.filter(like="radians, 30°").astype(float) < 1e-8).all().all()
+
+
+def test_detaching_changes_the_gradient() -> None:
+    table = interface.gradient_table()
+    assert all(float(cell.removesuffix("%")) > 0.01 for cell in table["embeddings"])

@@ -1,10 +1,13 @@
-"""InterFace: the decision boundaries of Figure 1."""
+"""InterFace: the decision boundaries of Figure 1, and what f does."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.verdicts import Claim, Verdict, of_claims
 
@@ -74,3 +77,59 @@ def figure1_claims(losses: dict[str, Margin]) -> list[Claim]:
 
 def figure1_verdict() -> Verdict:
     return of_claims(figure1_claims(figure1()))
+
+
+SETS: dict[str, InterFace] = {
+    "cid&ct": InterFace.cid_ct(),
+    "did&ct": InterFace.did_ct(),
+    "did&dt": InterFace.did_dt(),
+}
+
+
+def shift_degrees(margin: InterFace, own: np.ndarray, between: float = 90.0) -> np.ndarray:
+    """f in degrees, of samples at these angles from their class weight, with class weights `between` degrees apart."""
+    cosine = torch.from_numpy(np.cos(np.radians(own)))[:, None]
+    centre = torch.full_like(cosine, np.cos(np.radians(between)))
+    return np.degrees(margin.shift(cosine, centre)[:, 0].numpy())
+
+
+def sign_table(between: float = 90.0) -> pd.DataFrame:
+    """Where f as printed changes its sign, and what it is for an easy and a hard sample, in degrees."""
+    own = np.linspace(0, 180, 18_001)
+    lines = []
+    for name, margin in SETS.items():
+        f = shift_degrees(margin, own, between)
+        turn = own[f > 0].max()
+        ends = [f"{shift_degrees(margin, np.array([angle]), between)[0]:+.2f}°" for angle in (0.0, 40.0, 90.0)]
+        lines.append((name, f"θ < {turn:.1f}°", *ends))
+    return pd.DataFrame(lines, columns=["parameters", "f as printed > 0 for", "f at θ = 0°", "f at 40°", "f at 90°"])
+
+
+def units_table(betweens: tuple[float, ...] = (30.0, 60.0, 90.0, 120.0)) -> pd.DataFrame:
+    """e^-t of did&dt with b = 10 to 60 read in degrees and in radians, for class weights at these angles."""
+    lines = []
+    for b in (10, 20, 30, 40, 50, 60):
+        row: list[str] = [f"{b}"]
+        for value in (np.radians(b), float(b)):
+            row += [f"{np.exp(-value / np.radians(between)):.3g}" for between in betweens]
+        lines.append(row)
+    columns = ["b", *(f"degrees, {angle:.0f}°" for angle in betweens), *(f"radians, {angle:.0f}°" for angle in betweens)]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def gradient_table(seed: int = 0) -> pd.DataFrame:
+    """How much the gradient changes when γ and t are differentiated, too: relative, on random embeddings and weights."""
+    torch.manual_seed(seed)
+    x = torch.nn.functional.normalize(torch.randn(256, 64, dtype=torch.float64)).requires_grad_()
+    y = torch.randint(100, (256,))
+    lines = []
+    for name, margin in SETS.items():
+        head = MarginHead(64, 100, margin).double()
+        detached, full = (_gradients(replace(margin, detach=detach), head, x, y) for detach in (True, False))
+        lines.append((name, *(f"{float((f - d).norm() / d.norm()):.1%}" for d, f in zip(detached, full, strict=True))))
+    return pd.DataFrame(lines, columns=["parameters", "embeddings", "class weights"])
+
+
+def _gradients(margin: InterFace, head: MarginHead, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    head.margin = margin
+    return torch.autograd.grad(head(x, y), [x, head.weight])
