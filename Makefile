@@ -1,4 +1,4 @@
-# make book · make test · make lint · make serve · make runs
+# make book · make test · make lint · make serve · make runs · make bench
 # Each sets up .venv first, once: the exact versions of constraints.txt. An active environment is left alone.
 
 PYTHON ?= python3.11
@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book test lint format serve runs address picture clean
+.PHONY: book test lint format serve runs address picture bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This needs Python 3.11 with venv (on Debian: python3.11-venv)"; exit 1; }
@@ -47,6 +47,11 @@ address: $(READY)
 # the README's picture, from the recorded runs
 picture: $(READY)
 	$(RUN) marginface.plots book/_static/spheres.png
+
+# time and memory of the losses, as ratios; some minutes
+bench: $(READY)
+	$(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	for benchmark in benchmarks/*.py; do $(VENV)/bin/python $$benchmark || exit 1; done
 
 clean:
 	rm -rf book/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
