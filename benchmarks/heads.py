@@ -1,0 +1,140 @@
+"""Time and memory of a head's forward and backward pass, as ratios within one process.
+
+    python benchmarks/heads.py                 the sizes below; some minutes on two cores
+    python benchmarks/heads.py --device cuda
+
+Time is over that of the three matrix products that any head needs: x·Wᵀ, g·W and gᵀ·x. Memory is the peak beyond the class
+weights and their gradient. Every row is a process of its own; the median of several rounds counts, rounds alternate
+between the head and the products.
+"""
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from marginface.heads import MarginHead
+from marginface.margins import ArcFace, InterFace
+from marginface.regularizers import IAM
+
+DIM = 512
+SIZES = [(512, 85_742), (128, 85_742), (256, 1_000_000)]  # N, C; 85,742 is MS1MV2
+
+
+class PlainArcFace(nn.Module):
+    """What one would write first: the whole matrix, arccos, cross-entropy."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, DIM))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        theta = F.linear(F.normalize(x), F.normalize(self.weight)).clamp(-1 + 1e-7, 1 - 1e-7).acos()
+        return F.cross_entropy(64 * (theta + 0.5 * F.one_hot(labels, len(self.weight))).cos(), labels)
+
+
+class MetricLearningArcFace(nn.Module):
+    """pytorch-metric-learning's ArcFaceLoss, which takes its margin in degrees."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        from pytorch_metric_learning.losses import ArcFaceLoss
+
+        self.loss = ArcFaceLoss(classes, DIM, margin=math.degrees(0.5), scale=64)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        return self.loss(x, labels)
+
+
+HEADS: dict[str, Callable[[int], nn.Module]] = {
+    "ours, ArcFace": lambda C: MarginHead(DIM, C, ArcFace()),
+    "ours, ArcFace + IAM": lambda C: MarginHead(DIM, C, ArcFace(), [IAM(0.1)]),
+    "ours, ArcFace, whole matrix": lambda C: MarginHead(DIM, C, ArcFace(), chunk_size=None),
+    "ours, InterFace, constant d_inter": lambda C: MarginHead(DIM, C, InterFace.cid_ct()),
+    "ours, InterFace, real d_inter": lambda C: MarginHead(DIM, C, InterFace.did_ct()),
+    "plain autograd, ArcFace": PlainArcFace,
+    "pytorch-metric-learning, ArcFace": MetricLearningArcFace,
+}
+LARGE = ["ours, ArcFace", "ours, InterFace, real d_inter"]  # what is run with a million classes
+
+
+def measure(name: str, N: int, C: int, device: str, rounds: int) -> dict[str, float]:
+    """One row, in this process."""
+    torch.manual_seed(0)
+    head = HEADS[name](C).to(device)
+    x, labels = torch.randn(N, DIM, device=device), torch.randint(C, (N,), device=device)
+    weights = sum(p.numel() * p.element_size() for p in head.parameters())
+    before = _peak(device)
+
+    def step() -> None:
+        head.zero_grad(set_to_none=True)
+        head(x.detach().requires_grad_(), labels).backward()
+
+    step()
+    extra = _peak(device) - before - weights  # one gradient, as large as the weights
+    head.zero_grad(set_to_none=True)
+    weight = next(iter(head.parameters())).detach().reshape(C, DIM)
+
+    def products() -> None:
+        g = x @ weight.T
+        g @ weight
+        g.T @ x
+
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(_seconds(step, device))
+        theirs.append(_seconds(products, device))
+    return {"ratio": statistics.median(ours) / statistics.median(theirs), "seconds": statistics.median(ours), "extra": extra}
+
+
+def _seconds(action: Callable[[], None], device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    action()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _peak(device: str) -> int:
+    """The most memory that was ever in use, in bytes."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--one", nargs=3, metavar=("HEAD", "N", "C"), help="measure one row and print it as JSON")
+    options = parser.parse_args()
+    if options.one:
+        name, N, C = options.one
+        print(json.dumps(measure(name, int(N), int(C), options.device, options.rounds)))
+        return
+    for N, C in SIZES:
+        print(f"\nN = {N}, C = {C:,}, d = {DIM}, {options.device}")
+        print(f"{'':36}{'time / products':>16}{'seconds':>10}{'extra MB':>10}")
+        for name in LARGE if C > 500_000 else HEADS:
+            command = [sys.executable, __file__, "--device", options.device, "--rounds", str(options.rounds), "--one", name]
+            done = subprocess.run([*command, str(N), str(C)], capture_output=True, text=True)
+            if done.returncode:
+                print(f"{name:36} {done.stderr.strip().splitlines()[-1]}")
+                continue
+            row = json.loads(done.stdout)
+            print(f"{name:36}{row['ratio']:16.2f}{row['seconds']:10.2f}{row['extra'] / 1e6:10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
