@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs_version
 
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
+from marginface.papers import iam_gradients
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.training import Run
 
@@ -172,6 +173,24 @@ def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
         ax.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), zlim=(-0.75, 0.75), box_aspect=(1, 1, 1))
     handles = [plt.Line2D([], [], marker="o", linestyle="", color=COLOURS[c], label=str(c)) for c in range(10)]
     figure.legend(handles=handles, loc="outside lower center", ncols=10, handletextpad=0, columnspacing=1)
+    return figure
+
+
+def beta_sizes(betas: Sequence[float], s: float = 30.0, many: int = iam_gradients.CASIA_CLASSES) -> Figure:
+    """IAM §4.1: the lengths of Eq. 13 and Eq. 14 over s, one colour a β; the angle to the own class is 60° in the lower row."""
+    p, theta = np.linspace(0, 1, 101), iam_gradients.THETA
+    figure, axes = plt.subplots(2, 2, figsize=(6.6, 6.4), sharey=True, layout="constrained")
+    for beta, colour in zip(betas, COLOURS, strict=False):
+        axes[0, 0].plot(p, iam_gradients.size13(p, beta), color=colour, label=f"β = {beta:g}")
+        axes[0, 1].plot(p, iam_gradients.size14((1 - p) / 2, np.full_like(p, 0.5), beta), color=colour)
+        for ax, classes in zip(axes[1], (2, many), strict=True):
+            _, p1, p2 = iam_gradients.probabilities(np.array(60.0), theta, s, classes)
+            ax.plot(theta, iam_gradients.size14(p1, p2, beta), color=colour)
+    axes[0, 0].set(title="Eq. 13", xlabel="p of the own class", ylabel="length / s")
+    axes[0, 1].set(title="Eq. 14, $p_{ij2}$ = 1/2", xlabel="p of the own class")
+    axes[1, 0].set(title="Eq. 14, 2 classes", xlabel="inter-class angle, degrees", ylabel="length / s", xlim=(0, 120))
+    axes[1, 1].set(title=f"Eq. 14, {many:,} classes", xlabel="inter-class angle, degrees", xlim=(0, 120))
+    figure.legend(loc="outside lower center", ncols=len(betas), columnspacing=1, handlelength=1)
     return figure
 
 
