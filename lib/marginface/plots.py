@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs_version
 
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
-from marginface.papers import iam_gradients
+from marginface.papers import iam_gradients, pam
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.training import Run
 
@@ -191,6 +191,38 @@ def beta_sizes(betas: Sequence[float], s: float = 30.0, many: int = iam_gradient
     axes[1, 0].set(title="Eq. 14, 2 classes", xlabel="inter-class angle, degrees", ylabel="length / s", xlim=(0, 120))
     axes[1, 1].set(title=f"Eq. 14, {many:,} classes", xlabel="inter-class angle, degrees", xlim=(0, 120))
     figure.legend(loc="outside lower center", ncols=len(betas), columnspacing=1, handlelength=1)
+    return figure
+
+
+def pam_geometry(drawn: pam.Plane, losses: Mapping[str, Margin]) -> Figure:
+    """PAM Figure 1: target areas in the plane, boundaries as dashed lines, samples and their margin."""
+    figure, axes = plt.subplots(2, 2, figsize=(6.6, 6.8), subplot_kw={"projection": "polar"}, layout="constrained")
+    directions = np.radians(pam.CIRCLE)
+    pairs = (drawn.weights, drawn.weights[::-1])
+    for ax, (name, margin) in zip(axes.flat, losses.items(), strict=False):
+        for (own, other), colour in zip(pairs, COLOURS, strict=False):
+            inside = pam.target_area(margin, own, other)
+            ax.fill_between(directions, 0, 1, where=inside, color=colour, alpha=0.25, linewidth=0)
+            ax.plot(np.radians([pam.boundary(margin, own, other)] * 2), [0, 1], "--", color=colour)
+        ax.set_title(f"target areas, {name}")
+    ax = axes.flat[-1]
+    edges = []
+    for weight, samples, colour, side in zip(drawn.weights, drawn.samples, COLOURS, (-1, 1), strict=False):
+        reach = np.abs(samples - weight).max()
+        ax.fill_between(
+            np.radians(np.linspace(weight - reach, weight + reach, 91)), 0, 1, color=colour, alpha=0.25, linewidth=0
+        )
+        ax.scatter(np.radians(samples), np.ones_like(samples), s=6, color=colour, zorder=3)
+        edges.append(weight + side * reach)
+    ax.plot(np.radians(np.linspace(edges[0], edges[1], 61)), np.full(61, 0.6), color="black")
+    ax.text(np.radians(90), 0.68, f"θ₁₂ = {edges[0] - edges[1]:.0f}°", ha="center")
+    ax.set_title("samples and their ranges")
+    for ax in axes.flat:
+        for k, (weight, colour) in enumerate(zip(drawn.weights, COLOURS, strict=False), start=1):
+            ax.annotate("", (np.radians(weight), 0.95), (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour})
+            ax.text(np.radians(weight), 1.14, f"W{'₁₂'[k - 1]}", ha="center", va="center", color=colour)
+        ax.set(ylim=(0, 1.05), xticks=[], yticks=[])
+        ax.spines["polar"].set_color("0.8")
     return figure
 
 

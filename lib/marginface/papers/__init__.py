@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from marginface.papers import arcface, iam
+from marginface.papers import arcface, iam, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
@@ -17,4 +17,5 @@ JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("IAM", "Table 1"): iam.table1_verdict,
     ("IAM", "Table 2"): iam.table2_recorded,
     ("IAM", "Figure 2"): iam.figure2_recorded,
+    ("PAM", "Figure 1"): pam.figure1_verdict,
 }
