@@ -13,11 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import seaborn as sns
 from IPython.display import HTML, display
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs_version
+from scipy.spatial import ConvexHull
 
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
-from marginface.papers import iam_gradients, pam
+from marginface.papers import arcface_sphere, iam_gradients, pam
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.training import Run
 
@@ -146,19 +148,11 @@ def sphere(run: Run, title: str, samples: int | None = None) -> go.Figure:
         x, y, z = directions[labels == c].astype(np.float32).T
         dots = {"size": 1.8, "color": COLOURS[c]}
         traces.append(go.Scatter3d(x=x, y=y, z=z, mode="markers", name=str(c), marker=dots, hoverinfo="name"))
-    hidden = {"visible": False, "range": [-1.05, 1.05]}
-    scene = {
-        "xaxis": hidden,
-        "yaxis": hidden,
-        "zaxis": hidden,
-        "aspectmode": "cube",
-        "camera": {"eye": dict.fromkeys("xyz", 1.05)},
-    }
     layout = _layout(height=430) | {
         "title": {"text": title, "font": {"size": 14}, "x": 0.5},
         "legend": {"itemsizing": "constant"},
     }
-    return go.Figure(traces, go.Layout(**layout, scene=scene))
+    return go.Figure(traces, go.Layout(**layout, scene=_scene()))
 
 
 def spheres(runs: Mapping[str, Run], samples: int | None = None) -> Figure:
@@ -226,6 +220,65 @@ def pam_geometry(drawn: pam.Plane, losses: Mapping[str, Margin]) -> Figure:
     return figure
 
 
+def region_views(losses: Mapping[str, Margin], W: np.ndarray) -> Figure:
+    """ArcFace Figure 2 on paper: one side, a colour a class, grey for nobody; white, from a centre to the next."""
+    axis = np.linspace(-1, 1, 801)
+    x, y = np.meshgrid(axis, axis)
+    visible = x**2 + y**2 < 1
+    toward = np.sqrt(np.clip(1 - x**2 - y**2, 0, None))
+    directions = np.stack([x, y, toward], axis=-1)[visible]
+    palette = np.array([*map(to_rgb, COLOURS), (0.82, 0.82, 0.82)])  # the last, at arcface_sphere.NOBODY
+    front = W[W[:, 2] > 0]
+    nearest = np.unravel_index((front @ front.T - 2 * np.eye(len(front))).argmax(), (len(front), len(front)))
+    steps = np.linspace(0, 1, 41)[:, None]
+    arc = (1 - steps) * front[nearest[0]] + steps * front[nearest[1]]
+    arc /= np.linalg.norm(arc, axis=1, keepdims=True)
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 6.8), layout="constrained")
+    for ax, (name, margin) in zip(axes.flat, losses.items(), strict=True):
+        image = np.ones((*x.shape, 4))
+        image[visible, :3] = palette[arcface_sphere.regions(margin, directions, W)]
+        image[~visible, 3] = 0
+        ax.imshow(image, extent=(-1, 1, -1, 1), origin="lower", interpolation="none")
+        ax.plot(arc[:, 0], arc[:, 1], color="white")
+        ax.scatter(front[:, 0], front[:, 1], s=14, color="black", zorder=3)
+        ax.set_title(name)
+        ax.set_axis_off()
+    return figure
+
+
+def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.ndarray, active: int) -> tuple[go.Figure, str]:
+    """The same to rotate, with a slider over losses of rising margin. The figure, and its `after`.
+
+    Every triangle of the sphere knows its class and up to which of the losses it stays that class's.
+    """
+    points = arcface_sphere.spiral(4000)
+    triangles = ConvexHull(points).simplices
+    middles = points[triangles].mean(axis=1)
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    owners = np.stack([arcface_sphere.regions(margin, middles, W) for margin in losses.values()])
+    kept = (owners != arcface_sphere.NOBODY).sum(axis=0)
+    corners = dict(zip("ijk", triangles.T.astype(np.int16), strict=True))
+    light = {"ambient": 1, "diffuse": 0, "specular": 0}
+    mesh = go.Mesh3d(**_xyz(points), **corners, lighting=light, color="#bbbbbb", hoverinfo="skip")
+    dots = go.Scatter3d(**_xyz(1.01 * W), mode="markers", marker={"size": 3, "color": "black"}, hoverinfo="skip")
+    steps = _skip([round(float(name), 3) for name in losses])
+    figure = go.Figure([mesh, dots])
+    figure.update_layout(
+        **_layout(height=500) | {"title": {"text": title, "font": {"size": 14}, "x": 0.5}, "showlegend": False},
+        scene=_scene(),
+        sliders=[_slider(prefix, steps, active, 0) | {"y": 0}],
+        meta={"owner": owners.max(axis=0).tolist(), "kept": kept.tolist(), "colours": COLOURS},
+    )
+    after = """element => {
+        const {owner, kept, colours} = element.layout.meta;
+        const paint = step => Plotly.restyle(element, {
+            facecolor: [owner.map((c, i) => kept[i] > step ? colours[c] : "#bbbbbb")]}, [0]);
+        element.on("plotly_sliderchange", event => paint(event.slider.active));
+        paint(element.layout.sliders[0].active);
+    }"""
+    return figure, after
+
+
 def main() -> None:
     """Save IAM Figure 2 of the recorded runs as a picture: python -m marginface.plots FILE"""
     from marginface import runs
@@ -247,6 +300,16 @@ def _globe() -> go.Surface:
     x, y, z = np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)
     grey = [[0, "#888888"], [1, "#888888"]]
     return go.Surface(x=0.985 * x, y=0.985 * y, z=0.985 * z, opacity=0.18, colorscale=grey, showscale=False, hoverinfo="skip")
+
+
+def _scene() -> dict:
+    hidden = {"visible": False, "range": [-1.05, 1.05]}
+    axes = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
+    return axes | {"aspectmode": "cube", "camera": {"eye": dict.fromkeys("xyz", 1.05)}}
+
+
+def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip("xyz", points.astype(np.float32).T, strict=True))
 
 
 def _layout(height: int, margin_bottom: int = 10) -> dict:

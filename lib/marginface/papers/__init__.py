@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from marginface.papers import arcface, iam, pam
+from marginface.papers import arcface, arcface_sphere, iam, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
@@ -12,6 +12,7 @@ GRIDS: dict[str, list[Recipe]] = {"iam/table2": iam.grid(), "iam/figure2": iam.g
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
 JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("ArcFace", "Table 1"): arcface.table1_verdict,
+    ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
     ("ArcFace", "Figure 3"): arcface.table1_verdict,
     ("ArcFace", "Figure 4"): arcface.figure4_verdict,
     ("IAM", "Table 1"): iam.table1_verdict,
