@@ -2,17 +2,18 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from itertools import count
+from inspect import getsource
+from itertools import count, cycle, islice
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import seaborn as sns
-from IPython.display import HTML, display
+from IPython.display import HTML, Markdown, display
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs_version
@@ -21,6 +22,7 @@ from scipy.spatial import ConvexHull
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
 from marginface.papers import arcface_sphere, iam_gradients, pam
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
+from marginface.profiles import Profile
 from marginface.training import Run
 
 COLOURS = sns.color_palette("colorblind", 10).as_hex()
@@ -56,6 +58,31 @@ def show(*figures: go.Figure, alt: str, after: str = "null") -> None:
         data = json.dumps(json.loads(figure.to_json()), separators=(",", ":")).replace("</", "<\\/")
         cells.append(f'<div id="{name}"></div><script>{script}("{name}", {data}, {after});</script>')
     display(HTML(f'<div class="figures" role="img" aria-label="{alt}">{"".join(cells)}</div>'))
+
+
+def source(*functions: Callable) -> None:
+    """Display functions as they stand in the library."""
+    code = "\n\n".join(getsource(function) for function in functions)
+    display(Markdown(f"```python\n{code}```"))
+
+
+def loss_profile(losses: Mapping[str, Margin | Profile], length: float = 1.0) -> Figure:
+    """T (and U, dashed), and how long the gradient with respect to an embedding of that length is, over θ."""
+    degrees = np.linspace(0, 180, 721)
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 7.2), sharex=True, layout="constrained")
+    others = {}
+    for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
+        profile = loss if isinstance(loss, Profile) else Profile(loss)
+        axes[0].plot(degrees, target_logit(profile.margin, degrees), color=colour, label=name)
+        axes[1].plot(degrees, profile.gradient(degrees, length), color=colour)
+        others[tuple(profile.others(degrees))] = colour
+    for U, colour in others.items():
+        axes[0].plot(degrees, U, "--", color="0.3" if len(others) == 1 else colour, label="U" if len(others) == 1 else None)
+    axes[0].set(ylabel="target logit T(θ)", xlim=(0, 180))
+    axes[1].set(xlabel="angle θ between an embedding and its class weight, degrees", ylabel="length of the gradient")
+    axes[1].set_xticks(range(0, 181, 30))
+    axes[0].legend()
+    return figure
 
 
 def logit_curves(losses: Mapping[str, Margin]) -> Figure:
@@ -227,7 +254,7 @@ def region_views(losses: Mapping[str, Margin], W: np.ndarray) -> Figure:
     visible = x**2 + y**2 < 1
     toward = np.sqrt(np.clip(1 - x**2 - y**2, 0, None))
     directions = np.stack([x, y, toward], axis=-1)[visible]
-    palette = np.array([*map(to_rgb, COLOURS), (0.82, 0.82, 0.82)])  # the last, at arcface_sphere.NOBODY
+    palette = np.array([*map(to_rgb, _class_colours(len(W))), (0.82, 0.82, 0.82)])  # the last, at arcface_sphere.NOBODY
     front = W[W[:, 2] > 0]
     nearest = np.unravel_index((front @ front.T - 2 * np.eye(len(front))).argmax(), (len(front), len(front)))
     steps = np.linspace(0, 1, 41)[:, None]
@@ -267,7 +294,7 @@ def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.n
         **_layout(height=500) | {"title": {"text": title, "font": {"size": 14}, "x": 0.5}, "showlegend": False},
         scene=_scene(),
         sliders=[_slider(prefix, steps, active, 0) | {"y": 0}],
-        meta={"owner": owners.max(axis=0).tolist(), "kept": kept.tolist(), "colours": COLOURS},
+        meta={"owner": owners.max(axis=0).tolist(), "kept": kept.tolist(), "colours": _class_colours(len(W))},
     )
     after = """element => {
         const {owner, kept, colours} = element.layout.meta;
@@ -300,6 +327,11 @@ def _globe() -> go.Surface:
     x, y, z = np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)
     grey = [[0, "#888888"], [1, "#888888"]]
     return go.Surface(x=0.985 * x, y=0.985 * y, z=0.985 * z, opacity=0.18, colorscale=grey, showscale=False, hoverinfo="skip")
+
+
+def _class_colours(classes: int) -> list[str]:
+    """A colour for every class, none of them grey; they repeat where there are many."""
+    return list(islice(cycle(COLOURS[:7] + COLOURS[8:]), classes))
 
 
 def _scene() -> dict:
