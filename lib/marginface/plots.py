@@ -71,10 +71,11 @@ def loss_profile(losses: Mapping[str, Margin | Profile], length: float = 1.0) ->
     degrees = np.linspace(0, 180, 721)
     figure, axes = plt.subplots(2, 1, figsize=(6.4, 7.2), sharex=True, layout="constrained")
     others = {}
-    for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
+    for i, ((name, loss), colour) in enumerate(zip(losses.items(), COLOURS, strict=False)):
         profile = loss if isinstance(loss, Profile) else Profile(loss)
-        axes[0].plot(degrees, target_logit(profile.margin, degrees), color=colour, label=name)
-        axes[1].plot(degrees, profile.gradient(degrees, length), color=colour)
+        line = {"color": colour, "linewidth": max(1.2, 3.6 - 0.8 * i)}  # curves that coincide stay visible
+        axes[0].plot(degrees, target_logit(profile.margin, degrees), **line, label=name)
+        axes[1].plot(degrees, profile.gradient(degrees, length), **line)
         others[tuple(profile.others(degrees))] = colour
     for U, colour in others.items():
         axes[0].plot(degrees, U, "--", color="0.3" if len(others) == 1 else colour, label="U" if len(others) == 1 else None)
@@ -278,7 +279,7 @@ def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.n
 
     Every triangle of the sphere knows its class and up to which of the losses it stays that class's.
     """
-    points = arcface_sphere.spiral(4000)
+    points = arcface_sphere.spiral(6000)
     triangles = ConvexHull(points).simplices
     middles = points[triangles].mean(axis=1)
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
@@ -291,9 +292,9 @@ def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.n
     steps = _skip([round(float(name), 3) for name in losses])
     figure = go.Figure([mesh, dots])
     figure.update_layout(
-        **_layout(height=500) | {"title": {"text": title, "font": {"size": 14}, "x": 0.5}, "showlegend": False},
-        scene=_scene(),
-        sliders=[_slider(prefix, steps, active, 0) | {"y": 0}],
+        **_layout(height=460) | {"title": {"text": title, "font": {"size": 14}, "x": 0.5}, "showlegend": False},
+        scene=_scene(eye=0.8) | {"domain": {"y": [0.12, 1]}},
+        sliders=[_slider(prefix, steps, active, 0) | {"y": 0.1}],
         meta={"owner": owners.max(axis=0).tolist(), "kept": kept.tolist(), "colours": _class_colours(len(W))},
     )
     after = """element => {
@@ -334,10 +335,10 @@ def _class_colours(classes: int) -> list[str]:
     return list(islice(cycle(COLOURS[:7] + COLOURS[8:]), classes))
 
 
-def _scene() -> dict:
+def _scene(eye: float = 1.05) -> dict:
     hidden = {"visible": False, "range": [-1.05, 1.05]}
     axes = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
-    return axes | {"aspectmode": "cube", "camera": {"eye": dict.fromkeys("xyz", 1.05)}}
+    return axes | {"aspectmode": "cube", "camera": {"eye": dict.fromkeys("xyz", eye)}}
 
 
 def _xyz(points: np.ndarray) -> dict[str, np.ndarray]:

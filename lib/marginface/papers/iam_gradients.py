@@ -140,9 +140,11 @@ def equations_table(batch: Batch, s: float, beta: float) -> pd.DataFrame:
     for name, equation in equations(s, beta).items():
         raw, projected = errors_when_normalised(equation, batch, s)
         readings = (error_of_one_sample, error_as_printed, error_as_meant)
-        lines.append((name, *(reading(equation, batch, s) for reading in readings), raw, projected))
+        lines.append(
+            (name.replace(" ", "\N{NO-BREAK SPACE}"), *(reading(equation, batch, s) for reading in readings), raw, projected)
+        )
     names = ["one sample", "batch, all i summed", "batch, own part", "normalised inside", "the same, projected"]
-    frame = pd.DataFrame(lines, columns=["", *names])
+    frame = pd.DataFrame(lines, columns=["equation", *names])
     frame[names] = frame[names].map(lambda error: f"{error:.0e}" if error < 0.01 else f"{error:.2f}")
     return frame
 
@@ -150,13 +152,13 @@ def equations_table(batch: Batch, s: float, beta: float) -> pd.DataFrame:
 def equation_claims(batch: Batch, s: float, beta: float) -> list[Claim]:
     """Each equation for one sample, and for a batch as printed; and the remark of §3 on N = 1."""
     error = error_of_eq12(batch, s, beta)
-    claims = [Claim("Eq. 12 is the loss of Eq. 8, for a batch", "Eq. 12", error < TOLERANCE, f"relative error {error:.0e}")]
+    claims = [Claim("Eq. 12 is the loss of Eq. 8, for a batch", "Eq. 12", error < TOLERANCE, f"relative error {error:.1g}")]
     variables = {"x": "∂/∂x̃ᵢ", "own": "∂/∂w̃ of the own class", "other": "∂/∂w̃ of another class"}
     for name, equation in equations(s, beta).items():
         one, printed = error_of_one_sample(equation, batch, s), error_as_printed(equation, batch, s)
         what = variables[equation.variable]
         claims += [
-            Claim(f"{name} is {what}, for one sample", name, one < TOLERANCE, f"relative error {one:.0e}"),
+            Claim(f"{name} is {what}, for one sample", name, one < TOLERANCE, f"relative error {one:.1g}"),
             Claim(f"{name} is {what}, for a batch, as printed", name, printed < TOLERANCE, f"relative error {printed:.2g}"),
         ]
     factor = common_factor_error(batch, s, beta)
@@ -254,10 +256,10 @@ def beta_claims(
             f"{pull_to_centre(near, s, 1.0, pushed=True):.0f}° with the push of another class",
         ),
         Claim(
-            "β = 1: Eq. 14 relates only to x̃ᵢ and p_ij2",
+            "β = 1: Eq. 14 relates only to x̃ᵢ and pᵢⱼ₂",
             "§4.1, 2)",
             only_p2 < 1e-12,
-            f"its length is s p_ij2, to {only_p2:.0e}",
+            f"its length is s pᵢⱼ₂, to {only_p2:.0e}",
         ),
         _trend("β = 1: Eq. 14 grows as the inter-class angle falls", "§4.1, 2)", other[1], -1),
         Claim("β < 1: Eq. 13 is larger than the softmax's", "§4.1, 3)", *more13),
@@ -293,7 +295,7 @@ def _ratio(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bool, str]:
     """Whether the first is larger, as far as float64 can tell, and by how much."""
     larger = all(bool(np.all(a >= b) and np.any(a > b)) for a, b in pairs)
     ratios = np.concatenate([a / b for a, b in pairs])
-    return larger, f"{ratios.min():.3g} to {ratios.max():.1e} times the softmax's"
+    return larger, f"from {ratios.min():.3g}, where p is 0 to rounding, to {ratios.max():.0e} times the softmax's"
 
 
 def _free_gradients(equation: Equation, batch: Batch, s: float, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
