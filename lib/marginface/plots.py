@@ -279,7 +279,7 @@ def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.n
 
     Every triangle of the sphere knows its class and up to which of the losses it stays that class's.
     """
-    points = arcface_sphere.spiral(6000)
+    points = arcface_sphere.spiral(10_000)
     triangles = ConvexHull(points).simplices
     middles = points[triangles].mean(axis=1)
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
