@@ -206,3 +206,79 @@ def boundary_cosineface(s: float, m: float, theta1: Tensor, theta2: Tensor) -> T
 
 def boundary_arcface(s: float, m: float, theta1: Tensor, theta2: Tensor) -> Tensor:
     return s * (torch.cos(theta1 + m) - torch.cos(theta2))
+
+
+# IAM Eq. 9-14: gradients with respect to features x and class weights W of unit length, each taken as free. The summand
+# of one sample i, as printed. The equations then take 1/N times its sum over all i, also where the derivative is with
+# respect to x_i, or to a class that is the own class of some samples only.
+
+
+def iam_p(x_i: Tensor, W: Tensor, y_i: int, s: float) -> Tensor:
+    """p_i: the scaled softmax's probability of the own class (under Eq. 9)."""
+    return torch.exp(s * W[y_i] @ x_i) / _sum([torch.exp(s * W[j] @ x_i) for j in range(len(W))])
+
+
+def iam_p1(x_i: Tensor, W: Tensor, j: int, s: float) -> Tensor:
+    """p_ij1: the probability of class j among all (under Eq. 11)."""
+    return torch.exp(s * W[j] @ x_i) / _sum([torch.exp(s * W[k] @ x_i) for k in range(len(W))])
+
+
+def iam_p2(x_i: Tensor, W: Tensor, y_i: int, j: int, s: float) -> Tensor:
+    """p_ij2: the probability of class j among the others (under Eq. 11)."""
+    return torch.exp(s * W[j] @ x_i) / _sum([torch.exp(s * W[k] @ x_i) for k in range(len(W)) if k != y_i])
+
+
+def iam_eq9(x_i: Tensor, W: Tensor, y_i: int, s: float) -> Tensor:
+    """∂L_IAM/∂x_i. The sum over "j ≠ w_yi" is one over j ≠ y_i."""
+    e = [torch.exp(s * W[j] @ x_i) for j in range(len(W))]
+    terms = [s * (W[y_i] - W[j]) * e[y_i] * e[j] for j in range(len(W)) if j != y_i]
+    return -1 / (1 - iam_p(x_i, W, y_i, s)) * torch.stack(terms).sum(dim=0) / _sum(e) ** 2
+
+
+def iam_eq10(x_i: Tensor, W: Tensor, y_i: int, s: float) -> Tensor:
+    """∂L_IAM/∂w_yi."""
+    return -s * x_i * iam_p(x_i, W, y_i, s)
+
+
+def iam_eq11(x_i: Tensor, W: Tensor, y_i: int, j: int, s: float) -> Tensor:
+    """∂L_IAM/∂w_j, j ≠ y_i."""
+    return s * x_i * (iam_p2(x_i, W, y_i, j, s) - iam_p1(x_i, W, j, s))
+
+
+def iam_eq12(x: Tensor, W: Tensor, y: Tensor, s: float, beta: float) -> Tensor:
+    """L = L_scale + β L_IAM, in the form with p_i. A whole equation: the sum over i included."""
+    p = torch.stack([iam_p(x[i], W, int(y[i]), s) for i in range(len(x))])
+    return -torch.log(p).mean() + beta * torch.log((1 - p) / (len(W) - 1)).mean()
+
+
+def iam_eq13(x_i: Tensor, W: Tensor, y_i: int, s: float, beta: float) -> Tensor:
+    """∂L/∂w_yi."""
+    p = iam_p(x_i, W, y_i, s)
+    return -s * x_i * (1 - p + beta * p)
+
+
+def iam_eq14(x_i: Tensor, W: Tensor, y_i: int, j: int, s: float, beta: float) -> Tensor:
+    """∂L/∂w_j, j ≠ y_i."""
+    p1, p2 = iam_p1(x_i, W, j, s), iam_p2(x_i, W, y_i, j, s)
+    return s * x_i * (p1 + beta * p2 - beta * p1)
+
+
+# PAM Eq. 10: the cosine of the real margin, θ - θ_i - θ_j, from the three cosines W_i·W_j = cos θ, R_i = cos θ_i and
+# R_j = cos θ_j.
+
+
+def pam_eq10_printed(cosine: Tensor, R_i: Tensor, R_j: Tensor, bracket: str = "first") -> Tensor:
+    """As printed. A bracket is opened before the second term and not closed: "first" closes it after that term's root,
+    "end" at the end of the line."""
+    second = torch.sqrt((1 - R_i**2) * (1 - R_j**2))
+    third = torch.sqrt((1 - cosine**2) * (1 - R_i**2)) * R_j
+    fourth = torch.sqrt(1 - cosine**2) * R_i * R_j
+    if bracket == "first":
+        return cosine * R_i * R_j - cosine * second + third + fourth
+    return cosine * R_i * R_j - cosine * (second + third + fourth)
+
+
+def pam_eq10(cosine: Tensor, R_i: Tensor, R_j: Tensor) -> Tensor:
+    """Corrected: the last term has the sine of θ_j where the paper prints its cosine R(j)."""
+    sine, sine_i, sine_j = torch.sqrt(1 - cosine**2), torch.sqrt(1 - R_i**2), torch.sqrt(1 - R_j**2)
+    return cosine * R_i * R_j - cosine * sine_i * sine_j + sine * sine_i * R_j + sine * R_i * sine_j

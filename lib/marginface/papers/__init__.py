@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from marginface.papers import arcface, iam, interface
+from marginface.papers import arcface, arcface_sphere, iam, interface, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
@@ -13,9 +13,11 @@ GRIDS: dict[str, list[Recipe]] = {"iam/table2": iam.grid(), "iam/figure2": iam.g
 JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("InterFace", "Figure 1"): interface.figure1_verdict,
     ("ArcFace", "Table 1"): arcface.table1_verdict,
+    ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
     ("ArcFace", "Figure 3"): arcface.table1_verdict,
     ("ArcFace", "Figure 4"): arcface.figure4_verdict,
     ("IAM", "Table 1"): iam.table1_verdict,
     ("IAM", "Table 2"): iam.table2_recorded,
     ("IAM", "Figure 2"): iam.figure2_recorded,
+    ("PAM", "Figure 1"): pam.figure1_verdict,
 }
