@@ -256,7 +256,7 @@ def _iam_alone(x: Tensor, s: float) -> float:
     with_iam, base = (MarginHead(3, 2, NormFace(s), regularizers) for regularizers in ([IAM(1.0)], []))
     with_iam.weight.data = base.weight.data = torch.eye(3)[[0, 2]]
     label = torch.tensor([0])
-    return float(with_iam(x, label) - base(x, label))
+    return (with_iam(x, label) - base(x, label)).item()
 
 
 def iam_reading_table(beta: float = 0.1, degrees: Sequence[float] = (20, 40, 60, 70, 80)) -> pd.DataFrame:
