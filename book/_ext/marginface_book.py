@@ -53,7 +53,7 @@ def remember_outputs(app: Sphinx, error: Exception | None) -> None:
 
 
 def copy_plotly(app: Sphinx, error: Exception | None) -> None:
-    """Put the installed plotly.js beside the pages, where lib/marginface/figure.js looks for it."""
+    """Put the installed plotly.js beside the pages, where lib/marginface/plots/figure.js looks for it."""
     if error is None and app.builder.format == "html":
         source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
         shutil.copyfile(source, Path(app.outdir) / "_static" / source.name)

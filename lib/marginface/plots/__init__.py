@@ -1,0 +1,35 @@
+"""The figures and tables of the book: `plots.style()` once, then one call a figure."""
+
+from marginface.plots.curves import (
+    beta_sizes,
+    boundaries,
+    interface_shift,
+    logit_curves,
+    logit_explorer,
+    loss_curves,
+    loss_profile,
+    margin_widths,
+)
+from marginface.plots.display import show, source, style, table
+from marginface.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
+
+__all__ = [
+    "beta_sizes",
+    "boundaries",
+    "interface_shift",
+    "logit_curves",
+    "logit_explorer",
+    "loss_curves",
+    "loss_profile",
+    "margin_widths",
+    "pam_geometry",
+    "region_sphere",
+    "region_views",
+    "sectors",
+    "show",
+    "source",
+    "sphere",
+    "spheres",
+    "style",
+    "table",
+]
