@@ -147,6 +147,25 @@ def test_sliders_move_the_curves(context: BrowserContext, address: str) -> None:
     page.close()
 
 
+def test_a_wider_margin_leaves_more_of_the_sphere_to_nobody(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/notebooks/arcface/figure2.html")
+    for figure in page.locator(".figures > div").all():
+        grey = "element => element.data[0].facecolor.filter(c => c === '#bbbbbb').length"
+        before = figure.evaluate(grey)
+        grip = figure.locator(".slider-grip-rect")
+        grip.scroll_into_view_if_needed()
+        box = grip.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2, steps=6)
+        page.mouse.up()
+        page.wait_for_timeout(500)
+        assert figure.evaluate(grey) > before > 0
+    assert trouble == []
+    page.close()
+
+
 def test_figures_follow_the_theme(context: BrowserContext, address: str) -> None:
     page, _ = visit(context, f"{address}/notebooks/arcface/figure4.html")
     figure = page.locator(".figures > div").first

@@ -64,6 +64,13 @@ def test_the_forms_with_an_arccos_or_a_root_give_nan_at_the_ends_and_ours_does_n
     assert len(set(table["θ = 1°"])) == 1
 
 
+def test_sphereface_is_finite_through_a_polynomial_and_here() -> None:
+    table = profiles.multiple_endpoint_table()
+    assert table["θ = 0°"].tolist() == ["NaN", "0.0000", "0.0000"]
+    assert table["θ = 180°"].tolist() == ["NaN", "0.0000", "0.0000"]
+    assert set(table["θ = 1°"]) == {f"{4 * math.sin(math.radians(4)):.4f}"}
+
+
 def test_half_precision_loses_small_angles() -> None:
     table = profiles.half_precision_table()
     assert [cell(table, 0, kind) for kind in ("float32", "float16", "bfloat16")] == ["1.00°", "0.00°", "0.00°"]

@@ -146,18 +146,7 @@ def endpoint_table(m: float = 0.5) -> pd.DataFrame:
         "c cos m − √(1 − c²) sin m": lambda c: c * math.cos(m) - (1 - c * c).sqrt() * math.sin(m),
         "marginface.margins.ArcFace": ArcFace(m=m).target,
     }
-    w = torch.tensor([1.0, 0.0, 0.0])
-    places = {"θ = 0°": [1.0, 0, 0], "θ = 1°": [math.cos(math.pi / 180), math.sin(math.pi / 180), 0], "θ = 180°": [-1.0, 0, 0]}
-    lines = []
-    for name, form in forms.items():
-        cells = []
-        for place in places.values():
-            x = torch.tensor(place, requires_grad=True)
-            cosine = F.normalize(x, dim=0) @ w
-            (gradient,) = torch.autograd.grad(form(cosine), x)
-            cells.append("NaN" if bool(gradient.isnan().any()) else f"{float(gradient.norm()):.4f}")
-        lines.append((name, *cells))
-    return pd.DataFrame(lines, columns=["T as", *places])
+    return _endpoints(forms)
 
 
 def half_precision_table(degrees: Sequence[float] = (1, 2, 5, 10, 30, 60)) -> pd.DataFrame:
@@ -222,6 +211,22 @@ def annealing_table(m: float = 4, lambdas: Sequence[float] = (1000, 100, 10, 5, 
     return pd.DataFrame(lines, columns=["λ", f"T({degrees:g}°)", "the cosine of"])
 
 
+def multiple_endpoint_table() -> pd.DataFrame:
+    """The same for ψ with m = 4: through arccos, through the polynomial of cos 4θ, and here."""
+
+    def pieces(c: Tensor, cosine_of_multiple: Tensor) -> Tensor:
+        k = sum((c < math.cos(j * math.pi / 4)).to(c.dtype) for j in (1, 2, 3))
+        return (1 - 2 * (k % 2)) * cosine_of_multiple - 2 * k
+
+    return _endpoints(
+        {
+            "cos(4 acos(c))": lambda c: pieces(c, torch.cos(4 * torch.acos(c))),
+            "8c⁴ − 8c² + 1": lambda c: pieces(c, 8 * c**4 - 8 * c**2 + 1),
+            "marginface.margins.SphereFace": SphereFace(4).target,
+        }
+    )
+
+
 def kink_table(m: int = 4) -> pd.DataFrame:
     """ψ on both sides of the angles where its pieces meet, and the gradient there."""
     lines = []
@@ -268,3 +273,19 @@ def iam_reading_table(beta: float = 0.1, degrees: Sequence[float] = (20, 40, 60,
         added = Profile(margin, [IAM(beta, on=on)]).gradients(angles)[1] - plain
         columns[f'IAM adds, on="{on}"'] = [f"{v:.3f}" for v in added]
     return pd.DataFrame(columns)
+
+
+def _endpoints(forms: dict[str, Callable[[Tensor], Tensor]]) -> pd.DataFrame:
+    """The length of the gradient with respect to an embedding of functions of the cosine, in float32."""
+    w = torch.tensor([1.0, 0.0, 0.0])
+    places = {"θ = 0°": [1.0, 0, 0], "θ = 1°": [math.cos(math.pi / 180), math.sin(math.pi / 180), 0], "θ = 180°": [-1.0, 0, 0]}
+    lines = []
+    for name, form in forms.items():
+        cells = []
+        for place in places.values():
+            x = torch.tensor(place, requires_grad=True)
+            cosine = F.normalize(x, dim=0) @ w
+            (gradient,) = torch.autograd.grad(form(cosine), x)
+            cells.append("NaN" if bool(gradient.isnan().any()) else f"{float(gradient.norm()):.4f}")
+        lines.append((name, *cells))
+    return pd.DataFrame(lines, columns=["T as", *places])
