@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from marginface.margins import Margin
 from marginface.reduction import others_logsumexp
-from marginface.regularizers import Terms
+from marginface.regularizers import Stateful, Terms
 
 
 class MarginHead(nn.Module):
@@ -23,7 +23,8 @@ class MarginHead(nn.Module):
         embedding_dim: d.
         num_classes: C, at least 2.
         margin: a loss of `marginface.margins`.
-        regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`.
+        regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`. One that is `Stateful`
+            becomes a part of this module.
     """
 
     def __init__(
@@ -40,6 +41,9 @@ class MarginHead(nn.Module):
             raise ValueError(f"num_classes={num_classes} must be at least 2")
         self.margin = margin
         self.regularizers = tuple(regularizers)
+        self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
+        for module in self.stateful:
+            module.bind(embedding_dim, num_classes)  # type: ignore[operator]
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.bias else None
         nn.init.normal_(self.weight, std=1 / math.sqrt(embedding_dim))
@@ -86,6 +90,10 @@ class MarginHead(nn.Module):
             plain_target=factor * cosine + offset,
             others=others_logsumexp(x, w, labels, self.margin, self.bias),
             num_classes=len(w),
+            embeddings=embeddings.to(x.dtype),
+            labels=labels,
+            cosine=cosine,
+            class_weights=self.weight.to(x.dtype),
         )
 
     def _scaled(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
