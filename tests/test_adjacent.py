@@ -18,7 +18,7 @@ from marginface.margins import CosFace
 VERSIONS: list[tuple[Literal[1, 2], bool]] = [(1, False), (2, False), (2, True)]
 
 
-def make_pam(version: Literal[1, 2], include_self: bool, R: Tensor, block_size: int = 1024) -> PAM:
+def make_pam(version: Literal[1, 2], include_self: bool, R: Tensor, block_size: int | None = None) -> PAM:
     pam = PAM(1.0, version=version, include_self=include_self, block_size=block_size)
     pam.R = R.clone()
     return pam

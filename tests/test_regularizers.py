@@ -1,5 +1,6 @@
 """Center loss and ring loss against the literal equations; their state; what the head does with it. IAM is in test_heads."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -168,6 +169,17 @@ def test_terms_hold_what_the_head_was_given() -> None:
     assert torch.equal(seen[0].labels, Y)
     assert torch.equal(seen[0].class_weights, head.weight)
     torch.testing.assert_close(seen[0].cosine, torch.cosine_similarity(x, head.weight[Y]))
+
+
+def test_a_copy_of_a_head_has_its_own_state() -> None:
+    head = make_head(CenterLoss(0.7))
+    other = copy.deepcopy(head)
+    other(samples(), Y)
+    (center,) = head.regularizers
+    assert isinstance(center, CenterLoss)
+    assert (center.centre == 0).all()
+    assert other.regularizers[0] is other.stateful[0]
+    assert (other.state_dict()["stateful.0.centre"] != 0).any()
 
 
 def test_settings_can_be_read_off() -> None:

@@ -86,6 +86,7 @@ def test_finite_for_duplicates_opposites_and_zeros(mining: Mining) -> None:
     (gradient,) = torch.autograd.grad(loss, [x])
     assert 0 < loss < 4.2
     assert torch.isfinite(gradient).all()
+    assert gradient.abs().max() < 100
 
 
 @pytest.mark.parametrize("mining", LITERAL)

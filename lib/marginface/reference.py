@@ -245,5 +245,5 @@ def triplet_batch_hard(x: Tensor, y: Tensor, margin: float) -> Tensor:
         positives = [_squared_distance(x[a], x[p]) for p in range(len(x)) if y[p] == y[a] and p != a]
         negatives = [_squared_distance(x[a], x[n]) for n in range(len(x)) if y[n] != y[a]]
         if positives and negatives:
-            loss.append(torch.relu(max(positives, key=Tensor.item) - min(negatives, key=float) + margin))
+            loss.append(torch.relu(max(positives, key=Tensor.item) - min(negatives, key=Tensor.item) + margin))
     return _mean(loss) if loss else 0 * x.sum()

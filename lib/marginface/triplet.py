@@ -32,7 +32,9 @@ def triplet_loss(
     if mining not in ("semi_hard", "batch_hard"):
         raise ValueError(f"mining={mining!r} must be 'semi_hard' or 'batch_hard'")
     with torch.autocast(embeddings.device.type, enabled=False):
-        x = F.normalize(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
+        x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+        norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        x = x / torch.where(norms > 1e-12, norms, 1.0)  # a zero embedding stays zero, and its gradient small
         distances = 2 - 2 * x @ x.T
         choose = _semi_hard if mining == "semi_hard" else _batch_hard
         a, p, n = choose(distances.detach(), labels[:, None] == labels)
