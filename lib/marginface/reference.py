@@ -147,7 +147,7 @@ def center_update(x: Tensor, c: Tensor, y: Tensor, alpha: float) -> Tensor:
 
 
 def ring(x: Tensor, R: Tensor) -> Tensor:
-    """Zheng et al. 2018 Eq. 3. R () is the learned radius."""
+    """Zheng et al. 2018. R () is the learned radius."""
     return _mean([(norm(x[i]) - R) ** 2 / 2 for i in range(len(x))])
 
 
@@ -220,7 +220,7 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def triplet(a: Tensor, p: Tensor, n: Tensor, margin: float) -> Tensor:
-    """FaceNet Eq. 2 for one triplet, embeddings on the unit sphere."""
+    """FaceNet Section 3.1 for one triplet, embeddings on the unit sphere."""
     return torch.relu(_squared_distance(a, p) - _squared_distance(a, n) + margin)
 
 

@@ -117,7 +117,7 @@ class CenterLoss(Stateful):
 
 
 class RingLoss(Stateful):
-    """weight · 1/2 mean (‖x‖ - R)² (Zheng et al. 2018, Eq. 3), with the radius R learned like any other parameter.
+    """weight · 1/2 mean (‖x‖ - R)² (Zheng et al. 2018), with the radius R learned like any other parameter.
 
     R starts as the mean norm of the first training batch. A zero embedding has no direction to go, and a zero gradient.
     """

@@ -13,7 +13,7 @@ def triplet_loss(
     margin: float = 0.2,
     mining: Literal["semi_hard", "batch_hard"] = "semi_hard",
 ) -> Tensor:
-    """The mean of max(0, ‖a - p‖² - ‖a - n‖² + margin) over triplets of a batch (Schroff et al. 2015, FaceNet Eq. 2).
+    """The mean of max(0, ‖a - p‖² - ‖a - n‖² + margin) over triplets of a batch (Schroff et al. 2015, FaceNet Section 3.1).
 
     Embeddings are brought to unit length, and distances are squared, for both kinds of mining.
     "semi_hard" takes every pair (a, p) of a class, and the nearest n that is farther from a than p is; a pair without such an
