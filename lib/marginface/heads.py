@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from marginface.margins import Margin, NormFace
 from marginface.reduction import nonzero_norm, own_and_others
-from marginface.regularizers import Terms
+from marginface.regularizers import Stateful, Terms
 
 
 class MarginHead(nn.Module):
@@ -23,7 +23,8 @@ class MarginHead(nn.Module):
         embedding_dim: d.
         num_classes: C. With one class there is nothing to learn, and the loss is 0.
         margin: a loss of `marginface.margins`.
-        regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`.
+        regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`. One that is `Stateful`
+            becomes a part of this module.
         chunk_size: how many classes are held at a time; None holds the whole N × C matrix, which is faster where there is
             room for it.
     """
@@ -43,6 +44,9 @@ class MarginHead(nn.Module):
         self.margin = margin
         self.regularizers = tuple(regularizers)
         self.chunk_size = chunk_size
+        self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
+        for module in self.stateful:
+            module.bind(embedding_dim, num_classes)  # type: ignore[operator]
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.bias else None
         self.step = 0  # training batches seen so far, for losses with a schedule
@@ -96,20 +100,22 @@ class MarginHead(nn.Module):
         offset = 0.0 if self.bias is None else self.bias[labels]
         s = margin.scale or 1.0
         plain = s * product + offset
-        target = plain
-        if margin.changes_target:
-            length = nonzero_norm(x) if margin.keeps_embedding_norm else torch.ones_like(product)
-            if margin.keeps_weight_norm:
-                length = length * nonzero_norm(w[labels])
-            target = s * length * margin.target((product / length).clamp(-1, 1)) + offset
+        length = nonzero_norm(x) if margin.keeps_embedding_norm else torch.ones_like(product)
+        if margin.keeps_weight_norm:
+            length = length * nonzero_norm(w[labels])
+        cosine = (product / length).clamp(-1, 1)
         return Terms(
-            target=target,
+            target=s * length * margin.target(cosine) + offset if margin.changes_target else plain,
             others=others,
             plain_target=plain,
             plain_others=lambda: (
                 own_and_others(x, w, labels, NormFace(s), None, self.chunk_size)[1] if margin.changes_others else others
             ),
             num_classes=len(w),
+            embeddings=embeddings.to(x.dtype),
+            labels=labels,
+            cosine=cosine,
+            class_weights=w,
         )
 
     def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:

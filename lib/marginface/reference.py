@@ -282,3 +282,104 @@ def pam_eq10(cosine: Tensor, R_i: Tensor, R_j: Tensor) -> Tensor:
     """Corrected: the last term has the sine of θ_j where the paper prints its cosine R(j)."""
     sine, sine_i, sine_j = torch.sqrt(1 - cosine**2), torch.sqrt(1 - R_i**2), torch.sqrt(1 - R_j**2)
     return cosine * R_i * R_j - cosine * sine_i * sine_j + sine * sine_i * R_j + sine * R_i * sine_j
+
+
+# Regularizers and losses on distances: center, ring, PAM, triplet. Each without its weight.
+
+
+def center(x: Tensor, c: Tensor, y: Tensor) -> Tensor:
+    """Wen et al. 2016 Eq. 2, divided by the batch size. c (C, d) are the class centres."""
+    return _mean([norm(x[i] - c[y[i]]) ** 2 / 2 for i in range(len(x))])
+
+
+def center_update(x: Tensor, c: Tensor, y: Tensor, alpha: float) -> Tensor:
+    """Wen et al. 2016 Eq. 3-4: the centres after a batch."""
+    rows = []
+    for j in range(len(c)):
+        own = [i for i in range(len(x)) if y[i] == j]
+        delta = sum([c[j] - x[i] for i in own], start=0 * c[j]) / (1 + len(own))
+        rows.append(c[j] - alpha * delta)
+    return torch.stack(rows)
+
+
+def ring(x: Tensor, R: Tensor) -> Tensor:
+    """Zheng et al. 2018. R () is the learned radius."""
+    return _mean([(norm(x[i]) - R) ** 2 / 2 for i in range(len(x))])
+
+
+def pam_delta(cosine: Tensor, R: Tensor, beta: float) -> Tensor:
+    """PAM Eq. 9: what one sample changes in the range R of its class."""
+    return cosine - R if cosine < R else beta * (cosine - R)
+
+
+def pam_update(R: Tensor, cosines: Tensor, y: Tensor, beta: float) -> Tensor:
+    """PAM Eq. 8 as printed: a class that occurs twice adds both changes, and can leave [-1, 1]."""
+    new = R.clone()
+    for j in range(len(R)):
+        for i in range(len(y)):
+            if y[i] == j:
+                new[j] = new[j] + pam_delta(cosines[i], R[j], beta)
+    return new
+
+
+def pam_theta_ij(w_i: Tensor, w_j: Tensor, R_i: Tensor, R_j: Tensor) -> Tensor:
+    """PAM Section 3: the real margin between two classes, θ - θ_i - θ_j."""
+    return theta(w_i, w_j) - torch.arccos(R_i) - torch.arccos(R_j)
+
+
+def pam_phi(theta_ij: Tensor) -> Tensor:
+    """PAM, after Eq. 7."""
+    return torch.cos(theta_ij) if theta_ij > 0 else -torch.cos(theta_ij) + 2
+
+
+def pam_v1(W: Tensor, R: Tensor) -> Tensor:
+    """PAM Eq. 6."""
+    P = len(W)
+    S = [pam_phi(pam_theta_ij(W[i], W[j], R[i], R[j])) for i in range(P) for j in range(P) if i > j]
+    return _sum(sorted(S, key=Tensor.item, reverse=True)[:P]) / P
+
+
+def pam_v2(W: Tensor, R: Tensor, include_self: bool = False) -> Tensor:
+    """PAM Eq. 7; as printed, S_i includes the class i itself, for which θ = 0."""
+    P = len(W)
+    total = []
+    for i in range(P):
+        S_i = [pam_phi(pam_theta_ij(W[i], W[j], R[i], R[j])) for j in range(P) if j != i]
+        if include_self:
+            S_i.append(pam_phi(-2 * torch.arccos(R[i])))
+        total += sorted(S_i, key=Tensor.item, reverse=True)[:2]
+    return _sum(total) / (2 * P)
+
+
+def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    return norm(a / norm(a) - b / norm(b)) ** 2
+
+
+def triplet(a: Tensor, p: Tensor, n: Tensor, margin: float) -> Tensor:
+    """FaceNet Section 3.1 for one triplet, embeddings on the unit sphere."""
+    return torch.relu(_squared_distance(a, p) - _squared_distance(a, n) + margin)
+
+
+def triplet_semi_hard(x: Tensor, y: Tensor, margin: float) -> Tensor:
+    """FaceNet Section 3.2: for each anchor and positive the nearest of the negatives that are farther than the positive."""
+    loss = []
+    for a in range(len(x)):
+        for p in [p for p in range(len(x)) if y[p] == y[a] and p != a]:
+            farther = [
+                n for n in range(len(x)) if y[n] != y[a] and _squared_distance(x[a], x[n]) > _squared_distance(x[a], x[p])
+            ]
+            if farther:
+                n = min(farther, key=lambda n: _squared_distance(x[a], x[n]).item())
+                loss.append(triplet(x[a], x[p], x[n], margin))
+    return _mean(loss) if loss else 0 * x.sum()
+
+
+def triplet_batch_hard(x: Tensor, y: Tensor, margin: float) -> Tensor:
+    """Hermans et al. 2017 Eq. 5: for each anchor the farthest positive and the nearest negative."""
+    loss = []
+    for a in range(len(x)):
+        positives = [_squared_distance(x[a], x[p]) for p in range(len(x)) if y[p] == y[a] and p != a]
+        negatives = [_squared_distance(x[a], x[n]) for n in range(len(x)) if y[n] != y[a]]
+        if positives and negatives:
+            loss.append(torch.relu(max(positives, key=Tensor.item) - min(negatives, key=Tensor.item) + margin))
+    return _mean(loss) if loss else 0 * x.sum()
