@@ -285,7 +285,7 @@ def test_state_goes_into_the_checkpoint_and_comes_back() -> None:
     assert int(pam.step) == 3
     assert (pam.R < 1).all()
     assert pam.R.data_ptr() != first.state_dict()["stateful.0.R"].data_ptr()
-    assert list(second.double().state_dict()) == ["weight", "stateful.0.R", "stateful.0.step"]
+    assert list(second.double().state_dict()) == ["weight", "_extra_state", "stateful.0.R", "stateful.0.step"]
     assert pam.R.dtype == torch.float64
 
 
