@@ -74,3 +74,17 @@ def test_claims() -> None:
     facing = pam.Plane((140.0, 40.0), (np.array([130.0]), np.array([50.0])))
     evidence = pam.figure1_claims(facing, pam.margins(0.3, 0.5))[3].evidence
     assert "here 80.0°, nearest samples 80.0°" in evidence
+
+
+def test_eq_8_as_printed_leaves_the_range_of_a_cosine_and_ours_does_not() -> None:
+    table = pam.repeats_table().set_index("reading")["R after the batch"].astype(float)
+    assert table["as printed, before it is cut off"] == pytest.approx(0.9 - 0.7 - 0.8 - 0.6)
+    assert table['repeats="sum"'] == -1
+    assert table['repeats="lowest"'] == pytest.approx(0.1)
+    assert table['repeats="mean"'] == pytest.approx(0.2)
+
+
+def test_with_itself_a_class_has_one_real_neighbour_left() -> None:
+    table = pam.include_self_table().set_index("reading")["pairs of a class with itself"]
+    assert table["include_self=False"] == "0%"
+    assert table["include_self=True"] == "50%"

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from marginface import reference
+from marginface.adjacent import PAM, nearest_neighbours
 from marginface.margins import ArcFace, CosFace, Margin, NormFace
 from marginface.verdicts import Claim, Verdict, of_claims
 
@@ -219,3 +220,33 @@ def _residual(margin: CosFace, one: float, two: float) -> float:
 
 def _unit(degrees: Tensor) -> Tensor:
     return torch.stack([degrees.deg2rad().cos(), degrees.deg2rad().sin()], dim=1)
+
+
+def repeats_table(R: float = 0.9, cosines: tuple[float, ...] = (0.2, 0.1, 0.3)) -> pd.DataFrame:
+    """The range of a class after a batch in which it occurs several times, in each reading of Eq. 8."""
+    lines = []
+    for name, how in (("as printed, before it is cut off", None), ("sum", "sum"), ("lowest", "lowest"), ("mean", "mean")):
+        if how is None:
+            literal = reference.pam_update(torch.tensor([R]), torch.tensor(cosines), torch.zeros(len(cosines)), 0.01)
+            lines.append((name, f"{literal[0].item():.2f}"))
+        else:
+            loss = PAM(1.0, repeats=how)  # type: ignore[arg-type]
+            loss.bind(2, 2)
+            loss.R.fill_(R)
+            loss.update(torch.tensor(cosines), torch.zeros(len(cosines), dtype=torch.int64))
+            lines.append((f'repeats="{name}"', f"{loss.R[0].item():.2f}"))
+    return pd.DataFrame(lines, columns=["reading", "R after the batch"])
+
+
+def include_self_table(classes: int = 50, dim: int = 8, R: float = 0.95) -> pd.DataFrame:
+    """How many of the pairs that version 2 finds are of a class with itself, and the loss."""
+    W = torch.randn(classes, dim, generator=torch.Generator().manual_seed(0))
+    lines = []
+    for include_self in (False, True):
+        loss = PAM(1.0, version=2, include_self=include_self)
+        loss.bind(dim, classes)
+        loss.R.fill_(R)
+        i, j = nearest_neighbours(W, loss.R, include_self)
+        own = float((i == j).double().mean())
+        lines.append((f"include_self={include_self}", f"{own:.0%}", f"{loss.penalty(W).item():.3f}"))
+    return pd.DataFrame(lines, columns=["reading", "pairs of a class with itself", "loss"])

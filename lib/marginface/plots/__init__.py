@@ -9,6 +9,7 @@ from marginface.plots.curves import (
     loss_curves,
     loss_profile,
     margin_widths,
+    pam_phi,
 )
 from marginface.plots.display import show, source, style, table
 from marginface.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
@@ -23,6 +24,7 @@ __all__ = [
     "loss_profile",
     "margin_widths",
     "pam_geometry",
+    "pam_phi",
     "region_sphere",
     "region_views",
     "sectors",

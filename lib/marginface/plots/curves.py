@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from matplotlib.figure import Figure
 
+from marginface.adjacent import phi
 from marginface.margins import ArcFace, CosFace, Margin, SphereFace
 from marginface.papers import iam_gradients, interface
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
@@ -158,4 +160,22 @@ def beta_sizes(betas: Sequence[float], s: float = 30.0, many: int = iam_gradient
     axes[1, 0].set(title="Eq. 14, 2 classes", xlabel="inter-class angle, degrees", ylabel="length / s", xlim=(0, 120))
     axes[1, 1].set(title=f"Eq. 14, {many:,} classes", xlabel="inter-class angle, degrees", xlim=(0, 120))
     figure.legend(loc="outside lower center", ncols=len(betas), columnspacing=1, handlelength=1)
+    return figure
+
+
+def pam_phi(ranges: Sequence[float] = (0, 10, 30)) -> Figure:
+    """PAM's φ over the angle between two class weights, and the size of its slope; both classes reach that many degrees."""
+    degrees = np.linspace(0, 180, 721)
+    figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharex=True, layout="constrained")
+    for reach, colour in zip(ranges, COLOURS, strict=False):
+        theta = torch.from_numpy(np.radians(degrees)).requires_grad_()
+        R = torch.full_like(theta, np.cos(np.radians(reach))).detach()
+        value = phi(theta.cos(), R, R)
+        (slope,) = torch.autograd.grad(value.sum(), theta)
+        axes[0].plot(degrees, value.detach().numpy(), color=colour, label=f"ranges of {reach}°")
+        axes[1].plot(degrees, slope.abs().numpy(), color=colour)
+    axes[0].set(ylabel="φ", xlim=(0, 180))
+    axes[1].set(xlabel="angle between the two class weights, degrees", ylabel="|dφ/dθ|")
+    axes[1].set_xticks(range(0, 181, 30))
+    axes[0].legend()
     return figure
