@@ -332,6 +332,8 @@ def test_autocast_leaves_the_head_in_float32() -> None:
         (torch.ones(3, 4, dtype=torch.int64), torch.tensor([0, 1, 2]), r"floating point, not torch.int64"),
         (torch.full((3, 4), torch.nan), torch.tensor([0, 1, 2]), r"NaN or infinity"),
         (torch.full((3, 4), torch.inf), torch.tensor([0, 1, 2]), r"NaN or infinity"),
+        (torch.randn(3, 4), torch.tensor([0, 1, 2]).to("meta"), r"labels are on meta, embeddings on cpu"),
+        (torch.randn(3, 4).to("meta"), torch.tensor([0, 1, 2]), r"embeddings are on meta, the class weights on cpu"),
         (torch.randn(3, 4), torch.tensor([0, 1]), r"labels must have shape \(3,\), not \(2,\)"),
         (torch.randn(3, 4), torch.tensor([0.0, 1.0, 2.0]), r"labels must be int64, not torch.float32"),
         (torch.randn(3, 4), torch.tensor([0, 1, 5]), r"labels must lie in \[0, 5\), not in \[0, 5\]"),
