@@ -35,7 +35,7 @@ class MarginHead(nn.Module):
         num_classes: int,
         margin: Margin,
         regularizers: Sequence[Callable[[Terms], Tensor]] = (),
-        chunk_size: int | None = 4096,
+        chunk_size: int | None = 1024,
     ) -> None:
         super().__init__()
         for name, value in (("embedding_dim", embedding_dim), ("num_classes", num_classes), ("chunk_size", chunk_size or 1)):
