@@ -79,8 +79,9 @@ def store(run: Run) -> Path:
     run.provenance = provenance | run.provenance
     path = folder() / f"{run.recipe.key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(_to_json(run), indent=1, allow_nan=False)  # raises before there is any file
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-        json.dump(_to_json(run), file, indent=1, allow_nan=False)
+        file.write(content)
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
     return path
@@ -113,6 +114,7 @@ def run_missing(
 
 def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
     recipe, device, root = work
+    _commit()  # asked and remembered before the training, in which the code may be edited
     run = train(recipe, data_root=root, device=device)
     store(run)
     return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
@@ -207,8 +209,7 @@ def _train_all(
 
 def stale(run: Run, root: str | Path | None = None) -> str | None:
     """Why a record no longer stands for what the code and the data at hand would give; None where it does."""
-    recorded = run.provenance.get("rehearsal")
-    if recorded is not None and not _close(recorded, rehearse(run.recipe)):
+    if not _close(run.provenance.get("rehearsal", []), rehearse(run.recipe)):
         return "the code computes something else than when this was recorded"
     current = _fingerprint(run.recipe.data, str(data_root(root) or ""))
     if current is not None and current != run.data_fingerprint:
@@ -241,8 +242,7 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
     lines = []
     for recipe, names in wanted.items():
         run = lookup(recipe)
-        loss = " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
-        line = {"record": recipe.key, "used by": ", ".join(names), "loss": loss, "seed": recipe.seed}
+        line = {"record": recipe.key, "used by": ", ".join(names), "loss": _loss(recipe), "seed": recipe.seed}
         if run is None:
             lines.append(line | {"state": "missing"})
             continue
@@ -273,8 +273,11 @@ def rehearse(recipe: Recipe) -> list[float]:
 
 def describe(recipe: Recipe) -> str:
     """A recipe in a line: data, backbone, loss, seed."""
-    loss = " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
-    return f"{recipe.data} {recipe.backbone} {loss} seed={recipe.seed}"
+    return f"{recipe.data} {recipe.backbone} {_loss(recipe)} seed={recipe.seed}"
+
+
+def _loss(recipe: Recipe) -> str:
+    return " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
 
 
 def _close(a: list[float], b: list[float]) -> bool:
@@ -325,7 +328,7 @@ def _unpack(packed: dict[str, Any]) -> np.ndarray:
 
 @cache
 def _commit() -> str | None:
-    """The commit of the code as it was loaded, "+" where it had uncommitted changes; None outside a clone."""
+    """The commit of the code when this was first called, "+" where it had uncommitted changes; None outside a clone."""
     here = Path(marginface.__file__).parent
     git = ["git", "-C", str(here)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
