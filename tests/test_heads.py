@@ -73,7 +73,7 @@ LOSSES: dict[str, tuple[Margin, Literal]] = {
 def make_head(
     margin: Margin, classes: int = 5, dim: int = 4, regularizers: tuple[IAM, ...] = (), chunk_size: int | None = 2
 ) -> MarginHead:
-    head = MarginHead(dim, classes, margin, regularizers, chunk_size).double()
+    head = MarginHead(dim, classes, margin, regularizers, chunk_size, keep_bytes=0).double()
     if head.bias is not None:
         head.bias.data = BIAS[:classes].clone()
     return head
@@ -210,13 +210,16 @@ def test_identities(name: str) -> None:
     samples=st.integers(1, 6),
     classes=st.integers(2, 12),
     chunk_size=st.integers(1, 14),
+    keep_bytes=st.integers(0, 600),
     seed=st.integers(0, 1000),
 )
-def test_any_chunk_size_gives_the_same(name: str, samples: int, classes: int, chunk_size: int, seed: int) -> None:
+def test_any_chunk_size_gives_the_same(
+    name: str, samples: int, classes: int, chunk_size: int, keep_bytes: int, seed: int
+) -> None:
     torch.manual_seed(seed)
     margin = LOSSES[name][0]
     whole = MarginHead(6, classes, margin, [IAM(0.2)], None)
-    parts = MarginHead(6, classes, margin, [IAM(0.2)], chunk_size)
+    parts = MarginHead(6, classes, margin, [IAM(0.2)], chunk_size, keep_bytes)
     parts.load_state_dict(whole.state_dict())
     x, y = torch.randn(samples, 6, requires_grad=True), torch.randint(classes, (samples,))
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 2e-5)):
@@ -350,6 +353,8 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
     [
         (lambda: MarginHead(4, 0, NormFace()), "num_classes=0"),
         (lambda: MarginHead(4, 5, NormFace(), chunk_size=-1), "chunk_size=-1"),
+        (lambda: MarginHead(4, 5, NormFace(), chunk_size=0), "chunk_size=0"),
+        (lambda: MarginHead(4, 5, NormFace(), keep_bytes=-1), "keep_bytes=-1"),
         (
             lambda: MarginHead(4, 1, NormFace(), [IAM(0.1)])(torch.ones(1, 4), torch.tensor([0])),
             "IAM needs at least two classes",

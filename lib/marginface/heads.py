@@ -25,8 +25,9 @@ class MarginHead(nn.Module):
         margin: a loss of `marginface.margins`.
         regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`. One that is `Stateful`
             becomes a part of this module.
-        chunk_size: how many classes are held at a time; None holds the whole N × C matrix, which is faster where there is
-            room for it.
+        chunk_size: how many classes are held at a time; None holds the whole N × C matrix.
+        keep_bytes: how much memory may keep cosines from the forward to the backward pass, which computes again what there
+            was no room for.
     """
 
     def __init__(
@@ -35,15 +36,21 @@ class MarginHead(nn.Module):
         num_classes: int,
         margin: Margin,
         regularizers: Sequence[Callable[[Terms], Tensor]] = (),
-        chunk_size: int | None = 1024,
+        chunk_size: int | None = 512,
+        keep_bytes: int = 96 * 2**20,
     ) -> None:
         super().__init__()
-        for name, value in (("embedding_dim", embedding_dim), ("num_classes", num_classes), ("chunk_size", chunk_size or 1)):
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+        for name, value, least in (
+            ("embedding_dim", embedding_dim, 1),
+            ("num_classes", num_classes, 1),
+            ("chunk_size", 1 if chunk_size is None else chunk_size, 1),
+            ("keep_bytes", keep_bytes, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
         self.margin = margin
         self.regularizers = tuple(regularizers)
-        self.chunk_size = chunk_size
+        self.chunk_size, self.keep_bytes = chunk_size, keep_bytes
         self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
         for module in self.stateful:
             module.bind(embedding_dim, num_classes)  # type: ignore[operator]
@@ -96,7 +103,7 @@ class MarginHead(nn.Module):
     def _terms(self, embeddings: Tensor, labels: Tensor) -> Terms:
         x, w = self._full_precision(embeddings)
         margin = self.margin.at(self.step)
-        product, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size)
+        product, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
         offset = 0.0 if self.bias is None else self.bias[labels]
         s = margin.scale or 1.0
         plain = s * product + offset
@@ -109,7 +116,7 @@ class MarginHead(nn.Module):
             others=others,
             plain_target=plain,
             plain_others=lambda: (
-                own_and_others(x, w, labels, NormFace(s), None, self.chunk_size)[1] if margin.changes_others else others
+                own_and_others(x, w, labels, NormFace(s), None, self.chunk_size, self.keep_bytes)[1] if margin.changes_others else others
             ),
             num_classes=len(w),
             embeddings=embeddings.to(x.dtype),

@@ -23,7 +23,7 @@ def sine(cosine: Tensor) -> Tensor:
 
 
 class _Sine(torch.autograd.Function):
-    """One function, because it runs over N × C values: written with torch.where, autograd keeps and passes over seven."""
+    """One function, as those below, because it runs over N × C values: with torch.where, autograd passes over seven such."""
 
     @staticmethod
     def forward(ctx: Any, cosine: Tensor) -> Tensor:
@@ -34,17 +34,58 @@ class _Sine(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         cosine, result = ctx.saved_tensors
-        return (gradient * cosine / -result).masked_fill_(result == 0, 0)
+        return _without_infinity(cosine / result).mul_(gradient).neg_()
 
 
 def angle(cosine: Tensor) -> Tensor:
-    """θ in [0, π] from cos θ, with finite derivatives everywhere."""
-    return torch.atan2(sine(cosine), cosine)
+    """θ in [0, π] from cos θ; its derivative at cos θ = ±1, infinite in truth, is taken as 0."""
+    return _Angle.apply(cosine)
+
+
+class _Angle(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cosine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine)
+        return cosine.clamp(-1, 1).acos_()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (cosine,) = ctx.saved_tensors
+        return _inverse_sine(cosine).mul_(gradient).neg_()
+
+
+def _inverse_sine(cosine: Tensor) -> Tensor:
+    return _without_infinity((1 - cosine).mul_(1 + cosine).clamp_min_(0).rsqrt_())
+
+
+def _without_infinity(values: Tensor) -> Tensor:
+    """0 for ±∞, in place and without a comparison, which would take longer than the arithmetic around it."""
+    return values.nan_to_num_(nan=math.nan, posinf=0, neginf=0)
 
 
 def turn(cosine: Tensor, by: float) -> Tensor:
     """cos(θ + by) from cos θ."""
     return cosine * math.cos(by) - sine(cosine) * math.sin(by)
+
+
+def turn_back(cosine: Tensor, by: Tensor) -> Tensor:
+    """cos(θ - by) from cos θ, for a `by` of its own at every value; the derivative at cos θ = ±1 is taken as 0."""
+    return _TurnBack.apply(cosine, by)
+
+
+class _TurnBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cosine: Tensor, by: Tensor) -> Tensor:
+        turned = cosine.clamp(-1, 1).acos_().sub_(by)
+        ctx.save_for_backward(cosine, turned)
+        return turned.cos()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        cosine, turned = ctx.saved_tensors
+        pulled = turned.sin().mul_(gradient)
+        to_by = pulled.clone() if ctx.needs_input_grad[1] else None
+        return pulled.mul_(_inverse_sine(cosine)), to_by
 
 
 def psi(cosine: Tensor, m: float) -> Tensor:
@@ -335,19 +376,19 @@ class InterFace(Margin):
             raise ValueError("InterFace: U needs cos θ_y (own)")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
             f = self.shift(own, centre)
-        return cosine * f.cos() + sine(cosine) * f.sin()
+        return turn_back(cosine, f)
 
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
         if self.d_inter is not None:
             d_inter = torch.full_like(own, self.d_inter)
         elif centre is not None:
-            d_inter = angle(centre).clamp_min(0.01)
+            d_inter = angle(centre.clamp_max(math.cos(0.01)))
         else:
             raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
-        gamma, t = angle(own) / d_inter, self.a + self.b / d_inter
-        f = self.alpha * (torch.exp(-gamma) - torch.exp(-t))
-        return f if self.sign == "paper" else -f
+        near = (-angle(own) / d_inter).exp_()
+        far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
+        return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
 
 
 def _check(margin: Margin, **valid: bool) -> None:

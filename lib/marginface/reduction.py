@@ -1,7 +1,7 @@
 """The one heavy operation of every loss here: what a sample scores on all the classes that are not its own.
 
-It runs over chunks of classes and holds N × chunk values at a time. The backward pass computes each chunk again and asks
-autograd for the derivative of U, so that a margin states T and U and nothing else.
+It runs over chunks of classes and holds N × chunk values at a time. The backward pass computes again those products that
+there was no room to keep, and asks autograd for the derivative of U, so that a margin states T and U and nothing else.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,13 @@ from marginface.margins import Margin
 
 
 def own_and_others(
-    x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None = None, chunk_size: int | None = None
+    x: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    margin: Margin,
+    bias: Tensor | None = None,
+    chunk_size: int | None = None,
+    keep_bytes: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
 
@@ -27,30 +33,41 @@ def own_and_others(
         labels: (N,) int64.
         margin: gives s and U.
         bias: (C,) float, added to the logits.
-        chunk_size: how many classes to hold at a time; None is all of them, and spares the backward pass the second
-            computation of the products.
+        chunk_size: how many classes to hold at a time; None is all of them, and keeps their products.
+        keep_bytes: how much memory may keep products for the backward pass, which computes the others again.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
-    return _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size or len(weight))
+    return _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, keep_bytes)
 
 
 class _OwnAndOthers(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, margin: Margin, chunk: int
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        labels: Tensor,
+        bias: Tensor | None,
+        margin: Margin,
+        chunk_size: int | None,
+        keep_bytes: int,
     ) -> tuple[Tensor, Tensor]:
+        chunk = chunk_size or len(weight)
+        needed = x.element_size() * len(x) * chunk * (2 if margin.needs_centres else 1)
+        room = 1 if chunk_size is None else keep_bytes // needed  # how many chunks' products to keep
         inverse = torch.ones_like(weight[:, 0]) if margin.keeps_weight_norm else 1 / nonzero_norm(weight)
         own_weight = weight[labels] * inverse[labels, None]
         own = (x * own_weight).sum(dim=1)
         others = torch.full_like(own, -torch.inf)
-        held = None
+        kept: list[tuple[Tensor, Tensor | None]] = []
         for part in _parts(len(weight), chunk):
             cosine, centre = _products(x, own_weight, weight[part], inverse[part], margin)
             logits = _logits(margin.others(cosine, own[:, None], centre), labels, part, margin, bias)
             others = torch.logaddexp(others, logits.logsumexp(dim=1))
-            held = (cosine, centre) if chunk >= len(weight) else None
+            if len(kept) < room and any(ctx.needs_input_grad):
+                kept.append((cosine, centre))
         ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
-        ctx.margin, ctx.chunk, ctx.held = margin, chunk, held
+        ctx.margin, ctx.chunk, ctx.kept = margin, chunk, kept
         return own, others
 
     @staticmethod
@@ -62,8 +79,9 @@ class _OwnAndOthers(torch.autograd.Function):
         grad_bias = None if bias is None else torch.empty_like(bias)
         finite = others.clamp_min(torch.finfo(others.dtype).min)[:, None]  # L is -∞ where there is no other class
         with torch.autocast(x.device.type, enabled=False):
-            for part in _parts(len(weight), ctx.chunk):
-                cosine, centre = ctx.held or _products(x, own_weight, weight[part], inverse[part], margin)
+            for number, part in enumerate(_parts(len(weight), ctx.chunk)):
+                kept = ctx.kept[number] if number < len(ctx.kept) else None
+                cosine, centre = kept or _products(x, own_weight, weight[part], inverse[part], margin)
                 changed, inputs = _differentiable_others(margin, cosine, own[:, None], centre)
                 grad = _logits(changed.detach(), labels, part, margin, bias).sub_(finite).exp_()
                 grad *= grad_others[:, None]
@@ -93,7 +111,7 @@ class _OwnAndOthers(torch.autograd.Function):
             along = (grad_own_weight * own_weight).sum(dim=1, keepdim=True)
             grad_own_weight = inverse[labels, None] * (grad_own_weight - along * own_weight)
         grad_weight.index_add_(0, labels, grad_own_weight)
-        return grad_x, grad_weight, None, grad_bias, None, None
+        return grad_x, grad_weight, None, grad_bias, None, None, None
 
 
 def nonzero_norm(v: Tensor) -> Tensor:
