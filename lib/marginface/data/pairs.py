@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from marginface.data.bins import load_bin
 from marginface.data.catalog import DataMissingError
 from marginface.data.files import read_lines
 
-__all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "ytf_pairs"]
+__all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "ytf_pairs"]
 
 
 @dataclass(frozen=True, eq=False)
