@@ -7,10 +7,11 @@ import numpy as np
 
 from marginface.data.files import read_bytes
 
+Encoded = bytes | memoryview | np.ndarray
 MAX_PIXELS = 2**26  # a damaged header must not make the decoder ask for gigabytes
 
 
-def decode_image(encoded: bytes | np.ndarray, name: str) -> np.ndarray:
+def decode_image(encoded: Encoded, name: str) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in encoded bytes; grey ones get three equal channels.
 
     `name` says in the error what the image is. Raises: ValueError where the bytes are no image or one cut short.
@@ -18,7 +19,7 @@ def decode_image(encoded: bytes | np.ndarray, name: str) -> np.ndarray:
     return cv2.cvtColor(decode_bgr(encoded, name), cv2.COLOR_BGR2RGB)
 
 
-def decode_planes(encoded: bytes | np.ndarray, name: str) -> np.ndarray:
+def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
     """The same image as three planes (3, H, W), the order of PyTorch."""
     image = decode_bgr(encoded, name)
     planes = np.empty((3, *image.shape[:2]), np.uint8)
@@ -26,7 +27,7 @@ def decode_planes(encoded: bytes | np.ndarray, name: str) -> np.ndarray:
     return planes
 
 
-def decode_bgr(encoded: bytes | np.ndarray, name: str) -> np.ndarray:
+def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
     buffer = np.frombuffer(encoded, np.uint8)
     width, height = _jpeg_size(bytes(buffer)) if buffer[:2].tobytes() == b"\xff\xd8" else _png_size(buffer[:24].tobytes())
