@@ -1,0 +1,74 @@
+"""InsightFace's .bin verification sets: a pickle of (2P encoded images, P booleans), written by Python 2 or 3.
+
+Pair i compares images 2i and 2i + 1. An image is a string of bytes or a NumPy array of them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marginface.data.files import read_bytes
+from marginface.data.images import decode_image
+from marginface.data.pickles import read_pickle
+
+
+def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """The images and the answers in a .bin file. Nothing that the pickle names is called (see `pickles`).
+
+    Returns: images (2P, H, W, 3) uint8 RGB and same (P,) bool.
+    Raises: ValueError naming the file, and the record where it is one: a pickle that is damaged or holds anything else,
+        images that cannot be decoded or differ in size, another number of answers than of pairs.
+    """
+    try:
+        content = read_pickle(read_bytes(path))
+        encoded, answers = _sequences(content)
+        same = _booleans(answers)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a verification set: {error}") from error
+    if len(encoded) != 2 * len(same) or not len(same):
+        raise ValueError(f"{path}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair")
+    first = _decode(encoded[0], f"{path}, image 0")
+    try:
+        images = np.empty((len(encoded), *first.shape), np.uint8)
+    except MemoryError as error:
+        raise ValueError(f"{path}: {len(encoded)} images like the first, {first.shape}, do not fit into memory") from error
+    for i in range(len(encoded)):
+        image = _decode(encoded[i], f"{path}, image {i}")
+        if image.shape != first.shape:
+            raise ValueError(f"{path}, image {i}: its shape is {image.shape}, that of image 0 {first.shape}")
+        images[i] = image
+    return images, same
+
+
+def _sequences(content: Any) -> tuple[Any, Any]:
+    if not isinstance(content, tuple | list) or len(content) != 2:
+        raise ValueError(f"expected a pair of lists, got {_kind(content)}")
+    for part in content:
+        if not isinstance(part, tuple | list | np.ndarray) or (isinstance(part, np.ndarray) and not part.ndim):
+            raise ValueError(f"expected a pair of lists, got a {_kind(part)} in it")
+    return content[0], content[1]
+
+
+def _booleans(answers: Any) -> np.ndarray:
+    for i, answer in enumerate(answers):
+        if not isinstance(answer, bool | int | np.bool_ | np.integer) or answer not in (0, 1):
+            raise ValueError(f"answer {i} is neither true nor false: {_kind(answer)}")
+    return np.array([bool(answer) for answer in answers], dtype=bool)
+
+
+def _decode(encoded: Any, name: str) -> np.ndarray:
+    if isinstance(encoded, str):  # Python 2's bytes, read and written again by a Python 3 that took them for text
+        try:
+            encoded = encoded.encode("latin1")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{name}: text instead of an encoded image") from error
+    if isinstance(encoded, np.ndarray) and encoded.dtype.itemsize == 1:
+        encoded = encoded.tobytes()
+    if not isinstance(encoded, bytes):
+        raise ValueError(f"{name}: expected bytes, got {_kind(encoded)}")
+    return decode_image(encoded, name)
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__

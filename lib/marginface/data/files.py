@@ -1,0 +1,52 @@
+"""Files that are read whole or not at all, and written whole or not at all."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from marginface.data.catalog import DataMissingError
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file. Raises: DataMissingError naming it where it does not exist or is a folder."""
+    try:
+        return Path(path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise DataMissingError(f"{path}: there is no such file") from error
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 text file, without line ends and surrounding spaces, up to the last one that is not empty.
+
+    Raises: ValueError naming the file where it is missing or is not text.
+    """
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not a text file in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
+        ) from error
+    return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that appears under its name only when the block ends well; otherwise nothing is left of it.
+
+    Raises: OSError naming the file, for instance where the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{path} was not written: {error.strerror}") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,84 @@
+"""Encoded images (JPEG, PNG, PGM, BMP and whatever else OpenCV knows) to arrays of RGB bytes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from marginface.data.files import read_bytes
+
+Encoded = bytes | memoryview | np.ndarray
+MAX_PIXELS = 2**26  # a damaged header must not make the decoder ask for gigabytes
+
+
+def decode_image(encoded: Encoded, name: str) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB in encoded bytes; grey ones get three equal channels.
+
+    `name` says in the error what the image is. Raises: ValueError where the bytes are no image or one cut short.
+    """
+    return cv2.cvtColor(decode_bgr(encoded, name), cv2.COLOR_BGR2RGB)
+
+
+def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
+    """The same image as three planes (3, H, W), the order of PyTorch."""
+    image = decode_bgr(encoded, name)
+    planes = np.empty((3, *image.shape[:2]), np.uint8)
+    cv2.split(image, [planes[2], planes[1], planes[0]])  # to RGB and to planes in one pass
+    return planes
+
+
+def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
+    """The same image in the order of OpenCV."""
+    buffer = np.frombuffer(encoded, np.uint8)
+    width, height = _jpeg_size(bytes(buffer)) if buffer[:2].tobytes() == b"\xff\xd8" else _png_size(buffer[:24].tobytes())
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
+    try:
+        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(buffer)} bytes: {error.err})") from error
+    if image is None:
+        start = buffer[:8].tobytes().hex(" ")
+        raise ValueError(f"{name}: not a whole image: {len(buffer)} bytes that start with {start or 'nothing'}")
+    return image
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB in a file. Raises: ValueError naming the file where it is missing, damaged or none."""
+    return decode_image(read_bytes(path), str(path))
+
+
+def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:
+    """An image (H, W, 3) uint8 RGB or (H, W) grey as ".png" or ".jpg" bytes, the latter at the given quality."""
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or image.size == 0:
+        raise ValueError(f"image must be uint8 of shape (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
+    if kind not in (".png", ".jpg"):
+        raise ValueError(f"kind must be '.png' or '.jpg', got {kind!r}")
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    return cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == ".jpg" else [])[1].tobytes()
+
+
+def _png_size(start: bytes) -> tuple[int, int]:
+    """Width and height where the bytes start a PNG file, else zeros."""
+    if start[:4] != b"\x89PNG":
+        return 0, 0
+    return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Width and height in the frame header of a JPEG file, or zeros where it has none.
+
+    Source: ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
+    """
+    at = 2
+    while at + 9 <= len(content):
+        marker = content[at + 1]
+        if content[at] != 0xFF:
+            at += 1  # decoders skip what stands between segments, and so do we
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
+        elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
+            at += 1 if marker == 0xFF else 2  # fill bytes, and markers that stand alone
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return 0, 0
