@@ -1,0 +1,165 @@
+"""Face images at hand, aligned once and kept: LFW and CFP, and the identity-disjoint half split of both.
+
+The papers train and test on different sets. Where only LFW and CFP are at hand, each is cut in half by the folds of its own
+protocol, in which no person is in two folds: a network learns the people of one half and is tested on the other's pairs.
+"""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from marginface.data import align
+from marginface.data.catalog import DataMissingError
+from marginface.data.files import read_lines, writing
+from marginface.data.images import read_image
+from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
+
+HALVES = {"first": range(5), "second": range(5, 10)}
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Aligned images (N, C, S, S) uint8 and their names (N,)."""
+
+    images: np.ndarray
+    names: tuple[str, ...]
+
+    def find(self, names: tuple[str, ...]) -> np.ndarray:
+        """The positions (K,) int64 of images by name. Raises: DataMissingError naming the first that is not there."""
+        places = {name: place for place, name in enumerate(self.names)}
+        for name in names:
+            if name not in places:
+                raise DataMissingError(f"{name}: a protocol names it, but it is not among the {len(self.names)} images")
+        return np.array([places[name] for name in names], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Who is trained on and what is tested: names of images with "lfw/" or "cfp/" before them.
+
+    `people` gives a person's training images; someone who is in both sets is one person. `tests` are the protocols' pairs,
+    and `distractors` LFW's people with a single image, who are in no training set here. `dropped` says how many people were
+    left out because the other set tests on them.
+    """
+
+    people: dict[str, tuple[str, ...]]
+    tests: dict[str, Pairs]
+    distractors: tuple[str, ...]
+    dropped: dict[str, int]
+
+
+def half_split(root: Path, half: str = "first") -> Split:
+    """Train on LFW people (with two images or more) and CFP people of five folds, test on the pairs of the other five.
+
+    Arguments:
+        root: the folder with lfw/, cfp/ and protocols/.
+        half: which folds to train on, "first" (1 to 5) or "second" (6 to 10).
+    Raises: ValueError for another half; DataMissingError naming a file that is not there.
+    """
+    if half not in HALVES:
+        raise ValueError(f"half={half!r} must be one of {', '.join(HALVES)}")
+    protocols = root / "protocols"
+    people = lfw_people(protocols / "lfw_people.txt")
+    train_folds = HALVES[half]
+    tests = {
+        "LFW": _prefixed(lfw_pairs(protocols / "lfw_pairs.txt"), "lfw/"),
+        "CFP-FF": _prefixed(cfp_pairs(root / "cfp" / "Protocol", "FF"), "cfp/"),
+        "CFP-FP": _prefixed(cfp_pairs(root / "cfp" / "Protocol", "FP"), "cfp/"),
+    }
+    cfp_folds = {name.split("/")[1]: fold for name, fold in _folds(tests["CFP-FF"])}
+    overlap = dict(line.split("\t") for line in read_lines(protocols / "cfp_lfw_name_overlap.tsv"))  # CFP's name -> LFW's
+    cfp_names = {f"{number:03d}": name for number, name in enumerate(read_lines(root / "cfp" / "Data" / "list_name.txt"), 1)}
+    lfw_name = {person: overlap[name] for person, name in cfp_names.items() if name in overlap}
+
+    trained: dict[str, tuple[str, ...]] = {}
+    dropped = {"LFW": 0, "CFP": 0}
+    tested_in_cfp = {lfw_name[person] for person in lfw_name if cfp_folds[person] not in train_folds}
+    for name, (fold, count) in people.items():
+        if fold in train_folds and count >= 2:
+            if name in tested_in_cfp:
+                dropped["LFW"] += 1
+            else:
+                trained[name] = tuple(f"lfw/{name}/{name}_{number:04d}.jpg" for number in range(1, count + 1))
+    for person, fold in sorted(cfp_folds.items()):
+        if fold in train_folds:
+            known = lfw_name.get(person)
+            if known in people and people[known][0] not in train_folds:
+                dropped["CFP"] += 1
+            else:
+                key = known or f"cfp/{person}"
+                trained[key] = trained.get(key, ()) + _cfp_images(person)
+    return Split(
+        people=dict(sorted(trained.items())),
+        tests={name: pairs.select(~np.isin(pairs.fold, list(train_folds))) for name, pairs in tests.items()},
+        distractors=tuple(f"lfw/{name}/{name}_0001.jpg" for name, (_, count) in people.items() if count == 1),
+        dropped=dropped,
+    )
+
+
+def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
+    """Every image of LFW-a, aligned. Raises: DataMissingError where the folder is not there."""
+    people = lfw_people(root / "protocols" / "lfw_people.txt")
+    names = [f"{name}/{name}_{number:04d}.jpg" for name, (_, count) in people.items() for number in range(1, count + 1)]
+    return _aligned("lfw", root / "lfw", names, lambda name: align.LFW_A, size, grey)
+
+
+def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
+    """Every image of CFP, aligned by its fiducials. Raises: DataMissingError where the folder is not there."""
+    data = root / "cfp" / "Data"
+
+    def landmarks(name: str) -> np.ndarray:
+        path = (data / "Fiducials" / name).with_suffix(".txt")
+        try:
+            points = np.array([[float(value) for value in line.split(",")] for line in read_lines(path)])
+            return align.cfp_landmarks(points, frontal="/frontal/" in name)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    names = [name for person in range(1, 501) for name in _cfp_images(f"{person:03d}", prefix="")]
+    return _aligned("cfp", data / "Images", names, landmarks, size, grey)
+
+
+def _aligned(
+    what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool
+) -> Faces:
+    """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
+    if not folder.is_dir():
+        raise DataMissingError(f"{folder}: there is no such folder")
+    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey)).encode())
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            raise DataMissingError(f"{path}: there is no such file")
+        digest.update(f"{name} {path.stat().st_size} ".encode())
+    cached = Path(pooch.os_cache("marginface")) / "faces" / f"{what}-{size}-{'grey' if grey else 'rgb'}-{digest.hexdigest()[:12]}.npy"
+    if cached.exists():
+        return Faces(np.load(cached, mmap_mode="r"), tuple(names))
+
+    def one(name: str) -> np.ndarray:
+        return align.align(read_image(folder / name), landmarks(name), size, grey)
+
+    with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
+        images = np.stack(list(pool.map(one, names)))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with writing(cached) as file:
+        np.save(file, images)
+    return Faces(images, tuple(names))
+
+
+def _prefixed(pairs: Pairs, prefix: str) -> Pairs:
+    left, right = (tuple(prefix + name for name in names) for names in (pairs.left, pairs.right))
+    return Pairs(left, right, pairs.same, pairs.fold)
+
+
+def _folds(pairs: Pairs) -> list[tuple[str, int]]:
+    return [(name, int(fold)) for names in (pairs.left, pairs.right) for name, fold in zip(names, pairs.fold, strict=True)]
+
+
+def _cfp_images(person: str, prefix: str = "cfp/") -> tuple[str, ...]:
+    numbers = {"frontal": 10, "profile": 4}
+    return tuple(f"{prefix}{person}/{kind}/{n:02d}.jpg" for kind, count in numbers.items() for n in range(1, count + 1))
