@@ -50,9 +50,8 @@ def test_iam_changes_training_and_its_absence_does_not(blobs: ImageData) -> None
 
 
 def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp_path: Path) -> None:
-    log = tmp_path / "log.csv"
-    train(replace(RECIPE, milestones=(0.5, 0.75), gamma=0.1), blobs, max_steps=8, log=log)
-    rows = list(csv.DictReader(log.read_text().splitlines()))
+    train(replace(RECIPE, milestones=(0.5, 0.75), gamma=0.1), blobs, max_steps=8, out=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == list(range(1, 9))
     assert [float(row["lr"]) for row in rows] == pytest.approx([3e-3] * 4 + [3e-4] * 2 + [3e-5] * 2)
     assert all(np.isfinite(float(row["loss"])) for row in rows)
@@ -106,7 +105,7 @@ def test_unknown_names_are_named(blobs: ImageData) -> None:
 def test_embedding_leaves_the_mode_and_the_statistics_alone() -> None:
     backbone = backbones.create("IAM-Toy", embedding_dim=3, image_shape=(1, 28, 28))
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    images = torch.randn(7, 1, 28, 28)
+    images = torch.randint(256, (7, 1, 28, 28), dtype=torch.uint8)
     torch.testing.assert_close(embed(backbone, images, batch_size=2), embed(backbone, images), rtol=1e-5, atol=1e-5)
     assert backbone.training
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())

@@ -12,6 +12,10 @@ from marginface.reduction import nonzero_norm, own_and_others
 from marginface.regularizers import Stateful, Terms
 
 
+class NonFiniteError(ValueError):
+    """Embeddings hold NaN or infinity."""
+
+
 class MarginHead(nn.Module):
     """The last layer and its loss: a margin over the class weights, plus regularizers.
 
@@ -56,6 +60,7 @@ class MarginHead(nn.Module):
             module.bind(embedding_dim, num_classes)  # type: ignore[operator]
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.bias else None
+        self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
         self.step = 0  # training batches seen so far, for losses with a schedule
         nn.init.normal_(self.weight, std=1 / math.sqrt(embedding_dim))
 
@@ -73,6 +78,7 @@ class MarginHead(nn.Module):
             terms = self._terms(embeddings, labels)
             loss = -F.logsigmoid(terms.target - terms.others).mean()
             total = sum((regularizer(terms) for regularizer in self.regularizers), start=loss)
+        self.cosine = terms.cosine.detach()
         if self.training:
             self.step += 1
         return total
@@ -103,7 +109,7 @@ class MarginHead(nn.Module):
     def _terms(self, embeddings: Tensor, labels: Tensor) -> Terms:
         x, w = self._full_precision(embeddings)
         margin = self.margin.at(self.step)
-        product, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
+        product, others = self._others(x, w, labels, margin, self.bias)
         offset = 0.0 if self.bias is None else self.bias[labels]
         s = margin.scale or 1.0
         plain = s * product + offset
@@ -115,15 +121,16 @@ class MarginHead(nn.Module):
             target=s * length * margin.target(cosine) + offset if margin.changes_target else plain,
             others=others,
             plain_target=plain,
-            plain_others=lambda: (
-                own_and_others(x, w, labels, NormFace(s), None, self.chunk_size, self.keep_bytes)[1] if margin.changes_others else others
-            ),
+            plain_others=lambda: self._others(x, w, labels, NormFace(s), None)[1] if margin.changes_others else others,
             num_classes=len(w),
             embeddings=embeddings.to(x.dtype),
             labels=labels,
             cosine=cosine,
             class_weights=w,
         )
+
+    def _others(self, x: Tensor, w: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        return own_and_others(x, w, labels, margin, bias, self.chunk_size, self.keep_bytes)
 
     def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings, of unit length unless the margin keeps their norm, and class weights, both float32 or float64."""
@@ -140,7 +147,7 @@ class MarginHead(nn.Module):
         if embeddings.device != self.weight.device:
             raise ValueError(f"embeddings are on {embeddings.device}, the class weights on {self.weight.device}")
         if not torch.isfinite(embeddings).all():
-            raise ValueError("embeddings hold NaN or infinity")
+            raise NonFiniteError("embeddings hold NaN or infinity")
         if labels is None:
             return
         if labels.shape != embeddings.shape[:1]:

@@ -5,21 +5,30 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from marginface import margins, regularizers
-from marginface.margins import Margin
-from marginface.regularizers import IAM
+from marginface import adjacent, margins, regularizers, triplet
+from marginface.adjacent import PAM
+from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
+from marginface.regularizers import IAM, Fresh
+from marginface.triplet import Triplet
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run. Two equal recipes give the same result on the same machine.
 
-    Milestones are fractions of the run at which the learning rate is multiplied by `gamma`. The head's class weights are
-    an optimizer group of their own, with the learning rate times `head_lr_factor`.
+    The learning rate follows `schedule`: "steps" multiplies it by `gamma` at the milestones, which are fractions of the run;
+    "cosine" and "linear" bring it to 0 at the end. In the first `warmup` of the run it rises from 0. The head's class
+    weights are an optimizer group of their own, with the learning rate times `head_lr_factor`.
+
+    Images are brought to `normalisation` (see `align.normalise`), mirrored with probability `flip`, and shifted, turned and
+    scaled by up to `jitter` (see `batches.augment`). `dropout` is that of the backbone's output; None leaves it as the
+    backbone has it. `clip` is the largest norm of the gradient. `average` is the decay of a moving average of the backbone's
+    weights, which is then what is evaluated. `margin` may be a `Triplet`, to tune a trained backbone further. `steps`, where
+    given, decides how long to train, and `epochs` does not.
     """
 
-    margin: Margin
-    regularizers: tuple[IAM, ...] = ()
+    margin: Margin | Triplet
+    regularizers: tuple[IAM | Fresh, ...] = ()
     data: str = "mnist"
     backbone: str = "IAM-Toy"
     embedding_dim: int = 3
@@ -34,6 +43,16 @@ class Recipe:
     gamma: float = 0.1
     precision: Literal["auto", "32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0
+    # what came after records had been made; see `to_json`
+    normalisation: Literal["unit", "fixed", "whitened"] = "unit"
+    schedule: Literal["steps", "cosine", "linear"] = "steps"
+    warmup: float = 0.0
+    flip: float = 0.0
+    jitter: float = 0.0
+    dropout: float | None = None
+    clip: float | None = None
+    average: float = 0.0
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -48,14 +67,30 @@ class Recipe:
             "milestones": all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
             "gamma": 0 < self.gamma <= 1,
             "seed": self.seed >= 0,
+            "normalisation": self.normalisation in ("unit", "fixed", "whitened"),
+            "schedule": self.schedule in ("steps", "cosine", "linear"),
+            "warmup": 0 <= self.warmup < 1,
+            "flip": 0 <= self.flip <= 1,
+            "jitter": 0 <= self.jitter < 1,
+            "dropout": self.dropout is None or 0 <= self.dropout < 1,
+            "clip": self.clip is None or self.clip > 0,
+            "average": 0 <= self.average < 1,
+            "steps": self.steps is None or self.steps >= 1,
         }
         for name, valid in checks.items():
             if not valid:
                 raise ValueError(f"Recipe: {name}={getattr(self, name)!r} makes no sense")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data that `from_json` turns back into an equal recipe."""
+        """Plain data that `from_json` turns back into an equal recipe.
+
+        Fields from `normalisation` on are left out where they have their defaults, so that older records keep their keys.
+        """
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        later = [field.name for field in fields(self)]
+        for field in fields(self)[later.index("normalisation") :]:
+            if plain[field.name] == field.default:
+                del plain[field.name]
         plain["margin"] = _named(self.margin)
         plain["regularizers"] = [_named(r) for r in self.regularizers]
         plain["milestones"] = list(self.milestones)
@@ -63,12 +98,11 @@ class Recipe:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "Recipe":
-        margin, extra = dict(plain["margin"]), [dict(r) for r in plain["regularizers"]]
         return cls(
             **plain
             | {
-                "margin": getattr(margins, margin.pop("loss"))(**margin),
-                "regularizers": tuple(getattr(regularizers, r.pop("loss"))(**r) for r in extra),
+                "margin": _built(plain["margin"]),
+                "regularizers": tuple(_built(r) for r in plain["regularizers"]),
                 "milestones": tuple(plain["milestones"]),
             }
         )
@@ -80,11 +114,125 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _named(loss: Margin | IAM) -> dict[str, Any]:
+def _named(loss: Margin | Triplet | IAM | Fresh | Annealing) -> dict[str, Any]:
     """A loss as its name and its fields."""
-    return {"loss": type(loss).__name__} | {f.name: getattr(loss, f.name) for f in fields(loss)}  # type: ignore[arg-type]
+    if isinstance(loss, Fresh):
+        return {"loss": loss.kind.__name__} | dict(loss.settings)
+    plain = {f.name: getattr(loss, f.name) for f in fields(loss)}  # type: ignore[arg-type]
+    return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Annealing) else v for n, v in plain.items()}
+
+
+def _built(plain: dict[str, Any]) -> Any:
+    """The loss that `_named` described."""
+    settings = {name: _built(value) if isinstance(value, dict) else value for name, value in plain.items() if name != "loss"}
+    for module in (margins, regularizers, adjacent, triplet):
+        if kind := getattr(module, plain["loss"], None):
+            return Fresh.of(kind, **settings) if issubclass(kind, regularizers.Stateful) else kind(**settings)
+    raise ValueError(f"unknown loss {plain['loss']!r}")
 
 
 def with_seeds(recipe: Recipe, seeds: list[int]) -> list[Recipe]:
     """The recipe once for every seed."""
     return [replace(recipe, seed=seed) for seed in seeds]
+
+
+def _drops(steps: int, *at: int) -> dict[str, Any]:
+    """The length of a run and where its learning rate drops, both in steps."""
+    return {"steps": steps, "milestones": tuple(step / steps for step in at)}
+
+
+# ArcFace §3.2: batch 512, 0.1 divided by 10 at 100k, 140k and 160k of 200k steps, momentum 0.9, weight decay 5e-4, dropout 0.4,
+# (x - 127.5) / 128; mirroring is of their code. s = 64, and m as in Table 7.
+ARCFACE = Recipe(
+    ArcFace(64, 0.5),
+    data="faces_emore",
+    backbone="LResNet100E-IR",
+    embedding_dim=512,
+    batch_size=512,
+    precision="auto",
+    normalisation="fixed",
+    flip=0.5,
+    dropout=0.4,
+    **_drops(200_000, 100_000, 140_000, 160_000),
+)
+# InterFace §III: batch 512, 0.1 divided by 10 at 80k, 140k, 210k and 280k of 295k steps, momentum 0.9, weight decay 5e-4,
+# [-1, 1], mirrored with 0.5. Their released configuration adds a dropout of 0 and gradients clipped at 5.
+INTERFACE = replace(
+    ARCFACE,
+    margin=InterFace.cid_ct(),
+    normalisation="unit",
+    dropout=0.0,
+    clip=5.0,
+    **_drops(295_000, 80_000, 140_000, 210_000, 280_000),
+)
+# Their released configuration for CASIA: R50, 34 epochs with drops at 20, 28 and 32.
+INTERFACE_CASIA = replace(
+    INTERFACE,
+    data="faces_webface_112x112",
+    backbone="LResNet50E-IR",
+    epochs=34,
+    steps=None,
+    milestones=(20 / 34, 28 / 34, 32 / 34),
+)
+# IAM §5.2: batch 90, 0.1 divided by 10 at 60k and 120k, weight decay 5e-4, whitened, s = 30. The paper names neither the
+# optimizer nor the end: SGD with momentum 0.9 and 150k steps are ours.
+IAM_CASIA = Recipe(
+    NormFace(30),
+    data="casia_160x160",
+    backbone="Inception-ResNet-v1",
+    embedding_dim=512,
+    batch_size=90,
+    precision="auto",
+    normalisation="whitened",
+    flip=0.5,
+    **_drops(150_000, 60_000, 120_000),
+)
+# PAM Table 1: batch 120, 360 epochs of 1000 steps, Adam with 0.05, 0.005 and 0.0005 from epochs 0, 100 and 200, weight decay
+# 5e-4, mirrored, keep probability 0.4, moving average 0.9999, s = 40, m = 0.3; λ is 0 in the first 275 epochs (§4.1), and then
+# "manually optimised": the paper prints no value, and 1 is ours.
+PAM_VGG2 = Recipe(
+    CosFace(40, 0.3),
+    data="vggface2_160x160",
+    backbone="Inception-ResNet-v1",
+    embedding_dim=512,
+    batch_size=120,
+    optimizer="adam",
+    lr=0.05,
+    precision="auto",
+    normalisation="whitened",
+    flip=0.5,
+    dropout=0.6,
+    average=0.9999,
+    **_drops(360_000, 100_000, 200_000),
+)
+
+# the papers' recipes by name; `data` is the folder's name below the data folder, for InsightFace's sets that of their archive
+RECIPES: dict[str, Recipe] = {
+    "arcface/softmax-vgg2": replace(ARCFACE, margin=Softmax(), data="faces_vgg_112x112", backbone="LResNet50E-IR"),
+    "arcface/softmax-ms1m": replace(ARCFACE, margin=Softmax()),
+    "arcface/sphereface-ms1m": replace(ARCFACE, margin=SphereFace(4, Annealing(), scale=64)),
+    "arcface/cosface-ms1m": replace(ARCFACE, margin=CosFace(64, 0.35)),
+    "arcface/arcface-ms1m": ARCFACE,
+    "arcface/mobile-arcface-ms1m": replace(ARCFACE, backbone="LMobileNetE"),
+    # §3.5: LResNet100E-IR, learning rate 0.005, momentum 0, weight decay 5e-4; length, margin and batch are ours
+    "arcface/triplet-ms1m": replace(
+        ARCFACE, margin=Triplet(0.35, "semi_hard", each=4), lr=0.005, momentum=0.0, steps=50_000, milestones=()
+    ),
+    **{
+        f"interface/{name}-{data}": replace(base, margin=margin)
+        for data, base in (("ms1mv2", INTERFACE), ("casia", INTERFACE_CASIA))
+        for name, margin in {
+            "arcface": ArcFace(64, 0.5),
+            "cosface": CosFace(64, 0.35),
+            "cid_ct": InterFace.cid_ct(),
+            "did_ct": InterFace.did_ct(),
+            "did_dt": InterFace.did_dt(),
+        }.items()
+    },
+    "iam/scaled-softmax-casia": IAM_CASIA,
+    "iam/scaled-softmax-iam-casia": replace(IAM_CASIA, regularizers=(IAM(0.8),)),  # the best β of Table 3
+    "pam/softmax-vgg2": replace(PAM_VGG2, margin=Softmax()),
+    "pam/am-softmax-vgg2": PAM_VGG2,
+    "pam/v1-vgg2": replace(PAM_VGG2, regularizers=(Fresh.of(PAM, weight=1.0, start_step=275_000),)),
+    "pam/v2-vgg2": replace(PAM_VGG2, regularizers=(Fresh.of(PAM, weight=1.0, version=2, start_step=275_000),)),
+}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,28 @@ class Stateful(nn.Module):
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}"
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A stateful regularizer as a recipe names it: its class and settings, from which every run builds its own.
+
+    `Fresh.of(CenterLoss, weight=0.003)`.
+    """
+
+    kind: type[Stateful]
+    settings: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, kind: type[Stateful], **settings: Any) -> "Fresh":
+        kind(**settings)  # raises where they make no sense
+        return cls(kind, tuple(sorted(settings.items())))
+
+    def build(self) -> Stateful:
+        return self.kind(**dict(self.settings))
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings)})"
 
 
 class CenterLoss(Stateful):

@@ -36,7 +36,7 @@ import pooch
 import torch
 
 import marginface
-from marginface.data.catalog import SHAPES, DataMissingError, ImageData, data_root, load
+from marginface.data.catalog import DataMissingError, FaceData, ImageData, data_root, load, rehearsal_data
 from marginface.published import data_folder
 from marginface.recipes import Recipe, with_seeds
 from marginface.training import Run, train
@@ -198,7 +198,11 @@ def check_profile(profile: str) -> None:
 
 
 def _train_all(
-    wanted: dict[str, list[Recipe]], data: ImageData, device: str, epochs: int | None = None, max_steps: int | None = None
+    wanted: dict[str, list[Recipe]],
+    data: ImageData | FaceData,
+    device: str,
+    epochs: int | None = None,
+    max_steps: int | None = None,
 ) -> dict[str, list[Run]]:
     def one(recipe: Recipe) -> Run:
         fitted = dataclasses.replace(recipe, data=data.name, epochs=epochs or recipe.epochs)
@@ -257,12 +261,7 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
 
 @cache
 def _rehearsal(recipe: Recipe) -> tuple[float, ...]:
-    shape, classes = SHAPES[recipe.data]
-    numbers = np.random.default_rng(0)
-    images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
-    labels = np.arange(64) % classes
-    tiny = ImageData(recipe.data, "rehearsal", classes, images[:44], labels[:44], images[44:], labels[44:])
-    run = train(recipe, tiny, device="cpu", max_steps=REHEARSAL_STEPS, progress=False)
+    run = train(recipe, rehearsal_data(recipe.data), device="cpu", max_steps=REHEARSAL_STEPS, progress=False)
     return (*run.curves["loss"], *run.metrics.values())
 
 

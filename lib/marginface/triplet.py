@@ -1,10 +1,37 @@
 """The triplet loss: a sample should be nearer to those of its own class than to all others, by a margin."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from marginface.heads import NonFiniteError
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """The triplet loss as a recipe names it: what `triplet_loss` takes, and how many images of a person a batch has."""
+
+    margin: float = 0.2
+    mining: Literal["semi_hard", "batch_hard"] = "semi_hard"
+    each: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin < float("inf") or self.mining not in ("semi_hard", "batch_hard") or self.each < 2:
+            raise ValueError(f"{self} makes no sense: margin above 0, mining semi_hard or batch_hard, each at least 2")
+
+
+class TripletHead(nn.Module):
+    """A head without class weights, with which a trained network is tuned further."""
+
+    def __init__(self, loss: Triplet) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return triplet_loss(embeddings, labels, self.loss.margin, self.loss.mining)
 
 
 def triplet_loss(
@@ -67,7 +94,7 @@ def _check(embeddings: Tensor, labels: Tensor, margin: float) -> None:
     if not embeddings.is_floating_point():
         raise ValueError(f"embeddings must be floating point, not {embeddings.dtype}")
     if not torch.isfinite(embeddings).all():
-        raise ValueError("embeddings hold NaN or infinity")
+        raise NonFiniteError("embeddings hold NaN or infinity")
     if labels.shape != embeddings.shape[:1] or labels.dtype != torch.int64:
         raise ValueError(f"labels must be int64 ({len(embeddings)},), not {labels.dtype} {tuple(labels.shape)}")
     if labels.device != embeddings.device:

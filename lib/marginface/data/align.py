@@ -51,7 +51,8 @@ def align(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, g
     shrunk = np.hypot(*to_crop[0, :2])  # pixels of the crop to one of the image
     if shrunk < 0.5:  # a bilinear look-up reads four pixels, and would leave out most of a large image
         image = cv2.resize(image, None, fx=2 * shrunk, fy=2 * shrunk, interpolation=cv2.INTER_AREA)
-        to_crop = to_crop @ np.array([(0.5 / shrunk, 0, 0.25 / shrunk - 0.5), (0, 0.5 / shrunk, 0.25 / shrunk - 0.5), (0, 0, 1)])
+        grow, shift = 0.5 / shrunk, 0.25 / shrunk - 0.5  # pixels are counted from the middle of the first
+        to_crop = to_crop @ np.array([(grow, 0, shift), (0, grow, shift), (0, 0, 1)])
     crop = cv2.warpAffine(image, to_crop, (size, size), flags=cv2.INTER_LINEAR)
     return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] if grey else np.ascontiguousarray(crop.transpose(2, 0, 1))
 
@@ -59,8 +60,8 @@ def align(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, g
 def cfp_landmarks(fiducials: np.ndarray, frontal: bool) -> np.ndarray:
     """Five landmarks from the 30 fiducials (30, 2) of CFP, which lie on one half of the face and on its middle line.
 
-    Seen in the images: 12 to 17 surround the eye, 18 is the bridge of the nose, 21 its tip, 25 the mouth's corner, 26 and 28 its
-    middle. The other half of a frontal face is the reflection at the line from the bridge to the mouth's middle; a
+    Seen in the images: 12 to 17 surround the eye, 18 is the bridge of the nose, 21 its tip, 25 the mouth's corner, 26 and 28
+    its middle. The other half of a frontal face is the reflection at the line from the bridge to the mouth's middle; a
     profile's is hidden, and the two middle points stand for it, which is where detectors put it.
     """
     if fiducials.shape != (30, 2):
@@ -76,17 +77,20 @@ def cfp_landmarks(fiducials: np.ndarray, frontal: bool) -> np.ndarray:
     return half if eye[0] <= other_eye[0] else half[[1, 0, 2, 4, 3]]
 
 
-def normalise(images: Tensor, how: Literal["fixed", "whitened"] = "fixed") -> Tensor:
+def normalise(images: Tensor, how: Literal["unit", "fixed", "whitened"] = "fixed") -> Tensor:
     """What a network reads, (N, C, H, W) float, from images (N, C, H, W) uint8.
 
-    "fixed" is (x - 127.5) / 128 (ArcFace §3.2, InterFace §4.1); "whitened" gives each image mean 0 and variance 1, as the
-    Inception networks of IAM and PAM had it, with at least 1/√(pixels) for the deviation so that a flat image stays finite.
+    "unit" lies in [-1, 1] (InterFace §III); "fixed" is (x - 127.5) / 128 (ArcFace §3.2); "whitened" gives each image mean 0 and
+    variance 1, as the Inception networks of IAM and PAM had it, with a deviation of at least 1/√(values), so that a flat
+    image stays finite.
     """
     x = images.float()
+    if how == "unit":
+        return x.div_(127.5).sub_(1)
     if how == "fixed":
         return x.sub_(127.5).div_(128)
     if how == "whitened":
         least = x[0].numel() ** -0.5
         deviation, mean = x.std(dim=(1, 2, 3), keepdim=True, correction=0), x.mean(dim=(1, 2, 3), keepdim=True)
         return (x - mean) / deviation.clamp_min(least)
-    raise ValueError(f"unknown normalisation {how!r}; known: fixed, whitened")
+    raise ValueError(f"unknown normalisation {how!r}; known: unit, fixed, whitened")

@@ -2,18 +2,21 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
 
 DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder with mnist/, lfw/, …
 
-# shape of an image (C, H, W) and number of classes: what can be said of a set without having it
-SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {"mnist": ((1, 28, 28), 10), "digits": ((1, 8, 8), 10)}
+CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +41,54 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over shapes and values of all four arrays."""
-        digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return fingerprint(self.train_images, self.train_labels, self.test_images, self.test_labels)
+
+    @property
+    def train(self) -> "Dataset[Any]":
+        return TensorDataset(*self.tensors("train"))
 
     def tensors(self, split: str) -> tuple[Tensor, Tensor]:
-        """Images (N, C, H, W) float32 in [-1, 1] and labels (N,) int64 of "train" or "test"."""
-        images, labels = getattr(self, f"{split}_images"), getattr(self, f"{split}_labels")
-        return torch.tensor(images).float().div(127.5).sub(1), torch.tensor(labels)
+        """Images (N, C, H, W) uint8 and labels (N,) int64 of "train" or "test"."""
+        return torch.tensor(getattr(self, f"{split}_images")), torch.tensor(getattr(self, f"{split}_labels"))
+
+
+@dataclass(frozen=True, eq=False)
+class PairTest:
+    """A verification protocol with its images (M, C, H, W) uint8: each of P pairs names two of them by position.
+
+    `left` and `right` are (P,) int64, `same` (P,) bool, `fold` (P,) int64.
+    """
+
+    images: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    same: np.ndarray
+    fold: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FaceData:
+    """Faces to train on, and verification protocols by name, on people who are not among them.
+
+    `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W).
+    """
+
+    name: str
+    label: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    train: "Dataset[Any]"
+    tests: dict[str, PairTest]
+    fingerprint: str
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """sha256 over the types, shapes and values of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def data_root(root: str | Path | None = None) -> Path | None:
@@ -65,23 +105,45 @@ def data_root(root: str | Path | None = None) -> Path | None:
     return path
 
 
-def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData:
+def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
     """A data set by name.
 
     Arguments:
-        name: "mnist", or "digits": scikit-learn's bundled 8×8 digits.
+        name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); or the name of a folder with an
+            InsightFace training set (train.rec) and verification sets (*.bin) in it.
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded when it is not at hand.
     Raises:
         ValueError for an unknown name or a damaged file, and its subclass DataMissingError where the data is not at hand and
         cannot be fetched.
     """
-    from marginface.data import digits, mnist
+    from marginface.data import digits, faces, insightface, mnist
 
-    loaders = {"mnist": mnist.load, "digits": digits.load}
-    if name not in loaders:
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(sorted(loaders))}")
-    return loaders[name](data_root(root), fetch=fetch)
+    place = data_root(root)
+    if name in CLASSIFICATION:
+        return {"mnist": mnist.load, "digits": digits.load}[name](place, fetch=fetch)
+    if place is None:
+        raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
+    if match := HALF_SPLIT.fullmatch(name):
+        return faces.load_half_split(place, match[1], int(match[2]))
+    return insightface.load(place, name)
+
+
+def rehearsal_data(name: str) -> ImageData | FaceData:
+    """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
+    numbers = np.random.default_rng(0)
+    shape = CLASSIFICATION.get(name, (3, 112, 112))
+    if match := HALF_SPLIT.fullmatch(name):
+        shape = (1, int(match[2]), int(match[2]))
+    images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
+    if name in CLASSIFICATION:
+        labels = np.arange(64) % 10
+        return ImageData(name, "rehearsal", 10, images[:44], labels[:44], images[44:], labels[44:])
+    train = TensorDataset(torch.tensor(images[:44]), torch.arange(44) % 11)
+    left, right = np.arange(10), np.arange(10, 20)
+    pairs = PairTest(images[44:], left, right, left % 2 == 0, left // 2)
+    return FaceData(name, "rehearsal", 11, shape, train, {"pairs": pairs}, "")
 
 
 class DataMissingError(ValueError):

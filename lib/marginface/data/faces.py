@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pooch
+import torch
+from torch.utils.data import TensorDataset
 
 from marginface.data import align
-from marginface.data.catalog import DataMissingError
+from marginface.data.catalog import DataMissingError, FaceData, PairTest, fingerprint
 from marginface.data.files import read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
@@ -101,6 +103,32 @@ def half_split(root: Path, half: str = "first") -> Split:
     )
 
 
+def load_half_split(root: Path, half: str, size: int) -> FaceData:
+    """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size)."""
+    split = half_split(root, half)
+    sets = [lfw(root, size), cfp(root, size)]
+    every = Faces(
+        np.concatenate([faces.images for faces in sets]),
+        tuple(prefix + name for prefix, faces in zip(("lfw/", "cfp/"), sets, strict=True) for name in faces.names),
+    )
+    images = every.images[every.find(tuple(name for names in split.people.values() for name in names))]
+    labels = np.repeat(np.arange(len(split.people)), [len(names) for names in split.people.values()])
+    tests = {}
+    for name, pairs in split.tests.items():
+        used = Faces(every.images[every.find(pairs.names)], pairs.names)
+        tests[name] = PairTest(used.images, used.find(pairs.left), used.find(pairs.right), pairs.same, pairs.fold)
+    tested = [array for test in tests.values() for array in (test.images, test.left, test.right, test.same, test.fold)]
+    return FaceData(
+        name=f"lfw+cfp/{half}/{size}",
+        label=f"LFW and CFP, {half} half, {size} × {size} grey",
+        num_classes=len(split.people),
+        image_shape=(1, size, size),
+        train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
+        tests=tests,
+        fingerprint=fingerprint(images, labels, *tested),
+    )
+
+
 def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
     """Every image of LFW-a, aligned. Raises: DataMissingError where the folder is not there."""
     people = lfw_people(root / "protocols" / "lfw_people.txt")
@@ -124,9 +152,7 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces
     return _aligned("cfp", data / "Images", names, landmarks, size, grey)
 
 
-def _aligned(
-    what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool
-) -> Faces:
+def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool) -> Faces:
     """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
     if not folder.is_dir():
         raise DataMissingError(f"{folder}: there is no such folder")
@@ -136,7 +162,8 @@ def _aligned(
         if not path.is_file():
             raise DataMissingError(f"{path}: there is no such file")
         digest.update(f"{name} {path.stat().st_size} ".encode())
-    cached = Path(pooch.os_cache("marginface")) / "faces" / f"{what}-{size}-{'grey' if grey else 'rgb'}-{digest.hexdigest()[:12]}.npy"
+    name = f"{what}-{size}-{'grey' if grey else 'rgb'}-{digest.hexdigest()[:12]}.npy"
+    cached = Path(pooch.os_cache("marginface")) / "faces" / name
     if cached.exists():
         return Faces(np.load(cached, mmap_mode="r"), tuple(names))
 

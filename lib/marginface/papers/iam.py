@@ -27,6 +27,7 @@ class Row:
     recipe: Recipe
     base: str  # the row that it adds IAM to; its own name where it adds nothing
     printed: float | None
+    scale: float  # s
 
 
 def table2_rows(beta: float = 0.2, m: float = 0.1, scale: float = SCALE, epochs: int = 3) -> dict[str, Row]:
@@ -51,7 +52,7 @@ def table2_rows(beta: float = 0.2, m: float = 0.1, scale: float = SCALE, epochs:
                 weight_decay=0.0,
                 milestones=(0.6, 0.85),
             )
-            rows[name] = Row(recipe, base, float(match.value.iloc[0]) if len(match) else None)
+            rows[name] = Row(recipe, base, float(match.value.iloc[0]) if len(match) else None, scale)
     return rows
 
 
@@ -90,7 +91,7 @@ def table2_verdicts(rows: dict[str, Row], runs: dict[str, list[Run]]) -> list[Ve
     return [
         of_increase(
             difference("accuracy", name, row.base, runs, 100),
-            f"IAM adds to {row.base} at s = {row.recipe.margin.scale:g}, in points",
+            f"IAM adds to {row.base} at s = {row.scale:g}, in points",
         )
         for name, row in rows.items()
         if row.base != name

@@ -1,0 +1,56 @@
+"""A folder as InsightFace's archives have it: a training set in record files with verification sets beside it."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from marginface.data.catalog import CLASSIFICATION, DataMissingError, FaceData, PairTest
+from marginface.data.files import read_bytes
+from marginface.data.pairs import load_bin
+from marginface.data.recordio import RecordDataset
+
+BIN_NAMES = {"lfw": "LFW", "cfp_ff": "CFP-FF", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW"}
+FOLDS = 10
+
+
+def load(root: Path, name: str) -> FaceData:
+    """The training set in the folder `name` of the data folder, and every verification set (*.bin) beside it.
+
+    Its fingerprint covers the index, the property file and the verification sets; the images of the training set are too
+    many to be read for it.
+    Raises: DataMissingError where there is no train.rec; ValueError naming a damaged file.
+    """
+    folder = root / name
+    if not (folder / "train.rec").is_file():
+        known = ", ".join([*CLASSIFICATION, "lfw+cfp/first/64"])
+        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder with train.rec in {root}")
+    train = RecordDataset(folder)
+    image, _ = train[0]
+    digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())
+    bins = sorted(folder.glob("*.bin"))
+    for path in [folder / "train.idx", folder / "property", *bins]:
+        if path.exists():
+            digest.update(read_bytes(path))
+    return FaceData(
+        name=name,
+        label=f"{name}, {len(train):,} images of {train.num_classes:,} people",
+        num_classes=train.num_classes,
+        image_shape=tuple(image.shape),
+        train=train,
+        tests={BIN_NAMES.get(path.stem, path.stem): pair_test(path) for path in bins},
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def pair_test(path: Path) -> PairTest:
+    """A .bin file as a test: its pairs in ten folds of neighbours, as the public evaluation cuts them."""
+    images, same = load_bin(path)
+    folds = min(FOLDS, len(same))
+    return PairTest(
+        images=np.ascontiguousarray(images.transpose(0, 3, 1, 2)),
+        left=np.arange(0, len(images), 2),
+        right=np.arange(1, len(images), 2),
+        same=same,
+        fold=np.repeat(np.arange(folds), [len(part) for part in np.array_split(same, folds)]),
+    )
