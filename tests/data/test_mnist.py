@@ -143,7 +143,7 @@ def _copying(shared: Path):  # type: ignore[no-untyped-def]
 
 def test_an_unknown_name_and_a_missing_root_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown data set 'mnits': neither mnist, digits, "):
-        load("mnits")
+        load("mnits", tmp_path)
     with pytest.raises(ValueError, match=r"nowhere.*is not a folder"):
         load("mnist", tmp_path / "nowhere")
 
