@@ -29,17 +29,17 @@ def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
 
 def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
-    buffer = np.frombuffer(encoded, np.uint8)
-    width, height = _jpeg_size(bytes(buffer)) if buffer[:2].tobytes() == b"\xff\xd8" else _png_size(buffer[:24].tobytes())
+    content = bytes(encoded)
+    width, height = _claimed_size(content)
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
     try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(buffer)} bytes: {error.err})") from error
+        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(content)} bytes: {error.err})") from error
     if image is None:
-        start = buffer[:8].tobytes().hex(" ")
-        raise ValueError(f"{name}: not a whole image: {len(buffer)} bytes that start with {start or 'nothing'}")
+        start = content[:8].hex(" ")
+        raise ValueError(f"{name}: not a whole image: {len(content)} bytes that start with {start or 'nothing'}")
     return image
 
 
@@ -58,23 +58,18 @@ def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> by
     return cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == ".jpg" else [])[1].tobytes()
 
 
-def _png_size(start: bytes) -> tuple[int, int]:
-    """Width and height where the bytes start a PNG file, else zeros."""
-    if start[:4] != b"\x89PNG":
-        return 0, 0
-    return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+def _claimed_size(content: bytes) -> tuple[int, int]:
+    """Width and height in the header of a PNG or JPEG file, or zeros where it is neither or has none.
 
-
-def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in the frame header of a JPEG file, or zeros where it has none.
-
-    Source: ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
+    Source: for JPEG, ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
     """
-    at = 2
+    if content.startswith(b"\x89PNG"):
+        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    at = 2 if content.startswith(b"\xff\xd8") else len(content)
     while at + 9 <= len(content):
         marker = content[at + 1]
-        if content[at] != 0xFF:
-            at += 1  # decoders skip what stands between segments, and so do we
+        if content[at] != 0xFF:  # decoders skip what stands between segments, and so do we
+            at = content.find(b"\xff", at) % (len(content) + 1)
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
         elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
