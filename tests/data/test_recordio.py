@@ -350,7 +350,7 @@ def test_a_damaged_file_without_an_index_is_named(rec: bytes, message: str, tmp_
         (PNG, [-1] * 7, {}, "labels must be from 0"),
         (PNG, [2**24] * 7, {}, "labels must be from 0 to 16777215"),
         (PNG, [0, 1, 0, 1, 0, 1, 0], {"identities": True}, "must follow each other"),
-        ([b"no image", *PNG[1:]], LABELS, {}, r"images\[0\]: not a whole image"),
+        ([b"no image", *PNG[1:]], LABELS, {}, r"images\[0\]: not a JPEG, PNG"),
         ([IMAGES[0][..., :2]], [0], {}, "image must be uint8"),
         (IMAGES, LABELS, {"kind": ".gif"}, "'.gif'"),
     ],

@@ -1,5 +1,9 @@
-"""Encoded images (JPEG, PNG, PGM, BMP and whatever else OpenCV knows) to arrays of RGB bytes."""
+"""Encoded images (JPEG, PNG, BMP, PGM and its relatives) to arrays of RGB bytes.
 
+OpenCV decodes more formats than these; what comes from elsewhere does not reach its rarer decoders.
+"""
+
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +13,7 @@ from marginface.data.files import read_bytes
 
 Encoded = bytes | memoryview | np.ndarray
 MAX_PIXELS = 2**26  # a damaged header must not make the decoder ask for gigabytes
+_PNM_SIZE = re.compile(rb"P\d(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})")
 
 
 def decode_image(encoded: Encoded, name: str) -> np.ndarray:
@@ -29,17 +34,22 @@ def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
 
 def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
-    buffer = np.frombuffer(encoded, np.uint8)
-    width, height = _jpeg_size(bytes(buffer)) if buffer[:2].tobytes() == b"\xff\xd8" else _png_size(buffer[:24].tobytes())
+    content = bytes(encoded)
+    start = content[:8].hex(" ") or "nothing"
+    size = _claimed_size(content)
+    if size is None:
+        raise ValueError(f"{name}: not a JPEG, PNG, BMP or PNM image: {len(content)} bytes that start with {start}")
+    width, height = size
+    if not width or not height:
+        raise ValueError(f"{name}: not a whole image: {len(content)} bytes that start with {start}")
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
     try:
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(buffer)} bytes: {error.err})") from error
+        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(content)} bytes: {error.err})") from error
     if image is None:
-        start = buffer[:8].tobytes().hex(" ")
-        raise ValueError(f"{name}: not a whole image: {len(buffer)} bytes that start with {start or 'nothing'}")
+        raise ValueError(f"{name}: not a whole image: {len(content)} bytes that start with {start}")
     return image
 
 
@@ -58,23 +68,43 @@ def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> by
     return cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == ".jpg" else [])[1].tobytes()
 
 
-def _png_size(start: bytes) -> tuple[int, int]:
-    """Width and height where the bytes start a PNG file, else zeros."""
-    if start[:4] != b"\x89PNG":
-        return 0, 0
-    return int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big")
+def _claimed_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height in the header, zeros where it is damaged or cut short; None for other formats than the four."""
+    if content.startswith(b"\xff\xd8"):
+        return _jpeg_size(content)
+    if content.startswith(b"\x89PNG"):
+        return _png_size(content)
+    if content.startswith(b"BM"):
+        return tuple(abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))  # type: ignore[return-value]
+    if content[:1] == b"P" and content[1:2] in b"123456":
+        found = _PNM_SIZE.match(content)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+    return None
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    """Width and height in the header, or zeros where a chunk is cut short: OpenCV would first allocate what its length claims.
+
+    Source: PNG, 5.2 and 5.3: after eight bytes chunks of a length, a name, that many bytes, and a checksum of four.
+    """
+    at, name = 8, b""
+    while at < len(content) and name != b"IEND":
+        name = content[at + 4 : at + 8]
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    whole = name == b"IEND" and at <= len(content)
+    return (int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")) if whole else (0, 0)
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in the frame header of a JPEG file, or zeros where it has none.
+    """Width and height in the frame header, or zeros where there is none.
 
     Source: ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
     """
     at = 2
     while at + 9 <= len(content):
         marker = content[at + 1]
-        if content[at] != 0xFF:
-            at += 1  # decoders skip what stands between segments, and so do we
+        if content[at] != 0xFF:  # decoders skip what stands between segments, and so do we
+            at = content.find(b"\xff", at) % (len(content) + 1)
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
         elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:

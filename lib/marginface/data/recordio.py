@@ -52,6 +52,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         if not self.path.is_file():
             raise DataMissingError(f"{self.path}: there is no such file")
         self._classes = _read_property(self.path.with_name("property"))
+        self._limit = MAX_LABEL if self._classes is None else self._classes
         self._keys, self._starts = _read_or_rebuild_index(self.path)
         self._identities: tuple[np.ndarray, np.ndarray] | None = None
         self._leave_out_identities()
@@ -66,9 +67,11 @@ class RecordDataset(Dataset[tuple[Any, int]]):
             raise IndexError(f"{self.path}: there is no image {index}, only {len(self)}")
         key, start = int(self._keys[index]), int(self._starts[index])
         labels, encoded = self._read(key, start)
-        self._check(labels[:1], self._keys[index : index + 1])
+        label = float(labels[0])
+        if not (0 <= label < self._limit and label.is_integer()):
+            self._check(np.array([label]), np.array([key]))
         image = torch.from_numpy(decode_planes(encoded, self._name(key)))
-        return image if self.transform is None else self.transform(image), int(labels[0])
+        return image if self.transform is None else self.transform(image), int(label)
 
     @property
     def num_classes(self) -> int:
@@ -117,14 +120,12 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         labels = np.frombuffer(content[HEADER.size : end], "<f4") if flag else (label,)
         return labels, content[end:]
 
-    def _check(self, labels: Sequence[float] | np.ndarray, keys: np.ndarray) -> None:
+    def _check(self, labels: np.ndarray, keys: np.ndarray) -> None:
         """That labels (K,) are whole numbers from 0 to below the number of classes."""
-        limit = MAX_LABEL if self._classes is None else self._classes
-        values = np.asarray(labels)
-        wrong = ~((values >= 0) & (values < limit) & (values == np.floor(values)))
+        wrong = ~((labels >= 0) & (labels < self._limit) & (labels == np.floor(labels)))
         if wrong.any():
-            i = int(wrong.argmax())
-            raise ValueError(f"{self._name(keys[i])}: its label is {values[i]}, expected a whole number from 0 to {limit - 1}")
+            i, last = int(wrong.argmax()), self._limit - 1
+            raise ValueError(f"{self._name(keys[i])}: its label is {labels[i]}, expected a whole number from 0 to {last}")
 
     def _leave_out_identities(self) -> None:
         """Record 0 tells the layouts apart: without an image, its labels are the ranges of images and of identities."""
