@@ -123,15 +123,10 @@ def test_names_are_sorted_unique_and_known() -> None:
     "name", ["LResNet51E-IR", "lresnet50e-ir", "LResNet50F", "LResNet50E-IR-w", "LResNet50E-IR ", "", "ResNeXt50E"]
 )
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown backbone {re.escape(repr(name))}; the nearest"):
+    with pytest.raises(ValueError, match=f"unknown backbone {re.escape(repr(name))}; known: IAM-Toy, "):
         backbones.create(name, embedding_dim=512)
     with pytest.raises(ValueError, match="unknown backbone"):
         backbones.input_shape(name)
-
-
-def test_a_misspelt_name_is_answered_with_the_right_one() -> None:
-    with pytest.raises(ValueError, match=r"names\(\): LResNet50E-IR,"):
-        backbones.create("LResnet50E-IR", embedding_dim=512)
 
 
 @pytest.mark.parametrize("shape", [(112, 112), (0, 112, 112), (3, 15, 112), (3, 112, 0), (1, 3, 112, 112)])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 
 from torch import nn
@@ -82,6 +81,5 @@ def _find(name: str) -> Backbone:
         return BACKBONES[name]
     options = lresnet.parse(name)
     if options is None:
-        similar = get_close_matches(name, names(), n=3, cutoff=0)
-        raise ValueError(f"unknown backbone {name!r}; the nearest of backbones.names(): {', '.join(similar)}")
+        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)} and {lresnet.FORM}")
     return Backbone(partial(lresnet.lresnet, options))

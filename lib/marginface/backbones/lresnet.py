@@ -26,6 +26,7 @@ UNITS = {
     "Net101": (3, 4, 23, 3),
     "NeXt101": (3, 4, 23, 3),
 }
+FORM = f"[SE-][L]Res{{{','.join(UNITS)}}}{{A..E}}[-IR][-w16]"  # of a name, for people
 LEAST_WIDTH = 16  # with less, oneDNN overwrites memory in the backward pass of strided 1×1 convolutions in channels_last
 GROUPS = 32  # of a grouped bottleneck
 NAME = re.compile(rf"(SE-)?(L)?Res({'|'.join(UNITS)})([A-E])(-IR)?(?:-w([1-9]\d*))?")
