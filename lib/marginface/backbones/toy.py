@@ -2,14 +2,20 @@
 
 from torch import nn
 
+from marginface.backbones.layers import ImageShape
 
-def iam_toy(*, embedding_dim: int, image_shape: tuple[int, int, int]) -> nn.Module:
+
+def iam_toy(*, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Module:
     """The MNIST network of IAM Table 1: twice (conv 3x3, conv 3x3) of 32, 64 and 128 outputs, each followed by max-pool 3x3.
 
     The paper does not say more. Ours: padding 1, BatchNorm and ReLU after each convolution, pooling with stride 2, and one
     fully connected layer from the last maps to the embedding. The BatchNorm after it centres the embeddings: without it
     they all start on one side of the sphere, and classes that start together stay together.
+
+    Raises: ValueError for a dropout, which it does not have.
     """
+    if dropout is not None:
+        raise ValueError(f"dropout is {dropout}: IAM-Toy has none")
     channels, height, width = image_shape
     layers: list[nn.Module] = []
     for outputs in (32, 64, 128):
