@@ -45,7 +45,7 @@ def refine(
             f"need max_angle in [0, π], review_within >= 0 and min_images >= 1, not {max_angle}, {review_within}, {min_images}"
         )
     angles = centre_angles(embeddings, labels)
-    identity = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    identity = np.unique(labels, return_inverse=True)[1]
     keep = angles <= max_angle
     keep &= (np.bincount(identity, keep) >= min_images)[identity]
     return Refinement(angles, keep, np.abs(angles - max_angle) < review_within)
@@ -59,9 +59,9 @@ def centre_angles(embeddings: ArrayLike, labels: ArrayLike) -> NDArray[np.float6
     names, identity = np.unique(given, return_inverse=True)
     sums = np.zeros((len(names), images.shape[1]))
     for block, directions in _blocks(images):
-        rows = identity[block]
-        members = sparse.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(names), len(rows)))
-        sums += members @ directions
+        here, row = np.unique(identity[block], return_inverse=True)
+        ones = np.ones(len(row), dtype=directions.dtype)
+        sums[here] += sparse.csr_matrix((ones, (row, np.arange(len(row))))) @ directions
     centres = unit(sums, "identities' centres")
     angles = np.empty(len(images))
     for block, directions in _blocks(images):

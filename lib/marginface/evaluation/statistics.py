@@ -143,7 +143,7 @@ def borda(scores: ArrayLike, ties: Literal["min", "max", "average", "dense"] = "
     """Points of each method on each benchmark, (B, M): 1 for the worst of a row, M for the best; sum over rows to count.
 
     Arguments: scores (B, M), a row a benchmark, higher is better; ties: methods that tie get the points of the lowest of
-        their places (InterFace Tables II–V), the highest (its Table I), their mean, or places without gaps.
+        their places (InterFace Tables III–V), the highest (its Table I), their mean, or places without gaps.
     """
     if ties not in ("min", "max", "average", "dense"):
         raise ValueError(f'ties must be "min", "max", "average" or "dense", not {ties!r}')

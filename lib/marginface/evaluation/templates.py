@@ -25,10 +25,11 @@ def pool(
     if quality.shape != (count,) or not np.isfinite(quality).all() or (quality < 0).any():
         raise ValueError(f"weights must be ({count},), finite and not negative")
     names, row = np.unique(template, return_inverse=True)
-    _, group, sizes = np.unique(np.stack([template, medium]), axis=1, return_inverse=True, return_counts=True)
-    shares = (quality / sizes[group.reshape(-1)]).astype(vectors.dtype)
-    sums = sparse.csr_matrix((shares, (row.reshape(-1), np.arange(count))), shape=(len(names), count)) @ vectors
-    return unit(sums, f"the templates {names[:3]}…").astype(np.float32, copy=False), names
+    different, column = np.unique(medium, return_inverse=True)
+    _, group, sizes = np.unique(row * len(different) + column, return_inverse=True, return_counts=True)
+    shares = (quality / sizes[group]).astype(vectors.dtype)
+    sums = sparse.csr_matrix((shares, (row, np.arange(count))), shape=(len(names), count)) @ vectors
+    return unit(sums, "templates, in ascending order,").astype(np.float32, copy=False), names
 
 
 def pool_videos(embeddings: ArrayLike, videos: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
