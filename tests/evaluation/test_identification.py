@@ -104,7 +104,7 @@ def test_ties_count_against_the_probe() -> None:
     probes = np.random.default_rng(0).normal(size=(200, 512)).astype(np.float32)
     result = megaface(probes, np.arange(200) // 2, 0.3 * probes).raw
     scores = scores_of(probes, probes)
-    ahead = [np.sum(scores[p] >= scores[p, m] - 1e-9) for p, m in zip(result.probe, result.mate, strict=True)]
+    ahead = [np.sum(scores[p] >= scores[p, m] - TIE) for p, m in zip(result.probe, result.mate, strict=True)]
     np.testing.assert_array_equal(result.ranks, np.add(ahead, 1))
 
 

@@ -87,13 +87,14 @@ def test_scores_that_tell_nothing_accept_or_reject_all_with_a_finite_threshold()
 
 @pytest.mark.parametrize("low", [0.5, 5e-324, -5e-324, 1.7e308])
 def test_a_threshold_separates_neighbouring_floats(low: float) -> None:
-    assert accuracy_at([low, np.nextafter(low, np.inf)], [False, True], best_threshold([low, np.nextafter(low, np.inf)], [0, 1])) == 1
+    assert (
+        accuracy_at([low, np.nextafter(low, np.inf)], [False, True], best_threshold([low, np.nextafter(low, np.inf)], [0, 1]))
+        == 1
+    )
 
 
 @given(pairs(least=12), st.integers(2, 4), st.randoms(use_true_random=False))
-def test_folds_agree_with_a_search_through_all_thresholds(
-    data: tuple[np.ndarray, np.ndarray], folds: int, random: Any
-) -> None:
+def test_folds_agree_with_a_search_through_all_thresholds(data: tuple[np.ndarray, np.ndarray], folds: int, random: Any) -> None:
     """Each fold's accuracy is one that some threshold, best on the other folds, gives."""
     scores, same = data
     numbers = np.array([random.randrange(folds) for _ in scores])
@@ -262,7 +263,14 @@ BAD_PAIRS = [
 
 @pytest.mark.parametrize(("scores", "same", "message"), BAD_PAIRS)
 def test_bad_pairs_are_named(scores: Any, same: Any, message: str) -> None:
-    calls: list[Any] = [kfold_accuracy, best_threshold, roc, eer, lambda s, t: tar_at_far(s, t, 0.1), lambda s, t: accuracy_at(s, t, 0)]
+    calls: list[Any] = [
+        kfold_accuracy,
+        best_threshold,
+        roc,
+        eer,
+        lambda s, t: tar_at_far(s, t, 0.1),
+        lambda s, t: accuracy_at(s, t, 0),
+    ]
     for call in calls:
         with pytest.raises(ValueError, match=message):
             call(scores, same)
