@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 
@@ -54,3 +56,138 @@ def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, f
     """The Wilson interval of a proportion: what a test set of `total` samples can tell about an accuracy."""
     interval = stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Pairs that only the first, only the second judged rightly, and the two-sided exact p-value."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
+    """McNemar's exact test: do two models that judged the same pairs, (P,) bool each, err equally often?
+
+    Only pairs on which they differ tell anything: under the hypothesis each of these is a fair coin's throw.
+    """
+    a, b = _decisions(first, "first"), _decisions(second, "second")
+    if a.shape != b.shape or len(a) != 1:
+        raise ValueError(f"first and second must both be (P,), not {np.shape(first)} and {np.shape(second)}")
+    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
+    differing = only_first + only_second
+    p_value = stats.binomtest(only_first, differing).pvalue if differing else 1.0
+    return McNemar(only_first, only_second, float(p_value))
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A difference with its percentile interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    first: ArrayLike, second: ArrayLike, resamples: int = 10_000, seed: int = 0, confidence: float = 0.95
+) -> Bootstrap:
+    """How much more often the first is right than the second, over pairs drawn anew: what other pairs might have shown.
+
+    Seeds are averaged first, so the interval speaks of the pairs and not of the seeds; `paired_difference` does that.
+
+    Arguments: first, second: decisions on the same pairs, (P,) or (runs, P) bool; the runs need not be equally many.
+    """
+    a, b = _decisions(first, "first"), _decisions(second, "second")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"first and second must judge the same pairs, not {a.shape[1]} and {b.shape[1]}")
+    if resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(f"need resamples >= 1 and confidence in (0, 1), not {resamples} and {confidence}")
+    differences, counts = np.unique(a.mean(axis=0) - b.mean(axis=0), return_counts=True)
+    pairs = a.shape[1]  # drawing pairs is drawing how often each of the few differences comes up
+    drawn = np.random.default_rng(seed).multinomial(pairs, counts / pairs, size=resamples) @ differences / pairs
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Bootstrap(float(differences @ counts / pairs), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Mean ranks (M,) of methods, 1 is best; two differ where their ranks are `critical_difference` apart (Nemenyi)."""
+
+    mean_ranks: NDArray[np.float64]
+    statistic: float
+    p_value: float
+    critical_difference: float
+
+
+def friedman(scores: ArrayLike, alpha: float = 0.05) -> Friedman:
+    """Friedman's test over benchmarks, corrected for ties, and Nemenyi's critical difference (Demšar 2006).
+
+    Arguments: scores (B, M), a row a benchmark, higher is better, of at least three methods.
+    """
+    table = _table(scores)
+    benchmarks, methods = table.shape
+    if benchmarks < 2 or methods < 3 or not 0 < alpha < 1:
+        raise ValueError(f"need two benchmarks, three methods and alpha in (0, 1), not {table.shape} and {alpha}")
+    if (table == table[:, :1]).all():
+        raise ValueError("every benchmark ties all methods: there is nothing to rank")
+    test = stats.friedmanchisquare(*table.T)
+    q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / 2**0.5
+    difference = q * (methods * (methods + 1) / (6 * benchmarks)) ** 0.5
+    ranks = stats.rankdata(-table, axis=1).mean(axis=0)
+    return Friedman(ranks, float(test.statistic), float(test.pvalue), float(difference))
+
+
+def borda(scores: ArrayLike, ties: Literal["min", "max", "average", "dense"] = "min") -> NDArray[np.float64]:
+    """Points of each method on each benchmark, (B, M): 1 for the worst of a row, M for the best; sum over rows to count.
+
+    Arguments: scores (B, M), a row a benchmark, higher is better; ties: methods that tie get the points of the lowest of
+        their places (InterFace Tables III–V), the highest (its Table I), their mean, or places without gaps.
+    """
+    if ties not in ("min", "max", "average", "dense"):
+        raise ValueError(f'ties must be "min", "max", "average" or "dense", not {ties!r}')
+    return stats.rankdata(_table(scores), method=ties, axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """The larger p-value of the two one-sided tests, and whether it shows the mean to lie within the margin."""
+
+    mean: float
+    margin: float
+    p_value: float
+    equivalent: bool
+
+
+def equivalence(differences: Sequence[float], margin: float, alpha: float = 0.05) -> Equivalence:
+    """Two one-sided t-tests: is the mean of paired differences shown to lie within ±margin? (Schuirmann 1987)
+
+    No significant difference is not yet equivalence: few runs show neither.
+
+    Raises: ValueError for fewer than two differences, values that are not finite, or a margin that is not positive.
+    """
+    sample = estimate(differences)
+    if sample.runs < 2 or not 0 < margin < np.inf:
+        raise ValueError(f"need at least two differences and a positive margin, not {sample.runs} and {margin}")
+    error = sample.std / sample.runs**0.5
+    if error == 0:
+        p_value = 0.0 if abs(sample.mean) < margin else 1.0
+    else:
+        p_value = float(stats.t.sf((margin - abs(sample.mean)) / error, sample.runs - 1))
+    return Equivalence(sample.mean, margin, p_value, p_value < alpha)
+
+
+def _decisions(correct: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """(runs, P)"""
+    given = np.atleast_2d(correct)
+    if given.dtype != np.bool_ or given.ndim != 2 or given.size == 0:
+        raise ValueError(f"{name} must be (P,) or (runs, P) bool, not {np.shape(correct)} {given.dtype}")
+    return given
+
+
+def _table(scores: ArrayLike) -> NDArray[np.float64]:
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+        raise ValueError(f"scores must be finite and (benchmarks, methods), not {table.shape}")
+    return table
