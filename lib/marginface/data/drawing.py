@@ -74,7 +74,7 @@ class Place:
     pixel: float
 
 
-def draw(traits: Values, view: Values, skin: Tensor, moles: Tensor, background: Tensor) -> Tensor:
+def draw(traits: Values, view: Values, skin: Tensor, moles: Tensor, background: Tensor, *, grey: bool = False) -> Tensor:
     """Faces before a background.
 
     Arguments:
@@ -84,18 +84,22 @@ def draw(traits: Values, view: Values, skin: Tensor, moles: Tensor, background: 
         skin: (N, 1, h, w), how bright the skin is over u and v from -1 to 1, about ±1.
         moles: (N, M, 3), u, v and radius of each.
         background: (N, 3, H, W), 0 to 1.
-    Returns: (N, 3, H, W) float32, 0 to 1 but for light.
+        grey: whether to mix all paints to grey before painting, which gives what one would get after it, sooner.
+    Returns: (N, 3 or 1, H, W) float32, 0 to 1 but for light.
     """
     place = _place(traits, view, background.shape[-1])
-    colours = _colours(traits)
-    image = background.clone()
-    _paint_shoulders(image, place, traits, view, colours)
+    colours = _colours(traits) | {"clothes": view["clothes"], "occluder": view["occluder"], "background": background}
+    if grey:
+        luminance = background.new_tensor([[[0.299]], [[0.587]], [[0.114]]])
+        colours = {name: (colour * luminance).sum(dim=1, keepdim=True) for name, colour in colours.items()}
+    image = colours["background"].clone()
+    _paint_shoulders(image, place, traits, colours)
     uneven = F.grid_sample(skin, torch.stack((place.u, place.v), dim=3), padding_mode="border", align_corners=True)[:, 0]
     face = _face(place, traits, view, colours, uneven, moles)
     face *= _shade(place, view)[:, None]
     image.lerp_(face, _soft(1 - (place.across**2 + place.down**2).sqrt(), 0.5 * place.pixel)[:, None])
     image *= view["gain"][:, None]
-    _hide(image, view)
+    _hide(image, view, colours)
     return image
 
 
@@ -131,7 +135,7 @@ def _place(t: Values, view: Values, size: int) -> Place:
 
 
 def _colours(t: Values) -> dict[str, Tensor]:
-    """Colours of skin, hair, iris and lips, (N, 3, 1, 1) each."""
+    """The paints, (N, 3, 1, 1) each."""
 
     def rgb(*channels: Tensor) -> Tensor:
         return torch.stack(channels, dim=1)
@@ -143,10 +147,11 @@ def _colours(t: Values) -> dict[str, Tensor]:
     blue, light = t["iris_blue"].sigmoid(), t["iris_light"].sigmoid()
     iris = rgb(0.15 + 0.05 * light + 0.30 * (1 - blue) * light, 0.12 + 0.28 * light, 0.08 + 0.50 * blue * light)
     lips = skin * rgb(0.86 + 0 * tone, 0.60 - 0.08 * t["lip_red"], 0.62 - 0.06 * t["lip_red"])
-    return {"skin": skin, "hair": hair, "iris": iris, "lips": lips}
+    flush = skin * skin.new_tensor([[[1.05]], [[0.82]], [[0.80]]])
+    return {"skin": skin, "hair": hair, "iris": iris, "lips": lips, "flush": flush}
 
 
-def _paint_shoulders(image: Tensor, place: Place, t: Values, view: Values, colours: dict[str, Tensor]) -> None:
+def _paint_shoulders(image: Tensor, place: Place, t: Values, colours: dict[str, Tensor]) -> None:
     """What is behind the face: hair, neck, clothes, ears."""
     x, y, pixel = place.x.abs(), place.y, place.pixel
     length = t["length"].clamp_min(0.02)
@@ -159,7 +164,7 @@ def _paint_shoulders(image: Tensor, place: Place, t: Values, view: Values, colou
     image.lerp_(0.8 * colours["hair"], hair[:, None])
     neck = _soft(0.6 * t["width"] - x, pixel) * _soft(y - 0.5, pixel)
     image.lerp_(0.72 * colours["skin"], neck[:, None])
-    image.lerp_(view["clothes"], _soft(y - 0.93 - 0.25 * (x - 0.35).clamp_min_(0), pixel)[:, None])
+    image.lerp_(colours["clothes"], _soft(y - 0.93 - 0.25 * (x - 0.35).clamp_min_(0), pixel)[:, None])
     ears = _soft(1 - ((x - t["width"]) / 0.07).square() - (y / 0.15 - 0.4).square(), 4) * _soft(0.15 - length, 8)
     image.lerp_(0.85 * colours["skin"], ears[:, None])
 
@@ -186,9 +191,8 @@ def _face(place: Place, t: Values, view: Values, colours: dict[str, Tensor], une
 def _paint_beard(face: Tensor, place: Place, t: Values, colours: dict[str, Tensor]) -> None:
     """Cheeks, then what grows on them and above the lips."""
     skin, side, v = colours["skin"], place.side, place.v
-    flush = skin * skin.new_tensor([[[1.05]], [[0.82]], [[0.80]]])
     cheek = _bump((side - 0.45).square().add_((v - 0.25).square()).mul_(33)) * (0.2 + 0.1 * t["ruddy"]).clamp(0, 0.5)
-    face.lerp_(flush, cheek[:, None])
+    face.lerp_(colours["flush"], cheek[:, None])
     jaw = _soft(v - 0.20 - 0.55 * (1 - 1.15 * side).clamp_(0, 1).square_(), 4)
     lip = _soft(0.05 - (v - t["nose_y"] - 0.16).abs_(), 12) * _soft(1.1 * t["mouth_width"] - side, 12)
     beard = torch.maximum(jaw, lip) * (0.8 * t["beard"].sigmoid())
@@ -270,10 +274,10 @@ def _shade(place: Place, view: Values) -> Tensor:
     return view["ambient"] + (1 - view["ambient"]) * lamp.clamp_min_(0)
 
 
-def _hide(image: Tensor, view: Values) -> None:
+def _hide(image: Tensor, view: Values, colours: dict[str, Tensor]) -> None:
     """A rectangle in front of everything where `hide` is 1."""
     x, y = _grid(image.shape[-1], image)
     x, y = x - view["hide_x"], y - view["hide_y"]
     cos, sin = view["hide_angle"].cos(), view["hide_angle"].sin()
     far = torch.maximum((x * cos + y * sin).abs_() - view["hide_width"], (y * cos - x * sin).abs_() - view["hide_height"])
-    image.lerp_(view["occluder"], (_soft(-far, 0.5 * image.shape[-1]) * view["hide"])[:, None])
+    image.lerp_(colours["occluder"], (_soft(-far, 0.5 * image.shape[-1]) * view["hide"])[:, None])

@@ -22,8 +22,6 @@ CHUNK = {"cpu": 8, "cuda": 512}  # images drawn at once: few stay in a core's ca
 TRAIT, WALK, SKIN, MOLES, IMAGE = range(5)
 VIEW, CHANCE, BACKGROUND, STATIC = range(4)
 
-GREY = [[[0.299]], [[0.587]], [[0.114]]]
-
 
 @dataclass(frozen=True)
 class Synthetic:
@@ -101,9 +99,8 @@ class Synthetic:
             _skin(_address(person, SKIN)),
             _moles(_address(person, MOLES)),
             _background(_address(image, BACKGROUND), self.size),
+            grey=self.channels == 1,
         )
-        if self.channels == 1:
-            pixels = (pixels * pixels.new_tensor(GREY)).sum(dim=1, keepdim=True)
         if self.noise:
             pixels += self.noise * _static(_address(image, STATIC), pixels.shape[1:])
         return pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
