@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,9 @@ def test_missing_data_says_what_is_missing_and_where_it_looked(
 
 def test_a_download_that_fails_is_missing_data(tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
-    monkeypatch.setattr(mnist, "URL", "http://localhost:9/")  # nothing listens on the discard port
-    with pytest.raises(DataMissingError, match="fetching it failed"):
+    nowhere = {name: replace(file, url="http://localhost:9/") for name, file in mnist.FILES.items()}  # the discard port
+    monkeypatch.setattr(mnist, "FILES", nowhere)
+    with pytest.raises(DataMissingError, match=r"no data root is set.*; fetching .* from http://localhost:9/ failed"):
         load("mnist")
 
 

@@ -13,22 +13,10 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from marginface.data import datasets
 from marginface.data.catalog import DATA_ROOT, DataMissingError, ImageData
 
-URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-FILES = {
-    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-}
-# sha256 of the same files uncompressed, as some people keep them
-PLAIN = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
+FILES = {file.name: file for file in datasets.find("mnist").files}
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -78,23 +66,22 @@ def load(root: Path | None = None, *, fetch: bool = True) -> ImageData:
 
 
 def _locate(name: str, root: Path | None, fetch: bool) -> Path:
-    candidates = {name: FILES[name], name.removesuffix(".gz"): PLAIN[name.removesuffix(".gz")]}
-    if root is not None:
-        for file, sha256 in candidates.items():
-            path = root / "mnist" / file
-            if path.exists():
-                found = hashlib.sha256(path.read_bytes()).hexdigest()
-                if found != sha256:
-                    read_idx(path)  # a damaged file gets the more telling error
-                    raise ValueError(f"{path}: not the canonical MNIST file (sha256 {found[:12]}…, not {sha256[:12]}…)")
-                return path
+    file = FILES[name]
+    for known, sha256 in ((name, file.sha256), (name.removesuffix(".gz"), file.plain_sha256)):
+        path = root / "mnist" / known if root else None
+        if path and path.exists():
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            if found != sha256:
+                read_idx(path)  # a damaged file gets the more telling error
+                raise ValueError(f"{path}: not the canonical MNIST file (sha256 {found[:12]}…, not {sha256[:12]}…)")
+            return path
     cache = Path(pooch.os_cache("marginface")) / "mnist"
     if not fetch and not (cache / name).exists():
         raise DataMissingError(_missing(name, root))
     try:
-        return Path(pooch.retrieve(URL + name, f"sha256:{FILES[name]}", fname=name, path=cache))
-    except OSError as error:  # every network error of requests and urllib is one
-        raise DataMissingError(f"{_missing(name, root)}; fetching it failed: {type(error).__name__}") from error
+        return datasets.retrieve(file, cache)
+    except DataMissingError as error:
+        raise DataMissingError(f"{_missing(name, root)}; {error}") from error
 
 
 def _missing(name: str, root: Path | None) -> str:
