@@ -7,8 +7,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 
-from marginface.data.catalog import DATA_ROOT, ImageData
+from marginface.data.catalog import DATA_ROOT, FaceData, ImageData, PairTest
 
 mpl.use("Agg")
 
@@ -43,6 +44,20 @@ def blobs() -> ImageData:
         row, column = 4 * (label // 2), 4 * (label % 2)
         image[0, row : row + 4, column : column + 4] += 180
     return ImageData("digits", "blobs", 4, images[:160], labels[:160], images[160:], labels[160:])
+
+
+@pytest.fixture
+def people() -> FaceData:
+    """Twelve people, each a pattern of 16 × 16 with noise on it, ten images to train on each; four more to test on."""
+    numbers = np.random.default_rng(0)
+    patterns = numbers.integers(40, 216, (16, 1, 4, 4), dtype=np.uint8).repeat(4, axis=2).repeat(4, axis=3)
+    noise = numbers.integers(-40, 41, (16, 10, 1, 16, 16))
+    images = (patterns[:, None] + noise).astype(np.uint8)
+    left = numbers.integers(0, 40, 60)
+    right = np.where(np.arange(60) % 2 == 0, left // 10 * 10 + (left + 1) % 10, (left + 10) % 40)
+    pairs = PairTest(images[12:].reshape(-1, 1, 16, 16), left, right, np.arange(60) % 2 == 0, np.arange(60) // 6)
+    train = TensorDataset(torch.tensor(images[:12].reshape(-1, 1, 16, 16)), torch.arange(12).repeat_interleave(10))
+    return FaceData("people", "patterns", 12, (1, 16, 16), train, {"pairs": pairs}, "patterns")
 
 
 @pytest.fixture(autouse=True)

@@ -91,5 +91,5 @@ def test_bad_settings_are_named() -> None:
             refine(np.eye(2), [0, 1], **settings)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no injected noise"):
         precision_recall(np.ones(2, dtype=bool), np.zeros(2, dtype=bool))
-    with pytest.raises(ValueError, match="two .* bool"):
+    with pytest.raises(ValueError, match=r"two .* bool"):
         precision_recall(np.ones(2, dtype=bool), np.zeros(3, dtype=bool))

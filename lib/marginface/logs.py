@@ -66,7 +66,7 @@ def _csv(path: Path, first: int) -> Iterator[Any]:
         with open(path, newline="") as file:
             kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= first]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", buffering=1) as file:  # a line at a time, because the run may be killed
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(kept)

@@ -112,7 +112,9 @@ def retrieve(file: File, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder))
     except OSError as error:  # every network error of requests and urllib is one
-        raise DataMissingError(f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}") from error
+        raise DataMissingError(
+            f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}"
+        ) from error
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:
