@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    mx = import_mxnet()
+    try:
+        mx = import_mxnet()
+    except ImportError:
+        print("nothing to compare with: mxnet is not installed (pip install '.[mxnet]')")
+        return
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     root = data_root()

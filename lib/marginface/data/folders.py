@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import shutil
+import struct
 import tarfile
 import uuid
 import zipfile
@@ -26,6 +27,20 @@ from marginface.data.images import read_image
 __all__ = ["EXTENSIONS", "People", "extract", "list_people", "read_image"]
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp")
+
+# what the standard library raises for archives that are damaged
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +99,7 @@ def extract(archive: str | Path, to: str | Path) -> Path:
 
     Only files and folders come out of it, with the permissions of new files.
     Raises: DataMissingError where there is no archive. ValueError naming the archive where it is damaged, encrypted or of
-        another kind, and its member where that lies outside `to` or is a link or a device; or where `to` exists. OSError where
+        another kind, and its member where that lies outside `to` or is no plain file; or where `to` exists. OSError where
         it cannot be written.
     """
     archive, to = Path(archive), Path(to)
@@ -98,7 +113,9 @@ def extract(archive: str | Path, to: str | Path) -> Path:
         for name, content in _members(archive):
             _write(archive, name, content, temporary)
         os.rename(temporary, to)
-    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, RuntimeError) as error:
+    except DAMAGE as error:
+        if str(error).startswith(str(archive)):
+            raise
         raise ValueError(f"{archive}: damaged, encrypted or not an archive ({error or type(error).__name__})") from error
     except OSError as error:
         if error.errno in (None, errno.EINVAL):  # what gzip and bz2 raise for damage
@@ -121,8 +138,8 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     else:
         with tarfile.open(archive) as tape:
             for member in tape:
-                if not (member.isfile() or member.isdir()):
-                    raise ValueError(f"{archive}: member {member.name!r} is a link or a device")
+                if not (member.isfile() or member.isdir()) or member.issparse():  # sparse files claim any size
+                    raise ValueError(f"{archive}: member {member.name!r} is a link, a device or a sparse file")
                 yield member.name, tape.extractfile(member)
 
 

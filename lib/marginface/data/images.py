@@ -35,22 +35,24 @@ def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
 def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
     content = bytes(encoded)
-    start = content[:8].hex(" ") or "nothing"
     size = _claimed_size(content)
     if size is None:
-        raise ValueError(f"{name}: not a JPEG, PNG, BMP or PNM image: {len(content)} bytes that start with {start}")
-    width, height = size
-    if not width or not height:
-        raise ValueError(f"{name}: not a whole image: {len(content)} bytes that start with {start}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ValueError(f"{name}: not an image that OpenCV can decode ({len(content)} bytes: {error.err})") from error
+        raise ValueError(f"{name}: not a JPEG, PNG, BMP or PNM image: {_start(content)}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"{name}: its header claims {size[0]} × {size[1]} pixels, more than any face image has")
+    image = None
+    if size[0] and size[1]:
+        try:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise ValueError(f"{name}: not an image that OpenCV can decode: {_start(content)} ({error.err})") from error
     if image is None:
-        raise ValueError(f"{name}: not a whole image: {len(content)} bytes that start with {start}")
+        raise ValueError(f"{name}: not a whole image: {_start(content)}")
     return image
+
+
+def _start(content: bytes) -> str:
+    return f"{len(content)} bytes that start with {content[:8].hex(' ') or 'nothing'}"
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -75,7 +77,8 @@ def _claimed_size(content: bytes) -> tuple[int, int] | None:
     if content.startswith(b"\x89PNG"):
         return _png_size(content)
     if content.startswith(b"BM"):
-        return tuple(abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))  # type: ignore[return-value]
+        width, height = (abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))
+        return width, height
     if content[:1] == b"P" and content[1:2] in b"123456":
         found = _PNM_SIZE.match(content)
         return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -144,8 +144,8 @@ def read_index(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     if wrong.any():
         i = int(wrong.argmax())
         raise ValueError(f"{path}: key {keys[i]} is said to be at byte {starts[i]} of a file of {size} bytes")
-    if len(np.unique(keys)) < len(keys):
-        raise ValueError(f"{path}: {len(keys) - len(np.unique(keys))} keys occur more than once")
+    if (repeated := len(keys) - len(np.unique(keys))) > 0:
+        raise ValueError(f"{path}: {repeated} keys occur more than once")
     return keys, starts
 
 
