@@ -36,7 +36,16 @@ import pooch
 import torch
 
 import marginface
-from marginface.data.catalog import DataMissingError, FaceData, ImageData, data_root, load, rehearsal_data
+from marginface.data.catalog import (
+    CLASSIFICATION,
+    HALF_SPLIT,
+    DataMissingError,
+    FaceData,
+    ImageData,
+    data_root,
+    load,
+    rehearsal_data,
+)
 from marginface.published import data_folder
 from marginface.recipes import Recipe, with_seeds
 from marginface.training import Run, train
@@ -145,7 +154,7 @@ def obtain(
 
     Arguments:
         profile: "book": recorded runs; what is missing is trained on the spot and stored, or, where its data cannot be
-            had, trained on the embedded digits and not stored. "smoke": seconds on the digits; the numbers mean nothing.
+            had, trained on its `stand_in` and not stored. "smoke": seconds on the stand-in; the numbers mean nothing.
             "paper": trained now on the paper's own data, never replaced by anything else.
         root: the data folder.
     Raises: ValueError for an unknown profile; DataMissingError where "paper" has no data.
@@ -154,7 +163,7 @@ def obtain(
     wanted = {name: with_seeds(recipe, seeds) for name, recipe in recipes.items()}
     sample = next(iter(recipes.values()))
     if profile == "smoke":
-        return _train_all(wanted, load("digits"), device, epochs=1, max_steps=8)
+        return _train_all(wanted, stand_in(sample), device, epochs=1, max_steps=8)
     if profile == "paper":
         if data_root(root) is None:
             raise DataMissingError("profile 'paper' reads the paper's own data: set data_root or MARGINFACE_DATA to its folder")
@@ -164,10 +173,19 @@ def obtain(
     try:
         load(sample.data, root)
     except DataMissingError as missing:
-        _say(f"{missing}: training on the embedded digits instead")
-        return _train_all(wanted, load("digits"), device)
+        instead = stand_in(sample)
+        _say(f"{missing}: training on {instead.label} instead")
+        return _train_all(wanted, instead, device)
     run_missing([recipe for group in wanted.values() for recipe in group], device=device, root=root)
     return recorded(recipes, seeds) or {}
+
+
+def stand_in(recipe: Recipe) -> ImageData | FaceData:
+    """What there is without any data: digits for MNIST's, synthetic faces for faces. Their numbers mean nothing for either."""
+    if recipe.data in CLASSIFICATION:
+        return load("digits")
+    match = HALF_SPLIT.fullmatch(recipe.data)
+    return load(f"synthetic/20x8/{match[2] if match else 112}")
 
 
 def recorded(recipes: dict[str, Recipe], seeds: list[int]) -> dict[str, list[Run]] | None:
@@ -250,10 +268,15 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
         if run is None:
             lines.append(line | {"state": "missing"})
             continue
-        accuracy, origin = run.metrics["accuracy"], run.provenance
+        (measure, accuracy), origin = next(iter(run.metrics.items())), run.provenance
         lines.append(
             line
-            | {"accuracy, %": f"{100 * accuracy:.2f}", "device": origin["device"], "seconds": f"{origin['duration_s']:.0f}"}
+            | {
+                "measure": measure,
+                "%": f"{100 * accuracy:.2f}",
+                "device": origin["device"],
+                "seconds": f"{origin['duration_s']:.0f}",
+            }
             | {"made": origin["created"][:10], "commit": (origin["commit"] or "–")[:8], "state": stale(run) or "current"}
         )
     return pd.DataFrame(lines).fillna("–")

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from marginface import backbones, checkpoints
+from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.batches import Batches, IdentityBatches, augment
 from marginface.data.catalog import FaceData, ImageData, load
@@ -90,7 +91,8 @@ def train(
 
     Arguments:
         recipe: what to train.
-        data: the images; None loads `recipe.data` from `data_root` (see `data.catalog.load`).
+        data: the images; None loads `recipe.data` from `data_root` (see `data.catalog.load`). A `Baseline` is fitted to them,
+            all else is trained step by step.
         device: "auto" takes a GPU where there is one. Precision "auto" is bf16-mixed on a GPU that has it, else float32.
         max_steps: stop after so many steps; the schedule is fitted to them.
         out: a folder for log.csv, TensorBoard's files and checkpoint.pt. A run goes on from a checkpoint that is there, and
@@ -117,6 +119,10 @@ def train(
         learner.backbone.compile()
     steps = recipe.steps or len(batches) * recipe.epochs
     steps = min(steps, max_steps or steps)
+    if isinstance(learner.backbone, Baseline):
+        images = torch.stack([data.train[i][0] for i in range(batches.samples)])
+        learner.backbone.fit(normalise(images, recipe.normalisation).to(_dtype(recipe)))
+        steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
     path = Path(out) / "checkpoint.pt" if out else None
     if path is not None and path.exists():
@@ -147,13 +153,13 @@ def train(
     metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, _dtype(recipe))
     if leads and isinstance(learner.head, MarginHead):
         arrays["theta_histogram"] = loop.theta.numpy()
-    stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)))
+    stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
     return Run(
         recipe=recipe,
         metrics=metrics,
         curves={
-            "loss": [float(s.mean()) for s in stretches],
-            "step": [float(i) for i in np.cumsum([len(s) for s in stretches])],
+            "loss": [float(s.mean()) for s in stretches if len(s)],
+            "step": [float(i) for i in np.cumsum([len(s) for s in stretches if len(s)])],
         },
         arrays=arrays,
         data_label=data.label,
@@ -322,7 +328,7 @@ def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) 
     warm = round(recipe.warmup * steps)
 
     def factor(step: int) -> float:
-        left = 1 - step / steps
+        left = 1 - step / max(steps, 1)
         course = {
             "steps": recipe.gamma ** sum(step >= drop for drop in drops),
             "cosine": (1 + math.cos(math.pi * (1 - left))) / 2,

@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 
 from marginface.backbones import lresnet
+from marginface.backbones.baselines import eigenfaces, pixels
 from marginface.backbones.densenet import ldensenet161
 from marginface.backbones.dpn import DPN92, DPN107, ldpn
 from marginface.backbones.inception_resnet import inception_resnet_v1, linception_resnet_v2
@@ -28,6 +29,7 @@ class Backbone:
 
 
 BACKBONES = {
+    "Eigenfaces": Backbone(eigenfaces),
     "IAM-Toy": Backbone(iam_toy, DIGIT_28),
     "Inception-ResNet-v1": Backbone(inception_resnet_v1, FACE_160),
     "LDPN107E": Backbone(partial(ldpn, DPN107)),
@@ -35,6 +37,7 @@ BACKBONES = {
     "LDenseNet161E": Backbone(ldensenet161),
     "LInception-ResNet-v2": Backbone(linception_resnet_v2),
     "LMobileNetE": Backbone(lmobilenet),
+    "Pixels": Backbone(pixels),
 }
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, TensorDataset
 DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder with mnist/, lfw/, …
 
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
+SYNTHETIC = re.compile(r"synthetic/([1-9]\d*)x([1-9]\d*)/([1-9]\d*)")
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
 
 
@@ -110,7 +111,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
 
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); or the name of a folder with an
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "synthetic/100x20/64": 100
+            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder with an
             InsightFace training set (train.rec) and verification sets (*.bin) in it.
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded when it is not at hand.
@@ -118,11 +120,13 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
         ValueError for an unknown name or a damaged file, and its subclass DataMissingError where the data is not at hand and
         cannot be fetched.
     """
-    from marginface.data import digits, faces, insightface, mnist
+    from marginface.data import digits, faces, insightface, mnist, synthetic
 
     place = data_root(root)
     if name in CLASSIFICATION:
         return {"mnist": mnist.load, "digits": digits.load}[name](place, fetch=fetch)
+    if match := SYNTHETIC.fullmatch(name):
+        return synthetic.load(int(match[1]), int(match[2]), int(match[3]))
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     if match := HALF_SPLIT.fullmatch(name):
@@ -134,8 +138,8 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
-    if match := HALF_SPLIT.fullmatch(name):
-        shape = (1, int(match[2]), int(match[2]))
+    if match := HALF_SPLIT.fullmatch(name) or SYNTHETIC.fullmatch(name):
+        shape = (1, int(match[match.lastindex or 1]), int(match[match.lastindex or 1]))
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
     if name in CLASSIFICATION:
         labels = np.arange(64) % 10

@@ -1,12 +1,16 @@
-"""A folder as InsightFace's archives have it: a training set in record files with verification sets beside it."""
+"""A folder to train on: as InsightFace's archives have it, in record files with verification sets beside them, or of people."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from marginface.data.catalog import CLASSIFICATION, DataMissingError, FaceData, PairTest
 from marginface.data.files import read_bytes
+from marginface.data.folders import People, list_people
 from marginface.data.pairs import load_bin
 from marginface.data.recordio import RecordDataset
 
@@ -17,15 +21,19 @@ FOLDS = 10
 def load(root: Path, name: str) -> FaceData:
     """The training set in the folder `name` of the data folder, and every verification set (*.bin) beside it.
 
-    Its fingerprint covers the index, the property file and the verification sets; the images of the training set are too
-    many to be read for it.
-    Raises: DataMissingError where there is no train.rec; ValueError naming a damaged file.
+    Without a train.rec the folder has a folder of aligned images, all of one size, for each person. The fingerprint covers
+    the index, the property file and the verification sets; the images of the training set are too many to be read for it.
+    Raises: DataMissingError where there is no such folder; ValueError naming a damaged file.
     """
     folder = root / name
-    if not (folder / "train.rec").is_file():
+    train: RecordDataset | PeopleImages
+    if (folder / "train.rec").is_file():
+        train = RecordDataset(folder)
+    elif folder.is_dir():
+        train = PeopleImages(list_people(folder))
+    else:
         known = ", ".join([*CLASSIFICATION, "lfw+cfp/first/64"])
-        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder with train.rec in {root}")
-    train = RecordDataset(folder)
+        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {root}")
     image, _ = train[0]
     digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())
     bins = sorted(folder.glob("*.bin"))
@@ -41,6 +49,19 @@ def load(root: Path, name: str) -> FaceData:
         tests={BIN_NAMES.get(path.stem, path.stem): pair_test(path) for path in bins},
         fingerprint=digest.hexdigest(),
     )
+
+
+class PeopleImages(Dataset[tuple[Tensor, int]]):
+    """A folder of people as (image (3, H, W) uint8, label) by index."""
+
+    def __init__(self, people: People) -> None:
+        self.people, self.labels, self.num_classes = people, people.labels, len(people.names)
+
+    def __len__(self) -> int:
+        return len(self.people.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.from_numpy(self.people.read(index).transpose(2, 0, 1)), int(self.labels[index])
 
 
 def pair_test(path: Path) -> PairTest:

@@ -9,10 +9,13 @@ A result on these images tests a pipeline. It says nothing about faces and is ne
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from marginface.data.catalog import FaceData, PairTest, fingerprint
 from marginface.data.drawing import TRAITS, draw
 
 DRIFT_PERIOD = 50  # image numbers
@@ -149,6 +152,49 @@ class Synthetic:
             "hide_width": 0.15 + 0.3 * u[10],
             "hide_height": 0.15 + 0.3 * u[11],
         }
+
+
+class SyntheticImages(Dataset[tuple[Tensor, int]]):
+    """`each` images of every identity, drawn when they are asked for: image i is number i % each of identity i // each."""
+
+    def __init__(self, source: Synthetic, each: int) -> None:
+        self.source, self.each = source, each
+
+    def __len__(self) -> int:
+        return self.source.identities * self.each
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.arange(len(self)) // self.each
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, int]]:
+        """A batch at once, which is what PyTorch's loader asks for: drawing one by one would take longer."""
+        places = torch.tensor(indices)
+        images = self.source.images(places // self.each, places % self.each)
+        return list(zip(images, (places // self.each).tolist(), strict=True))
+
+
+def load(identities: int, each: int, size: int, pairs: int = 300) -> FaceData:
+    """Synthetic identities to train on and as many pairs of others to test on, in grey images of `size` pixels."""
+    source, others = (Synthetic(identities, size, channels=1, seed=seed) for seed in (0, 1))
+    numbers = np.random.default_rng(0)
+    left = numbers.integers(0, identities * 2, pairs)
+    same = np.arange(pairs) % 2 == 0
+    right = np.where(same, left ^ 1, (left + 2 * numbers.integers(1, max(identities, 2), pairs)) % (2 * identities))
+    places = torch.arange(2 * identities)
+    images = others.images(places // 2, places % 2).numpy()
+    return FaceData(
+        name=f"synthetic/{identities}x{each}/{size}",
+        label=f"synthetic faces of {identities} identities, not real ones",
+        num_classes=identities,
+        image_shape=(1, size, size),
+        train=SyntheticImages(source, each),
+        tests={"synthetic pairs": PairTest(images, left, right, same, np.arange(pairs) % 10)},
+        fingerprint=fingerprint(images),
+    )
 
 
 def label_noise(labels: Tensor, rate: float, seed: int, num_classes: int) -> Tensor:
