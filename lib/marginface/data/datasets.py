@@ -112,7 +112,9 @@ def retrieve(file: File, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder))
     except OSError as error:  # every network error of requests and urllib is one
-        raise DataMissingError(f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}") from error
+        raise DataMissingError(
+            f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}"
+        ) from error
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:
@@ -140,22 +142,22 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
 def table(kind: str) -> str:
     """The data sets of a kind as an HTML table for the book."""
     rows = "".join(_row(data_set) for data_set in catalogue().values() if data_set.kind == kind)
-    return f'<div class="wide"><table class="scorecard"><tbody>{rows}</tbody></table></div>'
+    return f'<div class="wide"><table class="datasets"><tbody>{rows}</tbody></table></div>'
 
 
 def _row(data_set: DataSet) -> str:
-    about = "≈ " if data_set.approximate else ""
-    counts = [(data_set.identities, "identities" if data_set.kind != "other" else "classes"), (data_set.images, "images")]
-    sizes = "<br>".join(f"{about}{count:,} {unit}" for count, unit in counts if count)
+    """Name, state and size; what it is and who uses it; why it is in that state, its terms, what reads it."""
+    about, unit = "≈ " if data_set.approximate else "", "classes" if data_set.kind == "other" else "people"
+    counts = [f"{about}{count:,} {of}" for count, of in ((data_set.identities, unit), (data_set.images, "images")) if count]
     name = escape(data_set.name)
     title = f'<a href="{escape(data_set.source)}">{name}</a>' if data_set.source else name
-    uses = "".join(f"<br>{escape(paper)}: {escape(use)}." for paper, use in data_set.used_by.items())
-    readers = "".join(f" <code>{escape(module)}</code>" for module in data_set.read_by)
-    notes = [escape(data_set.why), f"Terms: {escape(data_set.terms)}.", f"Read by{readers}." if readers else ""]
+    state = data_set.state + (f" since {data_set.since}" if data_set.since else "")
+    uses = [f"{escape(paper)}: {escape(use)}." for paper, use in data_set.used_by.items()]
+    readers = " ".join(f"<code>{escape(module)}</code>" for module in data_set.read_by)
+    notes = [escape(data_set.why), f"Terms: {escape(data_set.terms)}.", f"Read by {readers}." if readers else ""]
     cells = [
-        f"{title}<br><small>{sizes}</small>",
-        escape(data_set.what) + uses,
-        data_set.state + (f"<small>since {data_set.since}</small>" if data_set.since else ""),
+        f"{title}<br><strong>{state}</strong>" + "".join(f"<small>{count}</small>" for count in counts),
+        "<br>".join([escape(data_set.what), *uses]),
         "<br>".join(filter(None, notes)),
     ]
     return f'<tr class="{data_set.state.replace(" ", "-")}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
