@@ -4,13 +4,8 @@ The facts stand in data/datasets.toml.
 """
 
 import dataclasses
-import gzip
-import os
 import re
-import tarfile
-import tempfile
 import tomllib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -115,28 +110,6 @@ def retrieve(file: File, folder: Path) -> Path:
         raise DataMissingError(
             f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}"
         ) from error
-
-
-def unpack(archive: str | Path, folder: str | Path) -> Path:
-    """Extract a tar archive into a new folder, whole or not at all. Where the archive holds a single folder, its contents.
-
-    Raises: ValueError naming the archive if it is damaged or a member would land outside the folder, and the folder if it is
-        there already and not empty.
-    """
-    archive, folder = Path(archive).expanduser(), Path(folder).expanduser()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"{folder} is there already: nothing is unpacked over it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".tmp") as place:
-        content = Path(place) / "all"
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(content, filter="data")
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{archive}: not unpacked, {type(error).__name__}: {error}") from error
-        below = list(content.iterdir())
-        os.replace(below[0] if len(below) == 1 and below[0].is_dir() else content, folder)
-    return folder
 
 
 def table(kind: str) -> str:
