@@ -394,7 +394,7 @@ def embed(
 
     `mirrored` adds the embedding of each image's mirror image, as the public evaluations do.
     """
-    device = next(backbone.parameters()).device
+    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
     was_training = backbone.training
     backbone.eval()
     parts = []

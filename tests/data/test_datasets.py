@@ -4,10 +4,8 @@ import dataclasses
 import gzip
 import hashlib
 import http.server
-import io
 import os
 import re
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from html import escape
@@ -16,13 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from marginface import published
-from marginface.data import datasets, mnist
+from marginface.data import datasets
 from marginface.data.catalog import DataMissingError
-from marginface.data.datasets import DataSet, catalogue, fetch, find, read_catalogue, unpack
+from marginface.data.datasets import DataSet, catalogue, fetch, find, read_catalogue
 
 MINIMAL = """
 [lfw]
@@ -91,7 +87,7 @@ def test_entries_say_what_a_reader_must_know() -> None:
 
 
 def test_what_reads_a_data_set_exists() -> None:
-    for module in ("marginface.data.recordio", "marginface.data.pairs", "marginface.evaluation.templates"):
+    for module in ("marginface.data.folders", "marginface.data.lists", "marginface.evaluation.templates"):
         pytest.importorskip(module)
     for entry in catalogue().values():
         for module in entry.read_by:
@@ -116,10 +112,6 @@ def test_counts_are_those_of_the_real_files(shared: Path) -> None:
     assert sum(len(os.listdir(folder)) for folder in people) == find("lfw").images
     assert len(list((shared / "cfp").rglob("*.jpg"))) == find("cfp").images
     assert len(list((shared / "orl_faces").rglob("*.pgm"))) == find("orl").images
-
-
-def test_mnist_reads_what_the_catalogue_says() -> None:
-    assert list(mnist.FILES.values()) == list(find("mnist").files)
 
 
 def test_an_unknown_data_set_is_named() -> None:
@@ -230,7 +222,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answer]]:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/faces"
     digest = hashlib.sha256(CONTENT).hexdigest()
@@ -301,70 +293,6 @@ def test_what_cannot_be_fetched_says_why(host: list[Answer], tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"LFW has no file 'face.bin' to fetch; it has faces.bin, more.bin"):
         fetch("lfw", "faces.bin", "face.bin", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def archive(path: Path, *members: tuple[str, bytes | str]) -> Path:
-    """A .tgz of files; a member whose content is a string is a link to it."""
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                tar.addfile(info)
-            else:
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-    return path
-
-
-def test_an_archive_is_unpacked(tmp_path: Path) -> None:
-    members = [("lfw/A/A_0001.jpg", b"a"), ("lfw/B/B_0001.jpg", b"b")]
-    folder = unpack(archive(tmp_path / "lfw.tgz", *members), tmp_path / "faces" / "lfw")
-    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg")) == ["A/A_0001.jpg", "B/B_0001.jpg"]
-    several = unpack(archive(tmp_path / "two.tgz", ("A/1", b"a"), ("B/1", b"b")), tmp_path / "two")
-    assert sorted(p.name for p in several.iterdir()) == ["A", "B"]
-    with pytest.raises(ValueError, match="is there already"):
-        unpack(tmp_path / "lfw.tgz", folder)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "lfw.tgz", "two", "two.tgz"]
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        [("lfw/A", b"a"), ("../outside", b"b")],
-        [("lfw/A", b"a"), ("lfw/../../outside", b"b")],
-        [("lfw/link", "../../../outside"), ("lfw/link/B", b"b")],
-        [("lfw/link", "/etc"), ("lfw/link/outside", b"b")],
-    ],
-)
-def test_an_archive_that_reaches_outside_its_folder_is_refused(members: list[tuple[str, bytes | str]], tmp_path: Path) -> None:
-    path = archive(tmp_path / "bad.tgz", *members)
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        unpack(path, tmp_path / "deep" / "lfw")
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["bad.tgz", "deep"]
-
-
-def test_an_absolute_name_is_taken_as_a_relative_one(tmp_path: Path) -> None:
-    folder = unpack(archive(tmp_path / "odd.tgz", (f"{tmp_path}/outside", b"b"), ("A", b"a")), tmp_path / "lfw")
-    assert not (tmp_path / "outside").exists()
-    assert (folder / str(tmp_path).lstrip("/") / "outside").read_bytes() == b"b"
-
-
-@settings(deadline=None, max_examples=60)
-@given(cut=st.integers(0, 400), flips=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 255)), max_size=3))
-def test_a_damaged_archive_is_an_error_or_unpacked_and_never_half(
-    cut: int, flips: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    place = tmp_path_factory.mktemp("archive")
-    path = archive(place / "a.tgz", ("A/1", os.urandom(300)), ("B/1", b"b"))
-    content = bytearray(path.read_bytes())
-    for where, mask in flips:
-        content[where % len(content)] ^= mask
-    path.write_bytes(content[: len(content) - cut])
-    try:
-        unpack(path, place / "out")
-    except ValueError:
-        assert [p.name for p in place.iterdir()] == ["a.tgz"]
 
 
 def test_tables_for_the_book_have_every_data_set_once() -> None:

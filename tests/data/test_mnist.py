@@ -81,7 +81,7 @@ def test_the_real_thing(shared: Path) -> None:
 
 def test_plain_files_are_as_good_as_gzipped_ones(shared: Path, tmp_path: Path) -> None:
     (tmp_path / "mnist").mkdir()
-    for file in mnist.FILES:
+    for file in mnist.files():
         content = gzip.decompress((shared / "mnist" / file).read_bytes())
         (tmp_path / "mnist" / file.removesuffix(".gz")).write_bytes(content)
     assert load("mnist", tmp_path).fingerprint == load("mnist", shared).fingerprint
@@ -113,8 +113,8 @@ def test_missing_data_says_what_is_missing_and_where_it_looked(
 
 def test_a_download_that_fails_is_missing_data(tmp_path: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist.pooch, "os_cache", lambda name: tmp_path / "cache")
-    nowhere = {name: replace(file, url="http://localhost:9/") for name, file in mnist.FILES.items()}  # the discard port
-    monkeypatch.setattr(mnist, "FILES", nowhere)
+    nowhere = {name: replace(file, url="http://localhost:9/") for name, file in mnist.files().items()}  # the discard port
+    monkeypatch.setattr(mnist, "files", lambda: nowhere)
     with pytest.raises(DataMissingError, match=r"no data root is set.*; fetching .* from http://localhost:9/ failed"):
         load("mnist")
 

@@ -181,6 +181,13 @@ def test_noise_has_the_standard_deviation_that_it_says() -> None:
     assert (noisy - clean)[inside].std().item() / 255 == pytest.approx(0.05, rel=0.05)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_everything_is_drawn_on_the_device_of_the_addresses(channels: int) -> None:
+    """On the meta device any mixture of devices is an error, and nothing is computed."""
+    address = torch.arange(4, device="meta")
+    assert dataclasses.replace(SMALL, channels=channels)._images(address, address).device.type == "meta"
+
+
 def test_no_address_is_no_image() -> None:
     nothing = torch.empty(0, dtype=torch.int64)
     assert SMALL.images(nothing, nothing).shape == (0, 3, 24, 24)

@@ -4,13 +4,8 @@ The facts stand in data/datasets.toml.
 """
 
 import dataclasses
-import gzip
-import os
 import re
-import tarfile
-import tempfile
 import tomllib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -117,47 +112,25 @@ def retrieve(file: File, folder: Path) -> Path:
         ) from error
 
 
-def unpack(archive: str | Path, folder: str | Path) -> Path:
-    """Extract a tar archive into a new folder, whole or not at all. Where the archive holds a single folder, its contents.
-
-    Raises: ValueError naming the archive if it is damaged or a member would land outside the folder, and the folder if it is
-        there already and not empty.
-    """
-    archive, folder = Path(archive).expanduser(), Path(folder).expanduser()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f"{folder} is there already: nothing is unpacked over it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".tmp") as place:
-        content = Path(place) / "all"
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(content, filter="data")
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{archive}: not unpacked, {type(error).__name__}: {error}") from error
-        below = list(content.iterdir())
-        os.replace(below[0] if len(below) == 1 and below[0].is_dir() else content, folder)
-    return folder
-
-
 def table(kind: str) -> str:
     """The data sets of a kind as an HTML table for the book."""
     rows = "".join(_row(data_set) for data_set in catalogue().values() if data_set.kind == kind)
-    return f'<div class="wide"><table class="scorecard"><tbody>{rows}</tbody></table></div>'
+    return f'<div class="wide"><table class="datasets"><tbody>{rows}</tbody></table></div>'
 
 
 def _row(data_set: DataSet) -> str:
-    about = "≈ " if data_set.approximate else ""
-    counts = [(data_set.identities, "identities" if data_set.kind != "other" else "classes"), (data_set.images, "images")]
-    sizes = "<br>".join(f"{about}{count:,} {unit}" for count, unit in counts if count)
+    """Name, state and size; what it is and who uses it; why it is in that state, its terms, what reads it."""
+    about, unit = "≈ " if data_set.approximate else "", "classes" if data_set.kind == "other" else "people"
+    counts = [f"{about}{count:,} {of}" for count, of in ((data_set.identities, unit), (data_set.images, "images")) if count]
     name = escape(data_set.name)
     title = f'<a href="{escape(data_set.source)}">{name}</a>' if data_set.source else name
-    uses = "".join(f"<br>{escape(paper)}: {escape(use)}." for paper, use in data_set.used_by.items())
-    readers = "".join(f" <code>{escape(module)}</code>" for module in data_set.read_by)
-    notes = [escape(data_set.why), f"Terms: {escape(data_set.terms)}.", f"Read by{readers}." if readers else ""]
+    state = data_set.state + (f" since {data_set.since}" if data_set.since else "")
+    uses = [f"{escape(paper)}: {escape(use)}." for paper, use in data_set.used_by.items()]
+    readers = " ".join(f"<code>{escape(module)}</code>" for module in data_set.read_by)
+    notes = [escape(data_set.why), f"Terms: {escape(data_set.terms)}.", f"Read by {readers}." if readers else ""]
     cells = [
-        f"{title}<br><small>{sizes}</small>",
-        escape(data_set.what) + uses,
-        data_set.state + (f"<small>since {data_set.since}</small>" if data_set.since else ""),
+        f"{title}<br><strong>{state}</strong>" + "".join(f"<small>{count}</small>" for count in counts),
+        "<br>".join([escape(data_set.what), *uses]),
         "<br>".join(filter(None, notes)),
     ]
     return f'<tr class="{data_set.state.replace(" ", "-")}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

@@ -16,7 +16,10 @@ import pooch
 from marginface.data import datasets
 from marginface.data.catalog import DATA_ROOT, DataMissingError, ImageData
 
-FILES = {file.name: file for file in datasets.find("mnist").files}
+
+def files() -> dict[str, datasets.File]:
+    """The four canonical files by name: images and labels for training, then for testing."""
+    return {file.name: file for file in datasets.find("mnist").files}
 
 
 def read_idx(path: str | Path) -> np.ndarray:
@@ -52,7 +55,7 @@ def load(root: Path | None = None, *, fetch: bool = True) -> ImageData:
     They are looked for in `root`/mnist (gzipped or plain), then in pooch's cache, then fetched.
     Raises: ValueError for a file that is not the canonical one; DataMissingError where there is none and none can be fetched.
     """
-    arrays = [read_idx(_locate(name, root, fetch)) for name in FILES]
+    arrays = [read_idx(_locate(name, root, fetch)) for name in files()]
     train_images, train_labels, test_images, test_labels = arrays
     return ImageData(
         "mnist",
@@ -66,7 +69,7 @@ def load(root: Path | None = None, *, fetch: bool = True) -> ImageData:
 
 
 def _locate(name: str, root: Path | None, fetch: bool) -> Path:
-    file = FILES[name]
+    file = files()[name]
     for known, sha256 in ((name, file.sha256), (name.removesuffix(".gz"), file.plain_sha256)):
         path = root / "mnist" / known if root else None
         if path and path.exists():
