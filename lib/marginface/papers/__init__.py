@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
-from marginface.papers import arcface, arcface_sphere, iam, interface, pam
+from marginface.papers import arcface, arcface_losses, arcface_sphere, iam, interface, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
 # the recorded runs of every notebook that has any
-GRIDS: dict[str, list[Recipe]] = {"iam/table2": iam.grid(), "iam/figure2": iam.grid()}
+GRIDS: dict[str, list[Recipe]] = {
+    "iam/table2": iam.grid(),
+    "iam/figure2": iam.grid(),
+    "arcface/table7": arcface_losses.grid(),
+}
 
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
 JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
@@ -16,6 +20,7 @@ JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
     ("ArcFace", "Figure 3"): arcface.table1_verdict,
     ("ArcFace", "Figure 4"): arcface.figure4_verdict,
+    ("ArcFace", "Table 7"): arcface_losses.table7_recorded,
     ("IAM", "Table 1"): iam.table1_verdict,
     ("IAM", "Table 2"): iam.table2_recorded,
     ("IAM", "Figure 2"): iam.figure2_recorded,

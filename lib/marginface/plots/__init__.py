@@ -6,15 +6,16 @@ from marginface.plots.curves import (
     interface_shift,
     logit_curves,
     logit_explorer,
-    loss_curves,
     loss_profile,
     margin_widths,
     pam_phi,
 )
 from marginface.plots.display import show, source, style, table
 from marginface.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
+from marginface.plots.results import accuracies, loss_curves, theta_histograms
 
 __all__ = [
+    "accuracies",
     "beta_sizes",
     "boundaries",
     "interface_shift",
@@ -34,4 +35,5 @@ __all__ = [
     "spheres",
     "style",
     "table",
+    "theta_histograms",
 ]

@@ -15,7 +15,6 @@ from marginface.papers import iam_gradients, interface
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.plots.display import COLOURS, GRID, layout, skip, slider
 from marginface.profiles import Profile
-from marginface.training import Run
 
 
 def loss_profile(losses: Mapping[str, Margin | Profile], length: float = 1.0) -> Figure:
@@ -130,18 +129,6 @@ def interface_shift(between: Sequence[float] = (40, 90, 140)) -> Figure:
         ax.set(title=name, xlabel="θ_y, degrees", xlim=(0, 120))
     axes[0].set_ylabel("f, degrees")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
-    """The training loss of every run, one colour a loss."""
-    figure, axes = plt.subplots(figsize=(7, 3.2))
-    for (name, group), colour in zip(results.items(), COLOURS, strict=False):
-        for i, run in enumerate(group):
-            axes.plot(run.curves["step"], run.curves["loss"], color=colour, alpha=0.7, label=name if i == 0 else None)
-    axes.set(xlabel="step", ylabel="training loss")
-    axes.set_xlim(left=0)
-    axes.legend()
     return figure
 
 

@@ -1,0 +1,51 @@
+"""What runs came to, and how."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from marginface.plots.display import COLOURS
+from marginface.training import Run
+
+
+def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
+    """The training loss of every run, one colour a loss."""
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+        for i, run in enumerate(group):
+            axes.plot(run.curves["step"], run.curves["loss"], color=colour, alpha=0.7, label=name if i == 0 else None)
+    axes.set(xlabel="step", ylabel="training loss")
+    axes.set_xlim(left=0)
+    axes.legend()
+    return figure
+
+
+def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure:
+    """Accuracy on every test, a panel each: a dot for a run and a line at the mean."""
+    figure, panels = plt.subplots(1, len(tests), figsize=(9, 0.5 + 0.32 * len(results)), sharey=True, squeeze=False)
+    for axes, test in zip(panels[0], tests, strict=True):
+        for place, ((_, group), colour) in enumerate(zip(results.items(), COLOURS, strict=False)):
+            values = [100 * run.metrics[test] for run in group]
+            axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.7, markersize=5)
+            axes.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
+        axes.set(title=test, xlabel="accuracy, %")
+    panels[0][0].set_yticks(range(len(results)), list(results))
+    panels[0][0].invert_yaxis()
+    return figure
+
+
+def theta_histograms(results: Mapping[str, list[Run]]) -> Figure:
+    """How the angles between training images and their classes are spread at the start, in the middle and at the end."""
+    figure, panels = plt.subplots(1, 3, figsize=(9, 2.8), sharex=True, sharey=True)
+    for axes, (title, stretch) in zip(panels, {"start": 0, "middle": 0.5, "end": 1}.items(), strict=True):
+        for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+            counts = np.sum([run.arrays["theta_histogram"] for run in group], axis=0)
+            row = counts[round(stretch * (len(counts) - 1))]
+            degrees = (np.arange(len(row)) + 0.5) * 180 / len(row)
+            axes.plot(degrees, row / max(row.sum(), 1), color=colour, label=name)
+        axes.set(title=title, xlabel="θ_y, degrees", xlim=(0, 130))
+    panels[0].set_ylabel("share of images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
