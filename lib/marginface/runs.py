@@ -185,7 +185,7 @@ def stand_in(recipe: Recipe) -> ImageData | FaceData:
     if recipe.data in CLASSIFICATION:
         return load("digits")
     match = HALF_SPLIT.fullmatch(recipe.data)
-    return load(f"synthetic/20x8/{match[2] if match else 112}")
+    return load(f"synthetic/12x4/{match[2] if match else 112}")
 
 
 def recorded(recipes: dict[str, Recipe], seeds: list[int]) -> dict[str, list[Run]] | None:

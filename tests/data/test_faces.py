@@ -1,0 +1,72 @@
+"""The halves of LFW and CFP: nobody is on both sides."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marginface.data import faces
+from marginface.data.catalog import DataMissingError, FaceData, load
+from marginface.data.faces import half_split
+from marginface.data.files import read_lines
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("pooch.os_cache", lambda project: str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(("half", "people", "images"), [("first", 936, 6408), ("second", 1018, 7227)])
+def test_nobody_is_trained_and_tested(half: str, people: int, images: int, shared: Path) -> None:
+    split = half_split(shared, half)
+    assert (len(split.people), sum(map(len, split.people.values()))) == (people, images)
+    assert {name: len(pairs) for name, pairs in split.tests.items()} == {"LFW": 3000, "CFP-FF": 3500, "CFP-FP": 3500}
+    assert {int(fold) for pairs in split.tests.values() for fold in pairs.fold} == set(
+        range(5, 10) if half == "first" else range(5)
+    )
+
+    def person(image: str) -> str:
+        return image.split("/")[1]
+
+    overlap = dict(line.split("\t") for line in read_lines(shared / "protocols" / "cfp_lfw_name_overlap.tsv"))
+    cfp_names = read_lines(shared / "cfp" / "Data" / "list_name.txt")
+    known_as = {f"{i:03d}": overlap[name] for i, name in enumerate(cfp_names, 1) if name in overlap}
+    trained = {person(image) for names in split.people.values() for image in names}
+    tested = {person(image) for pairs in split.tests.values() for image in pairs.names}
+    every_name = [{known_as.get(p, p) for p in side} for side in (trained, tested)]
+    assert not every_name[0] & every_name[1]
+    assert not {person(image) for image in split.distractors} & trained
+
+
+def test_someone_in_both_sets_is_one_person(shared: Path) -> None:
+    both = [names for names in half_split(shared).people.values() if {name[:3] for name in names} == {"lfw", "cfp"}]
+    assert len(both) > 10
+    assert all(len(set(names)) == len(names) for names in both)
+
+
+def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = half_split(shared)
+    kept = {name: images for name, images in list(some.people.items())[:4]}
+    tests = {name: pairs.select(np.arange(8)) for name, pairs in some.tests.items()}
+    monkeypatch.setattr(faces, "half_split", lambda root, half: faces.Split(kept, tests, (), {}))
+    people = faces.lfw_people(shared / "protocols" / "lfw_people.txt")
+    needed = {image.split("/")[1] for names in (*kept.values(), *(p.names for p in tests.values())) for image in names}
+    monkeypatch.setattr(faces, "lfw_people", lambda path: {name: v for name, v in people.items() if name in needed})
+    first = load("lfw+cfp/first/32", shared)
+    assert isinstance(first, FaceData)
+    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 3)
+    image, label = first.train[len(first.train) - 1]  # type: ignore[arg-type]
+    assert (tuple(image.shape), int(label)) == ((1, 32, 32), 3)
+    assert len(list((cache / "faces").iterdir())) == 2
+    monkeypatch.setattr(faces, "read_image", None)  # everything comes from the cache now
+    assert load("lfw+cfp/first/32", shared).fingerprint == first.fingerprint
+
+
+def test_what_is_wrong_is_named(shared: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="half='third'"):
+        half_split(shared, "third")
+    with pytest.raises(DataMissingError, match=r"lfw_people\.txt"):
+        half_split(tmp_path)
+    with pytest.raises(DataMissingError, match="nobody/nobody_0001.jpg"):
+        faces.Faces(np.zeros((1, 1, 8, 8), np.uint8), ("somebody",)).find(("nobody/nobody_0001.jpg",))
