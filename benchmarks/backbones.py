@@ -1,7 +1,7 @@
 """Images a second of the networks, as ratios within one process.
 
-    python benchmarks/backbones.py                    some minutes on one core
-    python benchmarks/backbones.py --device cuda      with bf16 and torch.compile
+    python benchmarks/backbones.py                              some minutes on one core
+    python benchmarks/backbones.py --device cuda --compile      with bf16, and with torch.compile
 
 First LResNet50E-IR at 112×112 beside the same network as one would write it first: one training step (forward, backward,
 SGD) and inference, rounds alternate between the two. Then small networks on small grey faces. On one CPU thread seconds are
@@ -23,14 +23,7 @@ from torch import Tensor, nn
 from marginface.backbones import create
 
 SMALL_SHAPES = [(1, 56, 56), (1, 64, 64)]
-SMALL = [
-    "LResNet10E-IR-w16",
-    "LResNet18E-IR-w16",
-    "LResNet10E-IR-w24",
-    "LResNet18E-IR-w24",
-    "LResNet10E-IR-w32",
-    "LResNet18E-IR-w32",
-]
+SMALL = [f"LResNet{depth}E{unit}-w{width}" for width in (16, 24, 32) for unit in ("", "-IR") for depth in (10, 18)]
 
 
 class PlainUnit(nn.Module):
@@ -85,7 +78,7 @@ def same_network(ours: nn.Module, plain: nn.Module) -> None:
     theirs = plain.state_dict()
     plain.load_state_dict(dict(zip(theirs, ours.state_dict().values(), strict=True)))
     images = torch.randn(2, 3, 112, 112)
-    with torch.no_grad():
+    with torch.no_grad():  # in evaluation mode, as dropout would differ
         torch.testing.assert_close(ours.eval()(images), plain.eval()(images), rtol=1e-4, atol=1e-4)
 
 
@@ -113,13 +106,17 @@ def inference(network: nn.Module, images: Tensor, precision: Any) -> Callable[[]
     return step
 
 
-def rates(steps: dict[str, Callable[[], None]], images: int, device: str, rounds: int) -> dict[str, float]:
-    """Images a second: the median of so many rounds, after one that does not count."""
+def compare(title: str, steps: dict[str, Callable[[], None]], images: int, device: str, rounds: int) -> None:
+    """A table of images a second: the median of so many rounds, after a first that has a column of its own."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds + 1):
         for name, step in steps.items():
             seconds[name].append(_seconds(step, device))
-    return {name: images / statistics.median(times[1:]) for name, times in seconds.items()}
+    print(f"\n{title}, {images} images\n{'':36}{'images/s':>10}{'over first':>12}{'first step, s':>15}")
+    median = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    first = next(iter(median.values()))
+    for name, times in seconds.items():
+        print(f"{name:36}{images / median[name]:10.1f}{first / median[name]:12.2f}{times[0]:15.1f}", flush=True)
 
 
 def _seconds(action: Callable[[], None], device: str) -> float:
@@ -131,7 +128,7 @@ def _seconds(action: Callable[[], None], device: str) -> float:
     return clock() - started
 
 
-def large(device: str, rounds: int, batch: int) -> None:
+def large(device: str, rounds: int, batch: int, compiled: bool) -> None:
     """LResNet50E-IR beside the plain one."""
     ours, plain = create("LResNet50E-IR", embedding_dim=512), PlainLResNet50()
     same_network(ours, plain)
@@ -144,13 +141,13 @@ def large(device: str, rounds: int, batch: int) -> None:
         "ours": (ours, images),
         "ours, channels_last": (channels_last(ours), last),
     }
-    if device == "cuda":
+    if compiled:
         variants["ours, channels_last, compiled"] = (torch.compile(channels_last(ours)), last)  # type: ignore[assignment]
     for precision in ["float32", "bf16"] if device == "cuda" else ["float32"]:
         context = torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
         for title, make in (("training", training), ("inference", inference)):
             steps = {name: make(*pair, context) for name, pair in variants.items()}
-            table(f"LResNet50E-IR, {title}, {precision}, {batch} images", rates(steps, batch, device, rounds))
+            compare(f"LResNet50E-IR, {title}, {precision}", steps, batch, device, rounds)
 
 
 def small(device: str, rounds: int, batch: int) -> None:
@@ -163,7 +160,7 @@ def small(device: str, rounds: int, batch: int) -> None:
             steps[name] = training(network, images, nullcontext())
             last = images.contiguous(memory_format=torch.channels_last)
             steps[f"{name}, channels_last"] = training(channels_last(network), last, nullcontext())
-        table(f"training, {shape}, float32, {batch} images", rates(steps, batch, device, rounds))
+        compare(f"training, {shape}, float32", steps, batch, device, rounds)
 
 
 def channels_last(network: nn.Module) -> nn.Module:
@@ -171,25 +168,21 @@ def channels_last(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def table(title: str, images_per_second: dict[str, float]) -> None:
-    print(f"\n{title}\n{'':36}{'images/s':>10}{'over first':>12}")
-    first = next(iter(images_per_second.values()))
-    for name, rate in images_per_second.items():
-        print(f"{name:36}{rate:10.1f}{rate / first:12.2f}", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--compile", action="store_true", help="LResNet50E-IR with torch.compile, too; its cost is in the first step"
+    )
     parser.add_argument("--only", choices=["large", "small"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     on_gpu = options.device == "cuda"
     if options.only != "small":
-        large(options.device, options.rounds, 256 if on_gpu else 4)
+        large(options.device, options.rounds, 256 if on_gpu else 8, options.compile)
     if options.only != "large":
         small(options.device, options.rounds, 1024 if on_gpu else 64)
 

@@ -97,7 +97,7 @@ def test_squeeze_and_excite_weighs_channels_by_their_means() -> None:
     torch.testing.assert_close(layer(x), x * weights[:, :, None, None])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(channels=st.integers(1, 4), height=st.integers(29, 130), width=st.integers(29, 130), large=st.booleans())
 def test_any_image_shape_works(channels: int, height: int, width: int, large: bool) -> None:
     with torch.device("meta"):

@@ -1,4 +1,7 @@
-"""Networks by name: `create("LResNet50E-IR", embedding_dim=512)`."""
+"""Networks by name: `create("LResNet50E-IR", embedding_dim=512)`.
+
+All are written out here: torchvision has no build that imports beside a CPU-only PyTorch, and timm needs torchvision.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

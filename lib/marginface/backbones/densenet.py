@@ -3,7 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from marginface.backbones.layers import ImageShape, batch_norm, check_image_shape, conv, halved, initialise, output
+from marginface.backbones.layers import (
+    ImageShape,
+    batch_norm,
+    bn_relu_conv,
+    check_image_shape,
+    conv,
+    halved,
+    initialise,
+    output,
+)
 
 UNITS = (6, 12, 36, 24)
 GROWTH = 48
@@ -17,7 +26,7 @@ def ldensenet161(*, embedding_dim: int, image_shape: ImageShape, dropout: float 
     layers.append(nn.MaxPool2d(3, stride=2, padding=1))
     for stage, repeats in enumerate(UNITS):
         if stage > 0:
-            layers += [*_before(channels, conv(channels, channels // 2, 1)), nn.AvgPool2d(2)]
+            layers += [*bn_relu_conv(conv(channels, channels // 2, 1)), nn.AvgPool2d(2)]
             channels //= 2
         for _ in range(repeats):
             layers.append(DenseUnit(channels))
@@ -33,11 +42,7 @@ class DenseUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         narrow, wide = conv(channels, 4 * GROWTH, 1), conv(4 * GROWTH, GROWTH, 3)
-        self.body = nn.Sequential(*_before(channels, narrow), *_before(4 * GROWTH, wide))
+        self.body = nn.Sequential(*bn_relu_conv(narrow), *bn_relu_conv(wide))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.body(x)], dim=1)
-
-
-def _before(channels: int, convolution: nn.Conv2d) -> list[nn.Module]:
-    return [batch_norm(channels), nn.ReLU(inplace=True), convolution]

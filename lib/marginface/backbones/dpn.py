@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from marginface.backbones.layers import ImageShape, batch_norm, check_image_shape, conv, halved, initialise, output
+from marginface.backbones.layers import (
+    ImageShape,
+    batch_norm,
+    bn_relu_conv,
+    check_image_shape,
+    conv,
+    halved,
+    initialise,
+    output,
+)
 
 
 @dataclass(frozen=True)
@@ -50,19 +59,15 @@ class DualPathUnit(nn.Module):
         super().__init__()
         self.residual = residual
         self.body = nn.Sequential(
-            *_before(inputs, conv(inputs, inner, 1)),
-            *_before(inner, conv(inner, inner, 3, stride, groups)),
-            *_before(inner, conv(inner, residual + growth, 1)),
+            *bn_relu_conv(conv(inputs, inner, 1)),
+            *bn_relu_conv(conv(inner, inner, 3, stride, groups)),
+            *bn_relu_conv(conv(inner, residual + growth, 1)),
         )
         self.shortcut = nn.Sequential()
         if project:
-            self.shortcut.extend(_before(inputs, conv(inputs, residual + 2 * growth, 1, stride)))
+            self.shortcut.extend(bn_relu_conv(conv(inputs, residual + 2 * growth, 1, stride)))
 
     def forward(self, x: Tensor) -> Tensor:
         new, old = self.body(x), self.shortcut(x)
         total = old[:, : self.residual] + new[:, : self.residual]
         return torch.cat([total, old[:, self.residual :], new[:, self.residual :]], dim=1)
-
-
-def _before(channels: int, convolution: nn.Conv2d) -> list[nn.Module]:
-    return [batch_norm(channels), nn.ReLU(inplace=True), convolution]

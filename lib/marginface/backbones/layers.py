@@ -21,6 +21,11 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS)
 
 
+def bn_relu_conv(convolution: nn.Conv2d) -> list[nn.Module]:
+    """A convolution and what comes before it."""
+    return [batch_norm(convolution.in_channels), nn.ReLU(inplace=True), convolution]
+
+
 class PReLU(nn.PReLU):
     """PyTorch's PReLU with one slope a channel, on (N, channels, H, W). On CPUs its backward pass takes half the time."""
 
