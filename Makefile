@@ -18,7 +18,7 @@ book: $(READY)
 	@echo "Read it: open book/_build/html/index.html, or make serve"
 
 test: $(READY)
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest --numprocesses auto $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff format --check .
@@ -50,7 +50,7 @@ picture: $(READY)
 
 # time and memory of the losses, as ratios; some minutes
 bench: $(READY)
-	$(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench,mxnet]'
 	for benchmark in benchmarks/*.py; do $(VENV)/bin/python $$benchmark || exit 1; done
 
 clean:

@@ -12,6 +12,9 @@ from torch.utils.data import TensorDataset
 from marginface.data.catalog import DATA_ROOT, FaceData, ImageData, PairTest
 
 mpl.use("Agg")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core, and so have the processes that it starts
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

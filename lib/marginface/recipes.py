@@ -175,7 +175,7 @@ INTERFACE_CASIA = replace(
     milestones=(20 / 34, 28 / 34, 32 / 34),
 )
 # IAM §5.2: batch 90, 0.1 divided by 10 at 60k and 120k, weight decay 5e-4, whitened, s = 30. The paper names neither the
-# optimizer nor the end: SGD with momentum 0.9 and 150k steps are ours.
+# optimizer nor the end: SGD with momentum 0.9 and 150k steps are ours, and so is the dropout of 0.2.
 IAM_CASIA = Recipe(
     NormFace(30),
     data="casia_160x160",
@@ -185,6 +185,7 @@ IAM_CASIA = Recipe(
     precision="auto",
     normalisation="whitened",
     flip=0.5,
+    dropout=0.2,
     **_drops(150_000, 60_000, 120_000),
 )
 # PAM Table 1: batch 120, 360 epochs of 1000 steps, Adam with 0.05, 0.005 and 0.0005 from epochs 0, 100 and 200, weight decay
