@@ -177,8 +177,8 @@ def test_equals_public_implementations(name: str, shared: Path) -> None:
         loss = head(x, torch.from_numpy(golden["labels"]))
         grad_x, grad_w = torch.autograd.grad(loss, [x, head.weight])
         np.testing.assert_allclose(loss.item(), golden[f"{name}.loss"], rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(grad_x.numpy(), golden[f"{name}.grad_embeddings"], rtol=1e-7, atol=1e-9)
-        np.testing.assert_allclose(grad_w.numpy(), golden[f"{name}.grad_weight"], rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(grad_x.numpy(), golden[f"{name}.grad_embeddings"], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(grad_w.numpy(), golden[f"{name}.grad_weight"], rtol=1e-9, atol=1e-9)
 
 
 IDENTITIES: dict[str, tuple[Margin, Margin]] = {
