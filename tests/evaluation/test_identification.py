@@ -147,7 +147,7 @@ def test_a_far_that_was_not_asked_for_is_named() -> None:
     distractors, _ = faces(500, 500, seed=1)
     result = megaface(probes, labels, distractors, fars=(1e-3,)).raw
     assert len(result.impostors) == 11
-    with pytest.raises(ValueError, match="FAR 0.01 needs 101 impostor scores, 11 were kept"):
+    with pytest.raises(ValueError, match=r"FAR 0\.01 needs 101 impostor scores, 11 were kept"):
         result.tar_at_far(0.01)
     assert result.tar_at_far(1) == 1
 
