@@ -83,6 +83,7 @@ def test_of_equally_good_thresholds_the_middle_of_the_widest_gap_counts() -> Non
 def test_scores_that_tell_nothing_accept_or_reject_all_with_a_finite_threshold() -> None:
     assert best_threshold([0.5, 0.5, 0.5], [True, True, False]) == 0.5
     assert best_threshold([0.5, 0.5, 0.5], [True, False, False]) > 0.5
+    assert best_threshold([0.5, 0.5, 0.5], [False, False, True]) > 0.5
 
 
 @pytest.mark.parametrize("low", [0.5, 5e-324, -5e-324, 1.7e308])
@@ -217,6 +218,14 @@ def test_insightface_mode_is_its_loop_written_out() -> None:
         best = grid[np.argmax([np.mean((distances[train] < t) == same[train]) for t in grid])]
         assert result.thresholds[f] == best
         assert result.per_fold[f] == np.mean((distances[test] < best) == same[test])
+
+
+def test_a_pair_at_a_threshold_is_rejected_in_insightface_mode() -> None:
+    left, right = np.zeros((4, 1)), np.array([[0.0], [0.5], [0.0], [0.5]])
+    curve = insightface_roc(left, right, [True, True, False, False], folds=np.array([0, 0, 1, 1]))
+    assert (curve.tar[0], curve.tar[1]) == (0, 0.25)  # a fold without genuine pairs counts as zero, as in the public code
+    assert (curve.tar[25], curve.tar[26]) == (0.25, 0.5)
+    assert (curve.far[25], curve.far[26]) == (0.25, 0.5)
 
 
 def test_a_far_out_of_reach_accepts_nothing_in_insightface_mode() -> None:
