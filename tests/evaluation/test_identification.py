@@ -133,6 +133,13 @@ def test_shares_of_ranks() -> None:
         result.cmc(0)
 
 
+def test_a_mate_behind_all_impostors_has_the_deepest_rank() -> None:
+    result = megaface([[1, 0], [-1, 0]], [0, 0], [[1, 1], [-1, 1], [0, 1]], depth=None).raw
+    np.testing.assert_array_equal(result.ranks, [4, 4])
+    assert result.depth == 4
+    np.testing.assert_array_equal(result.cmc(), [0, 0, 0, 1])
+
+
 def test_a_memory_map_in_half_precision_is_read_in_blocks(tmp_path: Any) -> None:
     probes, labels = faces(20, 5, seed=0)
     distractors, _ = faces(500, 500, seed=1)

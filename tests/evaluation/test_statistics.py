@@ -210,7 +210,7 @@ def test_runs_that_agree_to_the_digit_are_equivalent_within_any_margin_they_keep
         (lambda: friedman([[1, 2], [2, 1]]), "three methods"),
         (lambda: friedman([[1, 2, 3]]), "two benchmarks"),
         (lambda: friedman([[1, 1, 1], [2, 2, 2]]), "nothing to rank"),
-        (lambda: friedman([[1, np.nan, 1], [2, 2, 2]]), "scores must be finite"),
+        (lambda: friedman([[1.0, np.nan, 1.0], [2.0, 2.0, 2.0]]), "scores must be finite"),
         (lambda: borda([1.0, 2.0]), r"\(benchmarks, methods\), not \(2,\)"),
         (lambda: borda([[1.0]], "ordinal"), "not 'ordinal'"),  # type: ignore[arg-type]
         (lambda: equivalence([0.1], 1), "at least two differences"),

@@ -46,7 +46,7 @@ def test_a_long_video_counts_as_one_photo() -> None:
 
 
 def test_the_same_medium_in_two_templates_is_two() -> None:
-    features, _ = pool([[1.0, 0], [1, 0], [0, 1]], [1, 2, 2], [5, 5, 5])
+    features, _ = pool([[1, 0], [1, 0], [0, 1]], [1, 2, 2], [5, 5, 5])
     np.testing.assert_allclose(features, [[1, 0], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_an_embeddings_length_may_be_its_quality() -> None:
 
 
 def test_a_video_is_the_mean_of_its_frames() -> None:
-    features, names = pool_videos([[1.0, 0], [0, 5], [0, 1], [0, 1]], [9, 9, 9, 2])
+    features, names = pool_videos([[1, 0], [0, 5], [0, 1], [0, 1]], [9, 9, 9, 2])
     np.testing.assert_array_equal(names, [2, 9])
     np.testing.assert_allclose(features, unit([[0, 1], [1, 2]]), rtol=1e-6)
 
@@ -97,7 +97,7 @@ def test_bad_input_is_named(change: dict[str, Any], message: str) -> None:
 
 
 def test_bad_pairs_are_named() -> None:
-    features, names = pool([[1.0, 0], [0, 1]], [3, 5], [1, 1])
+    features, names = pool(np.eye(2), [3, 5], [1, 1])
     with pytest.raises(ValueError, match="right names template 4 in pair 1, which has no image"):
         template_scores(features, names, [3, 5], [5, 4])
     with pytest.raises(ValueError, match="left names template 99 in pair 0"):

@@ -83,6 +83,7 @@ def test_of_equally_good_thresholds_the_middle_of_the_widest_gap_counts() -> Non
 def test_scores_that_tell_nothing_accept_or_reject_all_with_a_finite_threshold() -> None:
     assert best_threshold([0.5, 0.5, 0.5], [True, True, False]) == 0.5
     assert best_threshold([0.5, 0.5, 0.5], [True, False, False]) > 0.5
+    assert best_threshold([0.5, 0.5, 0.5], [False, False, True]) > 0.5
 
 
 @pytest.mark.parametrize("low", [0.5, 5e-324, -5e-324, 1.7e308])
@@ -219,6 +220,14 @@ def test_insightface_mode_is_its_loop_written_out() -> None:
         assert result.per_fold[f] == np.mean((distances[test] < best) == same[test])
 
 
+def test_a_pair_at_a_threshold_is_rejected_in_insightface_mode() -> None:
+    left, right = np.zeros((4, 1)), np.array([[0.0], [0.5], [0.0], [0.5]])
+    curve = insightface_roc(left, right, [True, True, False, False], folds=np.array([0, 0, 1, 1]))
+    assert (curve.tar[0], curve.tar[1]) == (0, 0.25)  # a fold without genuine pairs counts as zero, as in the public code
+    assert (curve.tar[25], curve.tar[26]) == (0.25, 0.5)
+    assert (curve.far[25], curve.far[26]) == (0.25, 0.5)
+
+
 def test_a_far_out_of_reach_accepts_nothing_in_insightface_mode() -> None:
     left = np.eye(4)
     right = np.array([left[0], left[1], -left[2], -left[3]])  # squared distances 0 and 4: the last threshold is 3.999
@@ -229,7 +238,7 @@ def test_a_far_out_of_reach_accepts_nothing_in_insightface_mode() -> None:
 def test_embeddings_get_length_one() -> None:
     vectors = unit(np.array([[3, 4], [0, -2]]))
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors, [[0.6, 0.8], [0, -1]], rtol=1e-6)
+    np.testing.assert_allclose(vectors, [[0.6, 0.8], [0.0, -1.0]], rtol=1e-6)
     assert unit(np.eye(2)).dtype == np.float64
     assert unit(np.eye(2, dtype=np.float16)).dtype == np.float32
 
@@ -239,13 +248,14 @@ def test_a_mirror_image_is_added_before_the_length_is_taken() -> None:
 
 
 def test_scores_are_cosines() -> None:
-    np.testing.assert_allclose(pair_scores([[2.0, 0], [1, 1], [0, 3]], [[5.0, 0], [0, 1], [0, -1]]), [1, 0.5**0.5, -1])
+    left, right = np.array([[2, 0], [1, 1], [0, 3]]), np.array([[5, 0], [0, 1], [0, -1]])
+    np.testing.assert_allclose(pair_scores(left, right), [1, 0.5**0.5, -1], rtol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_scores_in_low_precision_are_fine(dtype: type) -> None:
     left, right, same = blobs()
-    scores = pair_scores(left, right).astype(dtype)
+    scores: np.ndarray = pair_scores(left, right).astype(dtype)
     np.testing.assert_array_equal(kfold_accuracy(scores, same).correct, kfold_accuracy(scores.astype(float), same).correct)
 
 
