@@ -98,7 +98,7 @@ def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> Non
 def test_unknown_names_are_named(blobs: ImageData) -> None:
     with pytest.raises(ValueError, match="unknown device 'tpu9'"):
         train(RECIPE, blobs, device="tpu9")
-    with pytest.raises(ValueError, match="unknown backbone 'VGG'; known: IAM-Toy"):
+    with pytest.raises(ValueError, match="unknown backbone 'VGG'; known: Eigenfaces, IAM-Toy"):
         train(replace(RECIPE, backbone="VGG"), blobs)
 
 

@@ -112,8 +112,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
             the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "synthetic/100x20/64": 100
-            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder with an
-            InsightFace training set (train.rec) and verification sets (*.bin) in it.
+            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder of faces (see
+            `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded when it is not at hand.
     Raises:
@@ -123,8 +123,10 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     from marginface.data import digits, faces, insightface, mnist, synthetic
 
     place = data_root(root)
-    if name in CLASSIFICATION:
-        return {"mnist": mnist.load, "digits": digits.load}[name](place, fetch=fetch)
+    if name == "mnist":
+        return mnist.load(place, fetch=fetch)
+    if name == "digits":
+        return digits.load()
     if match := SYNTHETIC.fullmatch(name):
         return synthetic.load(int(match[1]), int(match[2]), int(match[3]))
     if place is None:
@@ -139,7 +141,8 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
     if match := HALF_SPLIT.fullmatch(name) or SYNTHETIC.fullmatch(name):
-        shape = (1, int(match[match.lastindex or 1]), int(match[match.lastindex or 1]))
+        size = int(match.groups()[-1])
+        shape = (1, size, size)
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
     if name in CLASSIFICATION:
         labels = np.arange(64) % 10

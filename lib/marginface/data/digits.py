@@ -1,7 +1,5 @@
 """scikit-learn's bundled 8×8 digits: the embedded stand-in where MNIST is not at hand, and what smoke runs use."""
 
-from pathlib import Path
-
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -10,8 +8,8 @@ from marginface.data.catalog import ImageData
 LABEL = "digits (8×8), not MNIST"
 
 
-def load(root: Path | None = None, *, fetch: bool = True) -> ImageData:
-    """1,797 images of ten digits; every fifth one is for testing. Neither argument matters: the data is embedded."""
+def load() -> ImageData:
+    """1,797 images of ten digits; every fifth one is for testing."""
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
