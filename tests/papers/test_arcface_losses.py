@@ -33,7 +33,7 @@ def test_printed_values_stand_beside_their_losses() -> None:
     assert table.loc["CosFace", "CFP-FP printed, %"] == "94.40"
     assert table.loc["NormFace", "LFW printed, %"] == "–"
     assert "CFP-FF printed, %" not in table.columns
-    assert table.loc["Softmax", "LFW measured, %"].startswith("80.00 [")
+    assert str(table.loc["Softmax", "LFW measured, %"]).startswith("80.00 [")
 
 
 def test_differences_over_seeds_and_over_pairs() -> None:
