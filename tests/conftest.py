@@ -1,7 +1,9 @@
 """What several tests share."""
 
 import os
+import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -61,6 +63,16 @@ def people() -> FaceData:
     pairs = PairTest(images[12:].reshape(-1, 1, 16, 16), left, right, np.arange(60) % 2 == 0, np.arange(60) // 6)
     train = TensorDataset(torch.tensor(images[:12].reshape(-1, 1, 16, 16)), torch.arange(12).repeat_interleave(10))
     return FaceData("people", "patterns", 12, (1, 16, 16), train, {"pairs": pairs}, "patterns")
+
+
+@pytest.fixture(scope="module")
+def mx() -> Any:
+    """mxnet 1.9 looks for numpy.bool, which NumPy had before 1.24 and has again since 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not hasattr(np, "bool"):
+            np.bool = np.bool_  # type: ignore[attr-defined]
+        return pytest.importorskip("mxnet", reason="mxnet is not installed: pip install '.[mxnet]'")
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """ArcFace in its original framework, as a symbolic graph: an independent witness for value and gradients."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,6 @@ from marginface.heads import MarginHead
 from marginface.margins import ArcFace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # mxnet has not been maintained since 2022
-
-
-@pytest.fixture(scope="module")
-def mx() -> Any:
-    """mxnet 1.9 looks for numpy.bool, which NumPy had before 1.24 and has again since 2."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if not hasattr(np, "bool"):
-            np.bool = np.bool_  # type: ignore[attr-defined]
-        return pytest.importorskip("mxnet", reason="mxnet is not installed: pip install '.[mxnet]'")
 
 
 def symbolic_arcface(mx: Any, s: float, m: float, classes: int) -> Any:

@@ -19,10 +19,11 @@ from marginface import checkpoints
 from marginface.data.catalog import FaceData
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
+from marginface.loop import NonFiniteLossError
 from marginface.margins import Annealing, ArcFace, SphereFace
 from marginface.recipes import RECIPES, Recipe
 from marginface.regularizers import IAM, CenterLoss, Fresh
-from marginface.training import NonFiniteLossError, Run, train
+from marginface.training import Run, train
 from marginface.triplet import Triplet
 
 # everything that has a state: dropout, augmentation, momentum, a moving average, a regularizer with centres, clipping

@@ -1,6 +1,5 @@
-"""Recorded runs: what is kept, what is found again, what is stale."""
+"""Recorded runs: what a notebook gets, and what is run when."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,14 +7,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from marginface import regularizers, runs
+from marginface import records, runs
 from marginface.data.catalog import DataMissingError, load
-from marginface.margins import ArcFace, CosFace, NormFace, Softmax, SphereFace
+from marginface.margins import NormFace
 from marginface.recipes import Recipe
 from marginface.regularizers import IAM
 from marginface.training import Run, train
@@ -26,89 +23,6 @@ QUICK = Recipe(NormFace(10), (IAM(0.2),), data="digits", epochs=1, batch_size=64
 @pytest.fixture
 def run() -> Run:
     return train(QUICK, max_steps=2)
-
-
-@pytest.mark.parametrize("margin", [Softmax(), NormFace(), CosFace(), ArcFace(fallback="easy"), SphereFace(4, 5.0, None)])
-def test_a_recipe_survives_json(margin: NormFace) -> None:
-    recipe = Recipe(margin, (IAM(0.1, on="logits"),), seed=3, milestones=(0.1, 0.2, 0.3))
-    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
-
-
-def test_every_field_of_a_recipe_is_in_its_key() -> None:
-    changed: dict[str, Any] = {
-        "margin": NormFace(11),
-        "regularizers": (IAM(0.3),),
-        "data": "mnist",
-        "backbone": "other",
-        "embedding_dim": 2,
-        "epochs": 2,
-        "batch_size": 63,
-        "optimizer": "sgd",
-        "lr": 2e-3,
-        "head_lr_factor": 2.0,
-        "momentum": 0.5,
-        "weight_decay": 1e-4,
-        "milestones": (0.9,),
-        "gamma": 0.5,
-        "precision": "auto",
-        "seed": 1,
-    }
-    assert set(changed) == set(QUICK.to_json())
-    keys = {QUICK.key, *(replace(QUICK, **{name: value}).key for name, value in changed.items())}
-    assert len(keys) == len(changed) + 1
-
-
-def test_a_record_comes_back_as_it_was(run: Run, runs_folder: Path) -> None:
-    path = runs.store(run)
-    assert path == runs_folder / f"{QUICK.key}.json"
-    found = runs.lookup(QUICK)
-    assert found is not None
-    assert (found.recipe, found.metrics, found.provenance) == (QUICK, run.metrics, run.provenance)
-    for name, array in run.arrays.items():
-        np.testing.assert_array_equal(found.arrays[name], array)
-        assert found.arrays[name].dtype == array.dtype
-    record = json.loads(path.read_text())
-    assert {"commit", "versions", "device", "duration_s", "rehearsal", "created"} <= set(record["provenance"])
-    assert record["data"]["fingerprint"] == load("digits").fingerprint
-    assert runs.stale(found) is None
-
-
-def test_a_record_is_written_whole_or_not_at_all(run: Run, runs_folder: Path) -> None:
-    run.metrics["accuracy"] = float("nan")
-    with pytest.raises(ValueError, match="JSON"):
-        runs.store(run)
-    assert list(runs_folder.iterdir()) == []
-    assert runs.lookup(QUICK) is None
-
-
-def test_a_damaged_record_is_named(run: Run, runs_folder: Path) -> None:
-    path = runs.store(run)
-    path.write_text(path.read_text()[:-100])
-    with pytest.raises(ValueError, match=f"{QUICK.key}.json: not a record"):
-        runs.lookup(QUICK)
-
-
-def test_other_data_makes_a_record_stale(run: Run, runs_folder: Path) -> None:
-    runs.store(replace(run, data_fingerprint="0" * 64))
-    found = runs.lookup(QUICK)
-    assert found is not None
-    assert "not the data" in (runs.stale(found) or "")
-    assert "STALE" in runs.label({"loss": [found]})
-
-
-def test_code_that_computes_something_else_makes_a_record_stale(
-    run: Run, runs_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs.store(run)
-    found = runs.lookup(QUICK)
-    assert found is not None
-    runs._rehearsal.cache_clear()
-    monkeypatch.setattr(regularizers.IAM, "__call__", lambda self, terms: 1.001 * self.beta * terms.others.mean())
-    assert "computes something else" in (runs.stale(found) or "")
-    monkeypatch.undo()
-    monkeypatch.setenv("MARGINFACE_RUNS", str(runs_folder))
-    runs._rehearsal.cache_clear()
-    assert runs.stale(found) is None
 
 
 def test_missing_runs_are_run_once(runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +59,7 @@ def test_a_killed_series_goes_on_where_it_was(runs_folder: Path) -> None:
 
 
 def test_a_notebook_gets_records_first(run: Run, runs_folder: Path) -> None:
-    runs.store(run)
+    records.store(run)
     (found,) = runs.obtain({"loss": QUICK}, [0])["loss"]
     assert found.metrics == run.metrics
     assert "1 recorded runs" in runs.label({"loss": [found]})

@@ -10,11 +10,13 @@ import torch
 
 from marginface import backbones
 from marginface.data.catalog import ImageData
+from marginface.evaluation.testing import embed
 from marginface.heads import MarginHead
+from marginface.loop import Learner, NonFiniteLossError, make_optimizer
 from marginface.margins import ArcFace, CosFace, NormFace
 from marginface.recipes import Recipe
 from marginface.regularizers import IAM
-from marginface.training import Learner, NonFiniteLossError, embed, make_optimizer, train
+from marginface.training import train
 
 RECIPE = Recipe(CosFace(10, 0.1), (IAM(0.2),), data="digits", epochs=4, batch_size=16, optimizer="adam", lr=3e-3)
 

@@ -1,99 +1,30 @@
-"""Recorded runs: look one up, run what is missing, store it.
+"""What a notebook asks for: recorded runs, and the training of what is missing.
 
-A record is one JSON file, named by the hash of its recipe. It is current while two fingerprints match: that of the data it
-was trained on, where that data is at hand, and its rehearsal. A rehearsal plays the recipe for a few steps in double
-precision on a small fixed data set and keeps the losses and metrics: whatever changes what the code computes changes
-them, and rewriting code without changing what it computes does not.
-
-    python -m marginface.runs            run what is missing
-    python -m marginface.runs --only iam/table2 --force
+python -m marginface.runs            run what is missing
+python -m marginface.runs --only iam/table2 --force
 """
 
 import argparse
-import base64
 import dataclasses
 import json
-import math
 import multiprocessing
 import os
-import platform
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import zlib
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
-from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pooch
 import torch
 
-import marginface
-from marginface.data.catalog import (
-    CLASSIFICATION,
-    HALF_SPLIT,
-    DataMissingError,
-    FaceData,
-    ImageData,
-    data_root,
-    load,
-    rehearsal_data,
-)
-from marginface.published import data_folder
+from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, DataMissingError, FaceData, ImageData, data_root, load
 from marginface.recipes import Recipe, with_seeds
+from marginface.records import commit, folder, lookup, stale, store
 from marginface.training import Run, train
 
-RUNS = "MARGINFACE_RUNS"  # the environment variable that names another folder for records
 PROFILES = ("book", "smoke", "paper")
-REHEARSAL_STEPS = 6
-
-
-def folder() -> Path:
-    """Where records are written: $MARGINFACE_RUNS, else data/runs of a clone, else the user's cache."""
-    if os.environ.get(RUNS):
-        return Path(os.environ[RUNS])
-    return data_folder() / "runs" if os.access(data_folder() / "runs", os.W_OK) else Path(pooch.os_cache("marginface")) / "runs"
-
-
-def lookup(recipe: Recipe) -> Run | None:
-    """The record of a recipe, or None.
-
-    Raises: ValueError naming the file where a record cannot be read.
-    """
-    for place in (folder(), data_folder() / "runs"):
-        path = place / f"{recipe.key}.json"
-        if path.exists():
-            try:
-                return _from_json(json.loads(path.read_text()))
-            except (KeyError, TypeError, ValueError, zlib.error) as error:
-                raise ValueError(f"{path}: not a record of a run ({type(error).__name__}: {error})") from error
-    return None
-
-
-def store(run: Run) -> Path:
-    """Write a record, whole or not at all, and return its path."""
-    provenance = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "rehearsal": rehearse(run.recipe),
-    }
-    run.provenance = provenance | run.provenance
-    path = folder() / f"{run.recipe.key}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(_to_json(run), indent=1, allow_nan=False)  # raises before there is any file
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path
 
 
 def run_missing(
@@ -123,7 +54,7 @@ def run_missing(
 
 def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
     recipe, device, root = work
-    _commit()  # asked and remembered before the training, in which the code may be edited
+    commit()  # asked and remembered before the training, in which the code may be edited
     run = train(recipe, data_root=root, device=device)
     store(run)
     return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
@@ -229,16 +160,6 @@ def _train_all(
     return {name: [one(recipe) for recipe in group] for name, group in wanted.items()}
 
 
-def stale(run: Run, root: str | Path | None = None) -> str | None:
-    """Why a record no longer stands for what the code and the data at hand would give; None where it does."""
-    if not _close(run.provenance.get("rehearsal", []), rehearse(run.recipe)):
-        return "the code computes something else than when this was recorded"
-    current = _fingerprint(run.recipe.data, str(data_root(root) or ""))
-    if current is not None and current != run.data_fingerprint:
-        return f"{run.data_label} at hand is not the data that this was recorded on"
-    return None
-
-
 def label(results: dict[str, list[Run]], root: str | Path | None = None) -> str:
     """One line that says what numbers from these runs stand on. It goes beside every table and figure of them."""
     runs = [run for group in results.values() for run in group]
@@ -282,17 +203,6 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("–")
 
 
-@cache
-def _rehearsal(recipe: Recipe) -> tuple[float, ...]:
-    run = train(recipe, rehearsal_data(recipe.data), device="cpu", max_steps=REHEARSAL_STEPS, progress=False)
-    return (*run.curves["loss"], *run.metrics.values())
-
-
-def rehearse(recipe: Recipe) -> list[float]:
-    """The losses and metrics of a few steps of the recipe on fixed inputs in double precision: what its code computes."""
-    return list(_rehearsal(dataclasses.replace(recipe, precision="64-true", batch_size=16, epochs=3, seed=0)))
-
-
 def describe(recipe: Recipe) -> str:
     """A recipe in a line: data, backbone, loss, seed."""
     return f"{recipe.data} {recipe.backbone} {_loss(recipe)} seed={recipe.seed}"
@@ -300,64 +210,6 @@ def describe(recipe: Recipe) -> str:
 
 def _loss(recipe: Recipe) -> str:
     return " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
-
-
-def _close(a: list[float], b: list[float]) -> bool:
-    return len(a) == len(b) and all(math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-9) for x, y in zip(a, b, strict=True))
-
-
-@cache
-def _fingerprint(name: str, root: str) -> str | None:
-    try:
-        return load(name, root or None, fetch=False).fingerprint
-    except DataMissingError:
-        return None
-
-
-def _to_json(run: Run) -> dict[str, Any]:
-    return {
-        "key": run.recipe.key,
-        "recipe": run.recipe.to_json(),
-        "data": {"label": run.data_label, "fingerprint": run.data_fingerprint},
-        "metrics": run.metrics,
-        "provenance": run.provenance,
-        "curves": {name: [float(f"{value:.6g}") for value in values] for name, values in run.curves.items()},
-        "arrays": {name: _pack(array) for name, array in run.arrays.items()},
-    }
-
-
-def _from_json(record: dict[str, Any]) -> Run:
-    return Run(
-        recipe=Recipe.from_json(record["recipe"]),
-        metrics=record["metrics"],
-        curves=record["curves"],
-        arrays={name: _unpack(packed) for name, packed in record["arrays"].items()},
-        data_label=record["data"]["label"],
-        data_fingerprint=record["data"]["fingerprint"],
-        provenance=record["provenance"],
-    )
-
-
-def _pack(array: np.ndarray) -> dict[str, Any]:
-    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "zlib_base64": packed}
-
-
-def _unpack(packed: dict[str, Any]) -> np.ndarray:
-    values = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib_base64"])), dtype=packed["dtype"])
-    return values.reshape(packed["shape"])
-
-
-@cache
-def _commit() -> str | None:
-    """The commit of the code when this was first called, "+" where it had uncommitted changes; None outside a clone."""
-    here = Path(marginface.__file__).parent
-    git = ["git", "-C", str(here)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    if head.returncode:
-        return None
-    changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True).stdout
-    return head.stdout.strip() + ("+" if changed else "")
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,6 @@
 """MXNet's own reader and writer of record files as the witness: what it writes we read, and what we write it reads."""
 
 import struct
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # mxnet h
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 24, 20, 3), dtype=np.uint8)
 LABELS = [0, 0, 1, 1, 2, 2]
 MAGIC_BYTES = struct.pack("<I", MAGIC)
-
-
-@pytest.fixture(scope="module")
-def mx() -> Any:
-    """mxnet 1.9 looks for numpy.bool, which NumPy had before 1.24 and has again since 2."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if not hasattr(np, "bool"):
-            np.bool = np.bool_  # type: ignore[attr-defined]
-        return pytest.importorskip("mxnet", reason="mxnet is not installed: pip install '.[mxnet]'")
 
 
 def write_by_mxnet(mx: Any, folder: Path, records: list[tuple[Any, bytes]]) -> None:

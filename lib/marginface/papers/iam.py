@@ -10,8 +10,9 @@ from marginface import backbones, published
 from marginface.evaluation.statistics import Estimate, estimate, paired_difference, wilson
 from marginface.margins import CosFace, NormFace
 from marginface.recipes import Recipe
+from marginface.records import stale
 from marginface.regularizers import IAM
-from marginface.runs import recorded, stale
+from marginface.runs import recorded
 from marginface.training import Run
 from marginface.verdicts import Claim, Verdict, combine, of_increase
 
