@@ -8,14 +8,17 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils.data import Dataset
 
 from marginface import checkpoints
+from marginface.data.batches import Batches
 from marginface.data.catalog import FaceData
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
@@ -196,6 +199,28 @@ def test_divergence_keeps_the_last_good_checkpoint(people: FaceData, tmp_path: P
         train(wild, people, out=tmp_path, save_every=1)
     found = checkpoints.read(tmp_path / "checkpoint.pt")
     assert all(np.isfinite(found.losses))
+
+
+class Deadly(Dataset[tuple[torch.Tensor, int]]):
+    """Images of which one kills the process that reads it."""
+
+    def __init__(self, images: Any, deadly: int) -> None:
+        self.images, self.deadly = images, deadly
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.images[index]
+
+
+def test_a_killed_reader_is_an_error_and_keeps_the_last_checkpoint(people: FaceData, tmp_path: Path) -> None:
+    order = [i for batch in Batches(120, 16, torch.Generator().manual_seed(0)) for i in batch]
+    with pytest.raises(OSError, match="a process that reads images ended at step"):
+        train(RECIPE, replace(people, train=Deadly(people.train, order[6 * 16])), out=tmp_path, save_every=1, workers=1)
+    assert checkpoints.read(tmp_path / "checkpoint.pt").step >= 1
 
 
 def test_triplets_tune_a_trained_backbone(people: FaceData, tmp_path: Path) -> None:

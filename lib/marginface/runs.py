@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from marginface.backbones import baselines
 from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, DataMissingError, FaceData, ImageData, data_root, load
 from marginface.recipes import Recipe, with_seeds
 from marginface.records import commit, folder, lookup, stale, store
@@ -209,6 +210,8 @@ def describe(recipe: Recipe) -> str:
 
 
 def _loss(recipe: Recipe) -> str:
+    if recipe.backbone in baselines.NAMES:
+        return "none"
     return " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
 
 

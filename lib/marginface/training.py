@@ -7,6 +7,8 @@ torchrun --nproc-per-node 8 -m marginface.training arcface/arcface-ms1m --data /
 import argparse
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,7 @@ def train(
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to draw a bar with rate and time left. Where there is no terminal it stays quiet.
     Raises: ValueError for an unknown device or a checkpoint of another run; NonFiniteLossError where training diverges, which
-        leaves the last checkpoint as it is.
+        leaves the last checkpoint as it is; OSError where a file cannot be written or a process that reads images was killed.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
@@ -114,13 +116,14 @@ def train(
             pin_memory=fabric.device.type == "cuda",
         )
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        while loop.step < steps:
-            for images, labels in loop.epoch(batches_to_device):
-                loop.learn(images, labels, log)
-                if path is not None and (loop.step % save_every == 0 or loop.step == steps):
-                    loop.save(path)
-                if loop.step == steps:
-                    break
+        with _killed_readers_named(loop):
+            while loop.step < steps:
+                for images, labels in loop.epoch(batches_to_device):
+                    loop.learn(images, labels, log)
+                    if path is not None and (loop.step % save_every == 0 or loop.step == steps):
+                        loop.save(path)
+                    if loop.step == steps:
+                        break
     duration = time.perf_counter() - started
 
     metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe))
@@ -156,6 +159,17 @@ def _fabric(device: str, precision: Any) -> Fabric:
     if world > 1:
         fabric.launch()
     return fabric
+
+
+@contextmanager
+def _killed_readers_named(loop: Loop) -> Iterator[None]:
+    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
+        raise
 
 
 def _precision(wanted: str, device: str) -> Any:

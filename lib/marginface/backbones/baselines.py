@@ -5,6 +5,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 
+NAMES = ("Eigenfaces", "Pixels")
+
+
 class Baseline(nn.Module):
     """A backbone that is fitted to the training images (N, C, H, W) at once."""
 

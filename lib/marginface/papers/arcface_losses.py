@@ -1,11 +1,14 @@
 """ArcFace Table 7: the losses compared on verification, here on the halves of LFW and CFP."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from marginface import published
+from marginface.data.catalog import HALF_SPLIT, data_root
+from marginface.data.faces import half_split
 from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
 from marginface.recipes import RECIPES, Recipe
@@ -153,6 +156,21 @@ def resolution(runs: dict[str, list[Run]]) -> str:
         low, high = wilson(int(correct.sum()), len(correct))
         parts.append(f"{test} has {len(correct):,} pairs (95 % interval of one accuracy: ± {50 * (high - low):.1f} points)")
     return "; ".join(parts) + "."
+
+
+def split_of(data: str, root: str | Path | None = None) -> str:
+    """Who is trained on, in a sentence that is computed where the protocols are at hand."""
+    place, match = data_root(root), HALF_SPLIT.fullmatch(data)
+    if place is None or match is None:
+        return f"How many people `{data}` leaves to train on is computed where its protocols are at hand."
+    split = half_split(place, match[1])
+    images = list(split.people.values())
+    both = sum({name.split("/")[0] for name in names} == {"lfw", "cfp"} for names in images)
+    return (
+        f"The {match[1]} half has {len(images):,} people with {sum(map(len, images)):,} images. {split.dropped['LFW']} people "
+        f"of LFW and {split.dropped['CFP']} of CFP were left out because the other set tests on them; {both} are in both sets "
+        f"and count as one person each. Nobody who is trained on is in a test pair of either set."
+    )
 
 
 def tests_of(runs: dict[str, list[Run]]) -> list[str]:
