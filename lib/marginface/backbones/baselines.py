@@ -4,7 +4,6 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-
 NAMES = ("Eigenfaces", "Pixels")
 
 
