@@ -102,7 +102,7 @@ class Loop:
         """Keep and log what the step was like."""
         margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
         if isinstance(margin, Margin) and isinstance(self.learner.head, MarginHead):
-            cosine = self.learner.head.cosine.double().cpu()
+            cosine = self.learner.head.cosine.cpu().double()
             theta, target = cosine.acos().rad2deg(), margin.at(self.step).target(cosine)
             self.theta[self.step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
         self.losses.append(loss)

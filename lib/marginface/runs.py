@@ -186,7 +186,12 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
     lines = []
     for recipe, names in wanted.items():
         run = lookup(recipe)
-        line = {"record": recipe.key, "used by": ", ".join(names), "data": recipe.data, "backbone": recipe.backbone}
+        line: dict[str, object] = {
+            "record": recipe.key,
+            "used by": ", ".join(names),
+            "data": recipe.data,
+            "backbone": recipe.backbone,
+        }
         line |= {"loss": _loss(recipe), "seed": recipe.seed}
         if run is None:
             lines.append(line | {"state": "missing"})
