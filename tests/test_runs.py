@@ -12,9 +12,9 @@ import pytest
 
 from marginface import records, runs
 from marginface.data.catalog import DataMissingError, load
-from marginface.margins import NormFace
+from marginface.margins import CosFace, NormFace
 from marginface.recipes import Recipe
-from marginface.regularizers import IAM
+from marginface.regularizers import IAM, Fresh, RingLoss
 from marginface.training import Run, train
 
 QUICK = Recipe(NormFace(10), (IAM(0.2),), data="digits", epochs=1, batch_size=64, optimizer="adam", lr=1e-3)
@@ -101,3 +101,9 @@ def test_bad_profiles_and_missing_roots_are_named(no_data: None, tmp_path: Path)
         runs.obtain({"loss": replace(QUICK, data="mnist")}, [0], "paper")
     with pytest.raises(ValueError, match="is not a folder"):
         runs.obtain({"loss": replace(QUICK, data="mnist")}, [0], "paper", root=tmp_path / "nowhere")
+
+
+def test_a_recipe_is_described_by_what_is_not_a_default() -> None:
+    recipe = Recipe(CosFace(16, 0.1 + 0.05), (IAM(0.2), Fresh.of(RingLoss, weight=0.01)), seed=3)
+    assert runs.describe(recipe) == "mnist IAM-Toy CosFace(scale=16, m=0.15) + IAM(beta=0.2) + RingLoss(weight=0.01) seed=3"
+    assert runs.describe(replace(recipe, backbone="Pixels", margin=NormFace())) == "mnist Pixels none seed=3"

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -23,6 +24,7 @@ from marginface.backbones import baselines
 from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, DataMissingError, FaceData, ImageData, data_root, load
 from marginface.recipes import Recipe, with_seeds
 from marginface.records import commit, folder, lookup, stale, store
+from marginface.regularizers import Fresh
 from marginface.training import Run, train
 
 PROFILES = ("book", "smoke", "paper")
@@ -218,7 +220,16 @@ def describe(recipe: Recipe) -> str:
 def _loss(recipe: Recipe) -> str:
     if recipe.backbone in baselines.NAMES:
         return "none"
-    return " + ".join([str(recipe.margin), *(str(r) for r in recipe.regularizers)])
+    return " + ".join(_short(loss) for loss in (recipe.margin, *recipe.regularizers))
+
+
+def _short(loss: Any) -> str:
+    """A loss with those of its fields that are not at their defaults."""
+    if isinstance(loss, Fresh):
+        return str(loss)
+    changed = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss) if getattr(loss, f.name) != f.default}
+    shown = (f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}" for name, value in changed.items())
+    return f"{type(loss).__name__}({', '.join(shown)})"
 
 
 def _say(line: str) -> None:
