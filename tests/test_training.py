@@ -12,7 +12,7 @@ from marginface import backbones
 from marginface.data.catalog import ImageData
 from marginface.evaluation.testing import embed
 from marginface.heads import MarginHead
-from marginface.loop import Learner, NonFiniteLossError, make_optimizer
+from marginface.loop import Learner, NonFiniteLossError, make_optimizer, moving_average
 from marginface.margins import ArcFace, CosFace, NormFace
 from marginface.recipes import Recipe
 from marginface.regularizers import IAM
@@ -111,3 +111,16 @@ def test_embedding_leaves_the_mode_and_the_statistics_alone() -> None:
     torch.testing.assert_close(embed(backbone, images, batch_size=2), embed(backbone, images), rtol=1e-5, atol=1e-5)
     assert backbone.training
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+def test_the_moving_average_forgets_its_beginning() -> None:
+    """d = min(decay, (1 + n) / (10 + n)) at the n-th update after the first, which copies."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = moving_average(network, 0.5)
+    values, expected = [3.0, 5.0, -1.0, 2.0, 7.0, 0.0, 4.0, 1.0, 6.0, 9.0, 8.0], None
+    for n, value in enumerate(values):
+        network.weight.data.fill_(value)
+        average.update_parameters(network)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        assert next(average.parameters()).item() == pytest.approx(expected, rel=1e-6)

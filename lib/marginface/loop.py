@@ -58,7 +58,7 @@ class Loop:
         optimizer = make_optimizer(recipe, learner)
         self.schedule = make_schedule(recipe, optimizer, steps)
         self.wrapped, self.optimizer = fabric.setup(learner, optimizer)
-        self.average = _moving_average(learner.backbone, recipe.average) if recipe.average else None
+        self.average = moving_average(learner.backbone, recipe.average) if recipe.average else None
         self.dtype = dtype_of(recipe)
         self.step = self.position = 0
         self.epoch_start = batches.generator.get_state()
@@ -210,14 +210,15 @@ def dtype_of(recipe: Recipe) -> torch.dtype:
     return torch.float64 if recipe.precision == "64-true" else torch.float32
 
 
-def _moving_average(backbone: nn.Module, decay: float) -> AveragedModel:
+def moving_average(backbone: nn.Module, decay: float) -> AveragedModel:
     """Weights averaged over time. Like TensorFlow's with a step count, it forgets faster at first: (1 + n) / (10 + n)."""
 
-    def blend(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        return now * averaged + (1 - now) * current
+    @torch.no_grad()
+    def blend(averaged: Any, current: Any, count: Tensor | int) -> None:
+        n = int(count)  # once for all parameters, because a GPU is waited for
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
-    return AveragedModel(backbone, avg_fn=blend)
+    return AveragedModel(backbone, multi_avg_fn=blend)
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:
