@@ -255,10 +255,10 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     faces = numbers.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     images = [encode_image(faces[i % 5]) for i in range(40)]
-    write_records(root / "faces_emore", images, [i % 5 for i in range(40)])
+    write_records(root / "faces_ms1m_112x112", images, [i % 5 for i in range(40)])
     same = [i % 2 == 0 for i in range(20)]
     shown = [image for i, s in enumerate(same) for image in (faces[i % 5], faces[i % 5 if s else (i + 1) % 5])]
-    (root / "faces_emore" / "lfw.bin").write_bytes(pickle.dumps(([encode_image(image) for image in shown], same)))
+    (root / "faces_ms1m_112x112" / "lfw.bin").write_bytes(pickle.dumps(([encode_image(image) for image in shown], same)))
     return root
 
 

@@ -145,7 +145,7 @@ def _drops(steps: int, *at: int) -> dict[str, Any]:
 # (x - 127.5) / 128; mirroring is of their code. s = 64, and m as in Table 7.
 ARCFACE = Recipe(
     ArcFace(64, 0.5),
-    data="faces_emore",
+    data="faces_ms1m_112x112",
     backbone="LResNet100E-IR",
     embedding_dim=512,
     batch_size=512,
@@ -160,6 +160,7 @@ ARCFACE = Recipe(
 INTERFACE = replace(
     ARCFACE,
     margin=InterFace.cid_ct(),
+    data="faces_emore",
     normalisation="unit",
     dropout=0.0,
     clip=5.0,
