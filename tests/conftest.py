@@ -9,11 +9,14 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from torch.utils.data import TensorDataset
 
 from marginface.data.catalog import DATA_ROOT, FaceData, ImageData, PairTest
 
 mpl.use("Agg")
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no reason to fail
+settings.load_profile("no deadline")
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core, and so have the processes that it starts
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
