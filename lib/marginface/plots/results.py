@@ -24,7 +24,8 @@ def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
 
 def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure:
     """Accuracy on every test, a panel each: a dot for a run and a line at the mean."""
-    figure, panels = plt.subplots(1, len(tests), figsize=(9, 0.5 + 0.32 * len(results)), sharey=True, squeeze=False)
+    height = 0.8 + 0.32 * len(results)
+    figure, panels = plt.subplots(1, len(tests), figsize=(9, height), sharey=True, squeeze=False, layout="constrained")
     for axes, test in zip(panels[0], tests, strict=True):
         for place, ((_, group), colour) in enumerate(zip(results.items(), COLOURS, strict=False)):
             values = [100 * run.metrics[test] for run in group]
@@ -38,7 +39,7 @@ def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure
 
 def theta_histograms(results: Mapping[str, list[Run]]) -> Figure:
     """How the angles between training images and their classes are spread at the start, in the middle and at the end."""
-    figure, panels = plt.subplots(1, 3, figsize=(9, 2.8), sharex=True, sharey=True)
+    figure, panels = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True, layout="constrained")
     for axes, (title, stretch) in zip(panels, {"start": 0, "middle": 0.5, "end": 1}.items(), strict=True):
         for (name, group), colour in zip(results.items(), COLOURS, strict=False):
             counts = np.sum([run.arrays["theta_histogram"] for run in group], axis=0)
