@@ -100,7 +100,8 @@ class MarginHead(nn.Module):
             if labels is not None:
                 terms = self._terms(embeddings, labels)
                 own = cosine.gather(1, labels[:, None])
-                cosine = self.margin.others(cosine, own, w[labels] @ w.T if self.margin.needs_centres else None)
+                shift = self.margin.shift(own, w[labels] @ w.T if self.margin.needs_centres else None)
+                cosine = self.margin.others(cosine, shift)
             logits = (self.margin.scale or 1.0) * cosine
             if self.bias is not None:
                 logits = logits + self.bias

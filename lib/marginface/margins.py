@@ -102,20 +102,25 @@ class Margin:
     bias: bool = False
     keeps_embedding_norm: bool = False  # a
     keeps_weight_norm: bool = False  # b
-    needs_centres: bool = False  # whether U wants the cosines between class weights
+    needs_centres: bool = False  # whether the shift wants the cosines between class weights
+    detach: bool = True  # whether the shift carries no gradient
 
     def target(self, cosine: Tensor) -> Tensor:
         """T: what becomes of the cosine between a sample and its own class. Shape and dtype stay."""
         return cosine
 
-    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
-        """U: what becomes of the cosine between a sample and another class. Shape and dtype stay.
+    def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor | None:
+        """What U depends on besides its own angle, or None.
 
         Arguments:
-            cosine: cos θ_j, (N, k).
-            own: cos θ_y, (N, 1), for a U that depends on it.
+            own: cos θ_y, (N, 1).
             centre: the cosine between the own class's weight and the other's, (N, k), where `needs_centres`.
+        Returns: (N, 1) or (N, k), without a gradient where the margin has `detach`.
         """
+        return None
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        """U: what becomes of the cosine between a sample and another class, (N, k). Shape and dtype stay."""
         return cosine
 
     @property
@@ -310,7 +315,7 @@ class RedefinedArcFace(Margin):
     def target(self, cosine: Tensor) -> Tensor:
         return turn(cosine, self.m1)
 
-    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
         return turn(cosine, -self.m2)
 
 
@@ -371,24 +376,23 @@ class InterFace(Margin):
     def target(self, cosine: Tensor) -> Tensor:
         return turn(cosine, self.m)
 
-    def others(self, cosine: Tensor, own: Tensor | None = None, centre: Tensor | None = None) -> Tensor:
-        if own is None:
-            raise ValueError("InterFace: U needs cos θ_y (own)")
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
-            f = self.shift(own, centre)
-        return turn_back(cosine, f)
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        if shift is None:
+            raise ValueError("InterFace: U needs f, as `shift` gives it")
+        return turn_back(cosine, shift)
 
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
-        if self.d_inter is not None:
-            d_inter = torch.full_like(own, self.d_inter)
-        elif centre is not None:
-            d_inter = angle(centre.clamp_max(math.cos(0.01)))
-        else:
-            raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
-        near = (-angle(own) / d_inter).exp_()
-        far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
-        return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
+            if self.d_inter is not None:
+                d_inter = torch.full_like(own, self.d_inter)
+            elif centre is not None:
+                d_inter = angle(centre.clamp_max(math.cos(0.01)))
+            else:
+                raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
+            near = (-angle(own) / d_inter).exp_()
+            far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
+            return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
 
 
 def _check(margin: Margin, **valid: bool) -> None:

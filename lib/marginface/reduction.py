@@ -53,19 +53,18 @@ class _OwnAndOthers(torch.autograd.Function):
         keep_bytes: int,
     ) -> tuple[Tensor, Tensor]:
         chunk = chunk_size or len(weight)
-        needed = x.element_size() * len(x) * chunk * (2 if margin.needs_centres else 1)
-        room = 1 if chunk_size is None else keep_bytes // needed  # how many chunks' products to keep
         inverse = torch.ones_like(weight[:, 0]) if margin.keeps_weight_norm else 1 / nonzero_norm(weight)
         own_weight = weight[labels] * inverse[labels, None]
         own = (x * own_weight).sum(dim=1)
         others = torch.full_like(own, -torch.inf)
-        kept: list[tuple[Tensor, Tensor | None]] = []
-        for part in _parts(len(weight), chunk):
-            cosine, centre = _products(x, own_weight, weight[part], inverse[part], margin)
-            logits = _logits(margin.others(cosine, own[:, None], centre), labels, part, margin, bias)
+        cosines, shifts = _room(x, len(weight), chunk_size, keep_bytes, margin) if any(ctx.needs_input_grad) else (0, 0)
+        kept: list[tuple[Tensor | None, Tensor | None]] = []
+        for number, part in enumerate(_parts(len(weight), chunk)):
+            cosine = _product(x, weight[part], inverse[part])
+            shift = margin.shift(own[:, None], _centres(own_weight, weight[part], inverse[part], margin))
+            logits = _logits(margin.others(cosine, shift), labels, part, margin, bias)
             others = torch.logaddexp(others, logits.logsumexp(dim=1))
-            if len(kept) < room and any(ctx.needs_input_grad):
-                kept.append((cosine, centre))
+            kept.append((cosine if number < cosines else None, shift if number < shifts else None))
         ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
         ctx.margin, ctx.chunk, ctx.kept = margin, chunk, kept
         return own, others
@@ -79,10 +78,10 @@ class _OwnAndOthers(torch.autograd.Function):
         grad_bias = None if bias is None else torch.empty_like(bias)
         finite = others.clamp_min(torch.finfo(others.dtype).min)[:, None]  # L is -∞ where there is no other class
         with torch.autocast(x.device.type, enabled=False):
-            for number, part in enumerate(_parts(len(weight), ctx.chunk)):
-                kept = ctx.kept[number] if number < len(ctx.kept) else None
-                cosine, centre = kept or _products(x, own_weight, weight[part], inverse[part], margin)
-                changed, inputs = _differentiable_others(margin, cosine, own[:, None], centre)
+            for (cosine, shift), part in zip(ctx.kept, _parts(len(weight), ctx.chunk), strict=True):
+                cosine = _product(x, weight[part], inverse[part]) if cosine is None else cosine
+                centre = None if shift is not None else _centres(own_weight, weight[part], inverse[part], margin)
+                changed, inputs = _differentiable_others(margin, cosine, own[:, None], centre, shift)
                 grad = _logits(changed.detach(), labels, part, margin, bias).sub_(finite).exp_()
                 grad *= grad_others[:, None]
                 if grad_bias is not None:
@@ -125,10 +124,24 @@ def _parts(classes: int, chunk: int) -> Iterator[slice]:
         yield slice(start, min(start + chunk, classes))
 
 
-def _products(x: Tensor, own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> tuple[Tensor, Tensor | None]:
-    """Of every sample with every class of a chunk: x·w_j and, where U wants it, w_y·w_j."""
-    cosine = (x @ weight.T).mul_(inverse)
-    return cosine, (own_weight @ weight.T).mul_(inverse) if margin.needs_centres else None
+def _room(x: Tensor, classes: int, chunk_size: int | None, keep_bytes: int, margin: Margin) -> tuple[int, int]:
+    """Of how many chunks to keep the cosines, and of how many the shifts, which cost more to compute again."""
+    if chunk_size is None:
+        return 1, 1 if margin.detach else 0
+    chunks = -(-classes // chunk_size)
+    room = keep_bytes // (x.element_size() * len(x) * chunk_size)
+    shifts = min(chunks, room) if margin.needs_centres and margin.detach else 0
+    return min(chunks, room - shifts), shifts
+
+
+def _product(x: Tensor, weight: Tensor, inverse: Tensor) -> Tensor:
+    """Of every row with every class of a chunk."""
+    return (x @ weight.T).mul_(inverse)
+
+
+def _centres(own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> Tensor | None:
+    """The cosines between each sample's class and every class of a chunk, where the margin wants them."""
+    return _product(own_weight, weight, inverse) if margin.needs_centres else None
 
 
 def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None) -> Tensor:
@@ -142,14 +155,19 @@ def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: 
 
 
 def _differentiable_others(
-    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None
+    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None, shift: Tensor | None
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """U of a chunk with a graph from its three arguments, unless it is the identity."""
+    """U of a chunk with a graph from the cosines of samples, own classes and centres, unless it is the identity.
+
+    A shift that was kept has no gradient, and needs neither of the last two.
+    """
     if not margin.changes_others:
         return cosine, []
     with torch.enable_grad():
         inputs = [None if t is None else t.detach().requires_grad_() for t in (cosine, own, centre)]
-        return margin.others(*inputs), inputs  # type: ignore[arg-type]
+        if shift is None:
+            shift = margin.shift(inputs[1], inputs[2])  # type: ignore[arg-type]
+        return margin.others(inputs[0], shift), inputs  # type: ignore[arg-type]
 
 
 def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> list[Tensor | None]:

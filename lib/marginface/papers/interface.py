@@ -36,7 +36,7 @@ def boundary(margin: Margin, between: np.ndarray) -> np.ndarray:
     arc = torch.from_numpy(np.radians(between))[:, None]
 
     def leads(own: Tensor) -> Tensor:
-        return margin.target(own.cos()) >= margin.others((arc - own).cos(), own.cos(), arc.cos())
+        return margin.target(own.cos()) >= margin.others((arc - own).cos(), margin.shift(own.cos(), arc.cos()))
 
     low, high = torch.zeros_like(arc), arc / 2
     exists = leads(low)
