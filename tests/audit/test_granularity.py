@@ -59,7 +59,13 @@ def test_the_values_that_cannot_be() -> None:
     reasons = dict(zip(table["printed"], table["what would explain it"], strict=True))
     assert reasons["87.23"] == "rounded, where its table is cut off"
     assert "90.14, and a zero added" in reasons["90.140"]
+    assert "6,515 with two digits in the other order, 93.071, printed in IAM Table 4" in reasons["93.017"]
     assert "6,000 pairs" in reasons["93.017"]
+
+
+def test_iam_prints_one_training_in_two_tables_with_two_digits_swapped() -> None:
+    cells = {(v.table, v.row): v.text for v in g.values() if v.paper == "IAM" and v.benchmark == "CFP-FP"}
+    assert (cells[4, 6], cells[5, 22]) == ("93.071", "93.017")
 
 
 def test_possible_values_that_their_table_contradicts() -> None:

@@ -160,6 +160,13 @@ def explain(value: Value, rule: str) -> str:
     short = value.text.rstrip("0")
     if short != value.text and (k := counts(short, value.pairs, rule)):
         reasons.append(f"{k[0]:,} of {value.pairs:,} with {decimals(short)} decimals, {short}, and a zero added")
+    for i in range(len(value.text) - 1):
+        swapped = value.text[:i] + value.text[i + 1] + value.text[i] + value.text[i + 2 :]
+        if "." not in value.text[i : i + 2] and swapped != value.text and (k := counts(swapped, value.pairs, rule)):
+            elsewhere = sorted({each.group for each in values() if (each.text, each.benchmark) == (swapped, value.benchmark)})
+            reasons.append(
+                f"{k[0]:,} with two digits in the other order, {swapped}" + "".join(f", printed in {e}" for e in elsewhere)
+            )
     for pairs in sorted(set(PAIRS.values()) - {value.pairs}):
         if k := counts(value.text, pairs, rule):
             where = "/".join(name for name, size in PAIRS.items() if size == pairs)
