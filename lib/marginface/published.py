@@ -25,6 +25,14 @@ def table(paper: str, number: int) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"value_printed": str})
 
 
+def repeat_runs() -> pd.DataFrame:
+    """What people reported in public when they trained a setting again: source, setting, run, metric, and value as posted.
+
+    A run that is "-" is a model that its author released.
+    """
+    return pd.read_csv(data_folder() / "published" / "repeat_runs.tsv", sep="\t", dtype=str)
+
+
 def items() -> pd.DataFrame:
     """Every numbered table and figure of the four papers: paper, item, what it shows, and the notebook it belongs to."""
     return pd.read_csv(data_folder() / "items.csv", keep_default_na=False)
