@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from marginface.audit import formula_claims, formulas
+from marginface.audit import formula_claims, formulas, summary
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CombinedMargin, InterFace, NormFace, RedefinedArcFace
 from marginface.verdicts import Claim
@@ -103,14 +103,14 @@ def test_claims_that_hold_and_that_do_not() -> None:
     for paper, expected in holds.items():
         for part, hold in expected.items():
             assert find(claims[paper], part).holds is hold, part
-    verdict = formula_claims.verdict(claims)
+    verdict = summary.verdict(claims)
     assert verdict.word == "reproduced in part"
     assert len(verdict.evidence) == 5
 
 
 def test_a_verdict_on_claims_that_all_hold() -> None:
     right = Claim("a", "b", True, "c")
-    assert formula_claims.verdict({"PAM": [right], "IAM": [right, right]}).evidence == (
+    assert summary.verdict({"PAM": [right], "IAM": [right, right]}).evidence == (
         "3 of 3 claims hold",
         "PAM: 1 of 1",
         "IAM: 2 of 2",

@@ -10,7 +10,7 @@ from marginface.audit import formulas
 from marginface.audit.formulas import BS, CLASS_SIZE, SPLITS, M, S, arcface_angles
 from marginface.margins import ArcFace, CombinedMargin, CosFace, NormFace, SphereFace
 from marginface.papers import arcface, iam_gradients, interface, pam
-from marginface.verdicts import Claim, Verdict, of_claims
+from marginface.verdicts import Claim
 
 TOLERANCE = 1e-10
 IAM_SCALE, IAM_BETA = 4.0, 0.2  # as on the page of IAM's gradients
@@ -51,7 +51,8 @@ def _on_eq2() -> list[Claim]:
             "“The decision boundary of SphereFace is than cos(θ_yi) − cos(θ_j) = 0”",
             "InterFace §II b",
             abs(edge - 60) < 0.01,
-            f"with m1 = 2 and θ_j = 60° the boundary of Eq. 2 is at θ_yi = {edge:.1f}°: m1 is missing",
+            f"with m1 = 2 and θ_j = 60° the boundary of Eq. 2 is at θ_yi = {edge:.1f}°: m1 is missing, or was lost "
+            "in extraction",
         ),
         Claim(
             "CosFace's margin is between 0 and 1 − cos(π/4) (read as: so are 0.35 of ArcFace, 0.4 of IAM and 0.3 of PAM)",
@@ -233,13 +234,6 @@ def pam_claims() -> list[Claim]:
 def claims() -> dict[str, list[Claim]]:
     """All of them, by paper."""
     return {"InterFace": interface_claims(), "ArcFace": arcface_claims(), "IAM": iam_claims(), "PAM": pam_claims()}
-
-
-def verdict(by_paper: dict[str, list[Claim]]) -> Verdict:
-    """One verdict on all equations, with a line for each paper."""
-    whole = of_claims([claim for group in by_paper.values() for claim in group])
-    lines = [f"{paper}: {sum(c.holds for c in group)} of {len(group)}" for paper, group in by_paper.items()]
-    return Verdict(whole.word, (whole.evidence[0], *lines), whole.leg)
 
 
 def _named(paper: str, claim: Claim) -> Claim:
