@@ -83,6 +83,12 @@ def test_arcfaces_angles() -> None:
     assert low < 60 < high
 
 
+def test_eq_13_with_a_margin() -> None:
+    assert formulas.error_with_margin(4.0, 0.0, 0.2, "cosines") < 1e-12
+    assert formulas.error_with_margin(4.0, 0.4, 0.2, "logits") < 1e-12
+    assert formulas.error_with_margin(4.0, 0.4, 0.2, "cosines") > 1e-3
+
+
 def test_range_of_a_class() -> None:
     learned, real = formulas.learned_range(samples=20, beta=0.0)
     assert learned == pytest.approx(real), "what never shrinks stays at the farthest sample"

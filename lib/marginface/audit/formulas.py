@@ -27,7 +27,7 @@ from marginface.margins import (
     SphereFace,
     WeightNormSoftmax,
 )
-from marginface.papers import arcface, interface
+from marginface.papers import arcface, iam_gradients, interface
 from marginface.profiles import CLASSES, Profile
 
 S, M = 64.0, 0.5
@@ -207,6 +207,29 @@ def angles_table() -> pd.DataFrame:
     printed = ("151.35°", "30°", "90°")
     lines = [(name, text, f"{angle:.4f}°") for name, text, angle in zip(names, printed, arcface_angles(), strict=True)]
     return pd.DataFrame(lines, columns=["ArcFace with m = 0.5, CosineFace with m = 0.35", "printed", "computed"])
+
+
+# IAM Eq. 13 on Eq. 5
+
+
+def error_with_margin(s: float, m: float, beta: float, on: str, seed: int = 0) -> float:
+    """How far Eq. 13, with p from Eq. 5, is from the gradient of Eq. 5 with IAM, for single samples. A relative error.
+
+    Arguments: on: "cosines", IAM without the margin as Eq. 7 has it, or "logits", with it.
+    """
+    batch = iam_gradients.random_batch(seed=seed)
+    errors = []
+    for x, y in zip(batch.x, batch.y.tolist(), strict=True):
+        W = batch.W.clone().requires_grad_()
+        z = s * (W @ x)
+        others = z[torch.arange(len(z)) != y].logsumexp(dim=0)
+        gap = z[y] - s * m - others
+        loss = -torch.nn.functional.logsigmoid(gap)
+        loss = loss + beta * torch.nn.functional.logsigmoid(-gap if on == "logits" else others - z[y])
+        (exact,) = torch.autograd.grad(loss, W)
+        p = torch.sigmoid(gap.detach())
+        errors.append(float((-s * x * (1 - p + beta * p) - exact[y]).abs().max() / exact[y].abs().max()))
+    return max(errors)
 
 
 # PAM Eq. 8-9
