@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from marginface.audit import code
+from marginface.audit import code, code_points
 from marginface.evaluation.verification import kfold_accuracy, pair_scores
+from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, InterFace
 
 
@@ -73,18 +74,18 @@ def test_scipy_and_equal_rates() -> None:
 
 
 def test_points_and_their_verdict() -> None:
-    found = code.points()
+    found = code_points.points()
     by_topic = {point.topic: point.same for point in found}
     assert by_topic["InterFace: the sign of f"] is False
     assert by_topic["InterFace: how long training takes"] is True
     assert by_topic["ArcFace: pixel values, 2018"] is True
     assert by_topic["which checkpoint is reported"] is None
-    assert len(code.points_table(found)) == len(found) == len(by_topic)
-    verdict = code.verdict(found)
+    assert len(code_points.points_table(found)) == len(found) == len(by_topic)
+    verdict = code_points.verdict(found)
     assert verdict.word == "reproduced in part"
     assert len(verdict.evidence) == 1 + list(by_topic.values()).count(False)
-    assert code.verdict([p for p in found if p.same]).word == "reproduced"
-    assert code.verdict([p for p in found if p.same is False]).word == "contradicted"
+    assert code_points.verdict([p for p in found if p.same]).word == "reproduced"
+    assert code_points.verdict([p for p in found if p.same is False]).word == "contradicted"
 
 
 def test_the_released_sign_is_that_of_the_code(shared: object) -> None:
@@ -96,7 +97,7 @@ def test_the_released_sign_is_that_of_the_code(shared: object) -> None:
     W, x, y = (torch.from_numpy(golden[name]) for name in ("weight", "embeddings", "labels"))
     losses = []
     for sign in ("released", "paper"):
-        head = code.MarginHead(W.shape[1], len(W), InterFace.cid_ct(sign=sign)).double()
+        head = MarginHead(W.shape[1], len(W), InterFace.cid_ct(sign=sign)).double()
         head.weight.data = W
         losses.append(head(x, y).item())
     released, paper = losses
