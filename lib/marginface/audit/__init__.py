@@ -1,1 +1,1 @@
-"""What the four papers' printed numbers can and cannot say. One module a page of the audit."""
+"""What the four papers' printed numbers can and cannot say. One module a page, some with others for their claims."""
