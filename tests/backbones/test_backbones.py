@@ -123,7 +123,7 @@ def test_names_are_sorted_unique_and_known() -> None:
     "name", ["LResNet51E-IR", "lresnet50e-ir", "LResNet50F", "LResNet50E-IR-w", "LResNet50E-IR ", "", "ResNeXt50E"]
 )
 def test_unknown_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"unknown backbone {re.escape(repr(name))}; known: IAM-Toy, "):
+    with pytest.raises(ValueError, match=f"unknown backbone {re.escape(repr(name))}; known: Eigenfaces, IAM-Toy, "):
         backbones.create(name, embedding_dim=512)
     with pytest.raises(ValueError, match="unknown backbone"):
         backbones.input_shape(name)
