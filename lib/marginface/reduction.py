@@ -58,13 +58,17 @@ class _OwnAndOthers(torch.autograd.Function):
         own = (x * own_weight).sum(dim=1)
         others = torch.full_like(own, -torch.inf)
         cosines, shifts = _room(x, len(weight), chunk_size, keep_bytes, margin) if any(ctx.needs_input_grad) else (0, 0)
+        # one block of memory, because many kept tensors between short-lived ones would leave holes
+        room = x.new_empty(cosines + shifts, len(x), chunk if chunk_size else 0)
         kept: list[tuple[Tensor | None, Tensor | None]] = []
         for number, part in enumerate(_parts(len(weight), chunk)):
             cosine = _product(x, weight[part], inverse[part])
             shift = margin.shift(own[:, None], _centres(own_weight, weight[part], inverse[part], margin))
             logits = _logits(margin.others(cosine, shift), labels, part, margin, bias)
             others = torch.logaddexp(others, logits.logsumexp(dim=1))
-            kept.append((cosine if number < cosines else None, shift if number < shifts else None))
+            kept_cosine = _put(cosine, room[number]) if number < cosines else None
+            kept_shift = _put(shift, room[cosines + number]) if shift is not None and number < shifts else None
+            kept.append((kept_cosine, kept_shift))
         ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
         ctx.margin, ctx.chunk, ctx.kept = margin, chunk, kept
         return own, others
@@ -132,6 +136,11 @@ def _room(x: Tensor, classes: int, chunk_size: int | None, keep_bytes: int, marg
     room = keep_bytes // (x.element_size() * len(x) * chunk_size)
     shifts = min(chunks, room) if margin.needs_centres and margin.detach else 0
     return min(chunks, room - shifts), shifts
+
+
+def _put(values: Tensor, place: Tensor) -> Tensor:
+    """A copy of (N, k) values in a place (N, at least k); the values themselves where there is none."""
+    return place[:, : values.shape[1]].copy_(values) if place.shape[1] else values
 
 
 def _product(x: Tensor, weight: Tensor, inverse: Tensor) -> Tensor:
