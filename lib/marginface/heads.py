@@ -30,8 +30,8 @@ class MarginHead(nn.Module):
         regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`. One that is `Stateful`
             becomes a part of this module.
         chunk_size: how many classes are held at a time; None holds the whole N × C matrix.
-        keep_bytes: how much memory may keep cosines from the forward to the backward pass, which computes again what there
-            was no room for.
+        keep_bytes: how much memory may keep derivatives from the forward pass for the backward pass, which computes again
+            what there was no room for.
     """
 
     def __init__(

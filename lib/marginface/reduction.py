@@ -1,7 +1,8 @@
 """The one heavy operation of every loss here: what a sample scores on all the classes that are not its own.
 
-It runs over chunks of classes and holds N × chunk values at a time. The backward pass computes again those products that
-there was no room to keep, and asks autograd for the derivative of U, so that a margin states T and U and nothing else.
+It runs over chunks of classes and holds N × chunk values at a time. The derivative of U comes from autograd, so that a margin
+states T and U and nothing else. Where there is room, the forward pass keeps dU/dcos · exp(z - max z), and two products are all
+that is left to do; the other chunks are computed again.
 """
 
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def own_and_others(
         labels: (N,) int64.
         margin: gives s and U.
         bias: (C,) float, added to the logits.
-        chunk_size: how many classes to hold at a time; None is all of them, and keeps their products.
-        keep_bytes: how much memory may keep products for the backward pass, which computes the others again.
+        chunk_size: how many classes to hold at a time; None is all of them, and keeps what the backward pass needs.
+        keep_bytes: how much memory may keep derivatives for the backward pass, which computes the other chunks again.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
     return _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, keep_bytes)
@@ -57,20 +58,23 @@ class _OwnAndOthers(torch.autograd.Function):
         own_weight = weight[labels] * inverse[labels, None]
         own = (x * own_weight).sum(dim=1)
         others = torch.full_like(own, -torch.inf)
-        cosines, shifts = _room(x, len(weight), chunk_size, keep_bytes, margin) if any(ctx.needs_input_grad) else (0, 0)
+        fits = _fits(x, len(weight), chunk_size, keep_bytes) if any(ctx.needs_input_grad) and _can_keep(margin, bias) else 0
         # one block of memory, because many kept tensors between short-lived ones would leave holes
-        room = x.new_empty(cosines + shifts, len(x), chunk if chunk_size else 0)
-        kept: list[tuple[Tensor | None, Tensor | None]] = []
+        kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
         for number, part in enumerate(_parts(len(weight), chunk)):
-            cosine = _product(x, weight[part], inverse[part])
-            shift = margin.shift(own[:, None], _centres(own_weight, weight[part], inverse[part], margin))
-            logits = _logits(margin.others(cosine, shift), labels, part, margin, bias)
-            others = torch.logaddexp(others, logits.logsumexp(dim=1))
-            kept_cosine = _put(cosine, room[number]) if number < cosines else None
-            kept_shift = _put(shift, room[cosines + number]) if shift is not None and number < shifts else None
-            kept.append((kept_cosine, kept_shift))
+            keeps = number < fits
+            room = kept[number, :, : part.stop - part.start] if keeps else None
+            cosine = _product(x, weight[part], inverse[part], out=room)
+            centre = _centres(own_weight, weight[part], inverse[part], margin)
+            changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=keeps)
+            above, exponentials = _exponentials(_logits(changed, labels, part, margin, bias, in_place=not inputs))
+            others = torch.logaddexp(others, above + exponentials.sum(dim=1).log())
+            if room is not None:
+                highest[number] = above
+                if inputs:
+                    room.copy_(_pull_back(changed, inputs, exponentials)[0])
         ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
-        ctx.margin, ctx.chunk, ctx.kept = margin, chunk, kept
+        ctx.margin, ctx.chunk, ctx.kept, ctx.highest = margin, chunk, kept, highest
         return own, others
 
     @staticmethod
@@ -78,36 +82,40 @@ class _OwnAndOthers(torch.autograd.Function):
     def backward(ctx: Any, grad_own: Tensor, grad_others: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, labels, bias, inverse, own_weight, own, others = ctx.saved_tensors
         margin: Margin = ctx.margin
+        scale = margin.scale or 1.0
         grad_x, grad_weight, grad_own_weight = torch.zeros_like(x), torch.empty_like(weight), torch.zeros_like(x)
         grad_bias = None if bias is None else torch.empty_like(bias)
-        finite = others.clamp_min(torch.finfo(others.dtype).min)[:, None]  # L is -∞ where there is no other class
+        finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
         with torch.autocast(x.device.type, enabled=False):
-            for (cosine, shift), part in zip(ctx.kept, _parts(len(weight), ctx.chunk), strict=True):
-                cosine = _product(x, weight[part], inverse[part]) if cosine is None else cosine
-                centre = None if shift is not None else _centres(own_weight, weight[part], inverse[part], margin)
-                changed, inputs = _differentiable_others(margin, cosine, own[:, None], centre, shift)
-                grad = _logits(changed.detach(), labels, part, margin, bias).sub_(finite).exp_()
-                grad *= grad_others[:, None]
-                if grad_bias is not None:
-                    grad_bias[part] = grad.sum(dim=0)
-                grad *= margin.scale or 1.0
-                grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
-                w, n = weight[part], inverse[part]
-                radial = torch.zeros_like(n)  # what moves w_j along itself, and so changes nothing but its norm
-                grad_part = grad_weight[part].zero_()
-                for left, grad_left, product, pulled in (
-                    (x, grad_x, cosine, grad_cosine),
-                    (own_weight, grad_own_weight, centre, grad_centre),
-                ):
-                    if pulled is not None and product is not None:
-                        if not margin.keeps_weight_norm:
-                            radial += (pulled * product).sum(dim=0)
-                            pulled = pulled * n
-                        grad_part.addmm_(pulled.T, left)
-                        grad_left.addmm_(pulled, w)
-                grad_part.addcmul_(w, (radial * n * n)[:, None], value=-1)
-                if more_own is not None:
-                    grad_own = grad_own + more_own[:, 0]
+            for number, part in enumerate(_parts(len(weight), ctx.chunk)):
+                w, n, pull = weight[part], inverse[part], grad_weight[part]
+                unit = w if margin.keeps_weight_norm else w * n[:, None]
+                if number < len(ctx.kept):
+                    pulled = ctx.kept[number, :, : len(w)]
+                    factor = (grad_others * (ctx.highest[number] - finite).exp_())[:, None]
+                    if grad_bias is not None:
+                        grad_bias[part] = factor[:, 0] @ pulled
+                    factor *= scale
+                    torch.mm(pulled.T, factor * x, out=pull)
+                    grad_x.addcmul_(factor, pulled @ unit)
+                else:
+                    cosine, centre = _product(x, w, n), _centres(own_weight, w, n, margin)
+                    changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
+                    grad = _logits(changed, labels, part, margin, bias, in_place=not inputs).sub_(finite[:, None]).exp_()
+                    grad *= grad_others[:, None]
+                    if grad_bias is not None:
+                        grad_bias[part] = grad.sum(dim=0)
+                    grad *= scale
+                    grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+                    torch.mm(grad_cosine.T, x, out=pull)
+                    grad_x.addmm_(grad_cosine, unit)
+                    if grad_centre is not None:
+                        pull.addmm_(grad_centre.T, own_weight)
+                        grad_own_weight.addmm_(grad_centre, unit)
+                    if more_own is not None:
+                        grad_own = grad_own + more_own[:, 0]
+                if not margin.keeps_weight_norm:
+                    pull.addcmul_(unit, (pull * unit).sum(dim=1, keepdim=True), value=-1).mul_(n[:, None])
         grad_x.addcmul_(grad_own[:, None], own_weight)
         grad_own_weight.addcmul_(grad_own[:, None], x)
         if not margin.keeps_weight_norm:
@@ -128,24 +136,21 @@ def _parts(classes: int, chunk: int) -> Iterator[slice]:
         yield slice(start, min(start + chunk, classes))
 
 
-def _room(x: Tensor, classes: int, chunk_size: int | None, keep_bytes: int, margin: Margin) -> tuple[int, int]:
-    """Of how many chunks to keep the cosines, and of how many the shifts, which cost more to compute again."""
+def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
+    """Whether the backward pass needs one number a product: not where a shift or a bias has a gradient beside U's."""
+    return margin.detach and (bias is None or not margin.changes_others)
+
+
+def _fits(x: Tensor, classes: int, chunk_size: int | None, keep_bytes: int) -> int:
+    """How many chunks of N × chunk_size values there is room for."""
     if chunk_size is None:
-        return 1, 1 if margin.detach else 0
-    chunks = -(-classes // chunk_size)
-    room = keep_bytes // (x.element_size() * len(x) * chunk_size)
-    shifts = min(chunks, room) if margin.needs_centres and margin.detach else 0
-    return min(chunks, room - shifts), shifts
+        return 1
+    return min(-(-classes // chunk_size), keep_bytes // (x.element_size() * len(x) * chunk_size))
 
 
-def _put(values: Tensor, place: Tensor) -> Tensor:
-    """A copy of (N, k) values in a place (N, at least k); the values themselves where there is none."""
-    return place[:, : values.shape[1]].copy_(values) if place.shape[1] else values
-
-
-def _product(x: Tensor, weight: Tensor, inverse: Tensor) -> Tensor:
+def _product(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> Tensor:
     """Of every row with every class of a chunk."""
-    return (x @ weight.T).mul_(inverse)
+    return torch.mm(x, weight.T, out=out).mul_(inverse)
 
 
 def _centres(own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> Tensor | None:
@@ -153,9 +158,30 @@ def _centres(own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin
     return _product(own_weight, weight, inverse) if margin.needs_centres else None
 
 
-def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None) -> Tensor:
+def _changed(
+    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None, differentiable: bool
+) -> tuple[Tensor, list[Tensor | None]]:
+    """U of a chunk; if differentiable, with a graph from the cosines of samples, own classes and centres, which come second.
+
+    Where U is the identity there is no graph, and the cosines themselves are what comes back.
+    """
+    if not margin.changes_others:
+        return cosine, []
+    if not differentiable:
+        return margin.others(cosine, margin.shift(own, centre)), []
+    with torch.enable_grad():
+        leaf = cosine.detach().requires_grad_()
+        if margin.detach:
+            return margin.others(leaf, margin.shift(own, centre)), [leaf, None, None]
+        own = own.detach().requires_grad_()
+        centre = None if centre is None else centre.detach().requires_grad_()
+        return margin.others(leaf, margin.shift(own, centre)), [leaf, own, centre]
+
+
+def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None, in_place: bool) -> Tensor:
     """s · U + b for a chunk of classes, with -∞ at each sample's own class."""
-    logits = changed * (margin.scale or 1.0)
+    scale = margin.scale or 1.0
+    logits = changed.mul_(scale) if in_place else changed.detach() * scale
     if bias is not None:
         logits += bias[part]
     rows = ((labels >= part.start) & (labels < part.stop)).nonzero()[:, 0]
@@ -163,26 +189,16 @@ def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: 
     return logits
 
 
-def _differentiable_others(
-    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None, shift: Tensor | None
-) -> tuple[Tensor, list[Tensor | None]]:
-    """U of a chunk with a graph from the cosines of samples, own classes and centres, unless it is the identity.
-
-    A shift that was kept has no gradient, and needs neither of the last two.
-    """
-    if not margin.changes_others:
-        return cosine, []
-    with torch.enable_grad():
-        inputs = [None if t is None else t.detach().requires_grad_() for t in (cosine, own, centre)]
-        if shift is None:
-            shift = margin.shift(inputs[1], inputs[2])  # type: ignore[arg-type]
-        return margin.others(inputs[0], shift), inputs  # type: ignore[arg-type]
+def _exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest of each row (N,), finite, and what each is, exponentiated, above it: in place."""
+    highest = logits.amax(dim=1).clamp_min_(torch.finfo(logits.dtype).min)
+    return highest, logits.sub_(highest[:, None]).exp_()
 
 
-def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> list[Tensor | None]:
+def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The gradient of U's three arguments, from that of U."""
     if not inputs:
-        return [grad, None, None]
-    present = [t for t in inputs if t is not None]
-    found = iter(torch.autograd.grad(changed, present, grad, allow_unused=True))
-    return [None if t is None else next(found) for t in inputs]
+        return grad, None, None
+    found = iter(torch.autograd.grad(changed, [t for t in inputs if t is not None], grad, allow_unused=True))
+    own_cosine, *others = [None if t is None else next(found) for t in inputs]
+    return torch.zeros_like(grad) if own_cosine is None else own_cosine, *others  # type: ignore[return-value]
