@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marginface.data import faces
-from marginface.data.catalog import DataMissingError, FaceData, load
+from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, TemplateTest, load
 from marginface.data.faces import half_split
 from marginface.data.files import read_lines
 
@@ -17,8 +17,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize(("half", "people", "images"), [("first", 936, 6408), ("second", 1018, 7227)])
-def test_nobody_is_trained_and_tested(half: str, people: int, images: int, shared: Path) -> None:
+@pytest.mark.parametrize(
+    ("half", "people", "images", "counts"), [("first", 936, 6408, (879, 4058)), ("second", 1018, 7227, (801, 4056))]
+)
+def test_nobody_is_trained_and_tested(half: str, people: int, images: int, counts: tuple[int, int], shared: Path) -> None:
     split = half_split(shared, half)
     assert (len(split.people), sum(map(len, split.people.values()))) == (people, images)
     assert {name: len(pairs) for name, pairs in split.tests.items()} == {"LFW": 3000, "CFP-FF": 3500, "CFP-FP": 3500}
@@ -36,7 +38,11 @@ def test_nobody_is_trained_and_tested(half: str, people: int, images: int, share
     tested = {person(image) for pairs in split.tests.values() for image in pairs.names}
     every_name = [{known_as.get(p, p) for p in side} for side in (trained, tested)]
     assert not every_name[0] & every_name[1]
-    assert not {person(image) for image in split.distractors} & trained
+    unknown = [*split.distractors, *(image for names in split.probes.values() for image in names)]
+    assert not {person(image) for image in unknown} & every_name[0]
+    assert not set(split.distractors) & {image for names in split.probes.values() for image in names}
+    assert {len(names) for names in split.probes.values()} == set(range(2, 11))
+    assert (len(split.probes), len(split.distractors)) == counts
 
 
 def test_someone_in_both_sets_is_one_person(shared: Path) -> None:
@@ -49,13 +55,22 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     some = half_split(shared)
     kept = dict(list(some.people.items())[:4])
     tests = {name: pairs.select(np.arange(8)) for name, pairs in some.tests.items()}
-    monkeypatch.setattr(faces, "half_split", lambda root, half: faces.Split(kept, tests, (), {}))
+    probes, distractors = dict(list(some.probes.items())[:3]), some.distractors[:5]
+    monkeypatch.setattr(faces, "half_split", lambda root, half: faces.Split(kept, tests, probes, distractors, {}))
     people = faces.lfw_people(shared / "protocols" / "lfw_people.txt")
-    needed = {image.split("/")[1] for names in (*kept.values(), *(p.names for p in tests.values())) for image in names}
+    named = [*kept.values(), *probes.values(), distractors, *(pairs.names for pairs in tests.values())]
+    needed = {image.split("/")[1] for names in named for image in names}
     monkeypatch.setattr(faces, "lfw_people", lambda path: {name: v for name, v in people.items() if name in needed})
     first = load("lfw+cfp/first/32", shared)
     assert isinstance(first, FaceData)
-    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 3)
+    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 5)
+    templates, identification = first.tests["templates"], first.tests["identification"]
+    assert isinstance(templates, TemplateTest)
+    assert isinstance(identification, IdentificationTest)
+    assert (len(templates.same), templates.same.sum(), len(set(templates.template))) == (9, 3, 6)
+    numbers = np.unique(templates.template[np.isin(templates.place, identification.probes[identification.people == 1])])
+    assert numbers.tolist() == [2, 3]
+    assert len(identification.distractors) == 5
     image, label = first.train[len(first.train) - 1]  # type: ignore[arg-type]
     assert (tuple(image.shape), int(label)) == ((1, 32, 32), 3)
     assert len(list((cache / "faces").iterdir())) == 2

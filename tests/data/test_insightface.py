@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from marginface.data.catalog import DataMissingError, FaceData, load, rehearsal_data
+from marginface.data.catalog import DataMissingError, FaceData, PairTest, load, rehearsal_data
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
 
@@ -26,6 +26,7 @@ def test_record_files_with_verification_sets(tmp_path: Path) -> None:
     assert (data.num_classes, data.image_shape, data.label) == (4, (3, 24, 20), "faces, 12 images of 4 people")
     np.testing.assert_array_equal(data.train[5][0].numpy(), IMAGES[5].transpose(2, 0, 1))
     test = data.tests["AgeDB-30"]
+    assert isinstance(test, PairTest)
     np.testing.assert_array_equal(test.images[test.right[0]], IMAGES[1].transpose(2, 0, 1))
     assert test.same.tolist() == [True, False] * 3
     assert test.fold.tolist() == list(range(6))
@@ -73,5 +74,6 @@ def test_synthetic_people_by_name() -> None:
     assert [label for _, label in images] == [0, 0, 5]
     assert (images[1][0] == data.train[1][0]).all()
     test = data.tests["synthetic pairs"]
+    assert isinstance(test, PairTest)
     assert ((test.left // 2 == test.right // 2) == test.same).all()
     assert (test.left != test.right).all()

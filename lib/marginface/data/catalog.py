@@ -17,7 +17,7 @@ DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder 
 
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d*)x([1-9]\d*)/([1-9]\d*)")
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)(?:/(0\.[1-9]\d?))?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,42 @@ class PairTest:
 
 
 @dataclass(frozen=True, eq=False)
+class TemplateTest:
+    """A protocol that compares templates, as IJB-B's and IJB-C's: several images of a person as one.
+
+    `images` (M, C, H, W) uint8; `place` (N,) int64 says which of them each of the N entries is, `template` and `medium` (N,)
+    int64 what it belongs to; each of P pairs names two templates, `left` and `right` (P,) int64, `same` (P,) bool.
+    """
+
+    images: np.ndarray
+    place: np.ndarray
+    template: np.ndarray
+    medium: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    same: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class IdentificationTest:
+    """A protocol like MegaFace's: every image of a person is looked for among strangers by each other image of the person.
+
+    `images` (M, C, H, W) uint8; `probes` (K,) int64 says which of them are looked for, `people` (K,) int64 who is on them;
+    `distractors` (D,) int64 are the strangers.
+    """
+
+    images: np.ndarray
+    probes: np.ndarray
+    people: np.ndarray
+    distractors: np.ndarray
+
+
+Test = PairTest | TemplateTest | IdentificationTest
+
+
+@dataclass(frozen=True, eq=False)
 class FaceData:
-    """Faces to train on, and verification protocols by name, on people who are not among them.
+    """Faces to train on, and protocols by name, on people who are not among them.
 
     `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W).
     """
@@ -79,7 +113,7 @@ class FaceData:
     num_classes: int
     image_shape: tuple[int, int, int]
     train: "Dataset[Any]"
-    tests: dict[str, PairTest]
+    tests: dict[str, Test]
     fingerprint: str
 
 
@@ -111,9 +145,9 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
 
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "synthetic/100x20/64": 100
-            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder of faces (see
-            `insightface.load`).
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), "lfw+cfp/first/64/0.8" in crops
+            that show more, with the face at 0.8 of its size; "synthetic/100x20/64": 100 procedural identities with 20 grey
+            images each (see `data.synthetic`); or the name of a folder of faces (see `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded when it is not at hand.
     Raises:
@@ -132,7 +166,7 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     if match := HALF_SPLIT.fullmatch(name):
-        return faces.load_half_split(place, match[1], int(match[2]))
+        return faces.load_half_split(place, match[1], int(match[2]), float(match[3] or 1))
     return insightface.load(place, name)
 
 
@@ -140,9 +174,10 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
-    if match := HALF_SPLIT.fullmatch(name) or SYNTHETIC.fullmatch(name):
-        size = int(match.groups()[-1])
-        shape = (1, size, size)
+    if half := HALF_SPLIT.fullmatch(name):
+        shape = (1, int(half[2]), int(half[2]))
+    elif synthetic := SYNTHETIC.fullmatch(name):
+        shape = (1, int(synthetic[3]), int(synthetic[3]))
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
     if name in CLASSIFICATION:
         labels = np.arange(64) % 10

@@ -16,12 +16,13 @@ import torch
 from torch.utils.data import TensorDataset
 
 from marginface.data import align
-from marginface.data.catalog import DataMissingError, FaceData, PairTest, fingerprint
+from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, PairTest, TemplateTest, Test, fingerprint
 from marginface.data.files import read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
 
 HALVES = {"first": range(5), "second": range(5, 10)}
+MOST_IMAGES = 10  # of a person in templates and among probes: one has 530, and would decide the result
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,14 @@ class Split:
     """Who is trained on and what is tested: names of images with "lfw/" or "cfp/" before them.
 
     `people` gives a person's training images; someone who is in both sets is one person. `tests` are the protocols' pairs,
-    and `distractors` LFW's people with a single image, who are in no training set here. `dropped` says how many people were
-    left out because the other set tests on them.
+    `probes` the first images, ten at most, of LFW's people of the other half who have two or more, and `distractors` LFW's
+    people with a single image who are not trained on. `dropped` says how many people were left out because the other set
+    tests on them.
     """
 
     people: dict[str, tuple[str, ...]]
     tests: dict[str, Pairs]
+    probes: dict[str, tuple[str, ...]]
     distractors: tuple[str, ...]
     dropped: dict[str, int]
 
@@ -79,14 +82,18 @@ def half_split(root: Path, half: str = "first") -> Split:
     lfw_name = {person: overlap[name] for person, name in cfp_names.items() if name in overlap}
 
     trained: dict[str, tuple[str, ...]] = {}
+    probes: dict[str, tuple[str, ...]] = {}
     dropped = {"LFW": 0, "CFP": 0}
     tested_in_cfp = {lfw_name[person] for person in lfw_name if cfp_folds[person] not in train_folds}
     for name, (fold, count) in people.items():
-        if fold in train_folds and count >= 2:
-            if name in tested_in_cfp:
-                dropped["LFW"] += 1
-            else:
-                trained[name] = tuple(f"lfw/{name}/{name}_{number:04d}.jpg" for number in range(1, count + 1))
+        if count < 2:
+            continue
+        if fold not in train_folds:
+            probes[name] = _lfw_images(name, min(count, MOST_IMAGES))
+        elif name in tested_in_cfp:
+            dropped["LFW"] += 1
+        else:
+            trained[name] = _lfw_images(name, count)
     for person, fold in sorted(cfp_folds.items()):
         if fold in train_folds:
             known = lfw_name.get(person)
@@ -98,45 +105,67 @@ def half_split(root: Path, half: str = "first") -> Split:
     return Split(
         people=dict(sorted(trained.items())),
         tests={name: pairs.select(~np.isin(pairs.fold, list(train_folds))) for name, pairs in tests.items()},
-        distractors=tuple(f"lfw/{name}/{name}_0001.jpg" for name, (_, count) in people.items() if count == 1),
+        probes=probes,
+        distractors=tuple(
+            image for name, (_, count) in people.items() if count == 1 and name not in trained for image in _lfw_images(name, 1)
+        ),
         dropped=dropped,
     )
 
 
-def load_half_split(root: Path, half: str, size: int) -> FaceData:
-    """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size)."""
+def load_half_split(root: Path, half: str, size: int, zoom: float = 1.0) -> FaceData:
+    """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
+
+    Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
+    everybody's images with even numbers, and "identification" looks for them among the distractors.
+    """
     split = half_split(root, half)
-    sets = [lfw(root, size), cfp(root, size)]
-    every = Faces(
-        np.concatenate([faces.images for faces in sets]),
-        tuple(prefix + name for prefix, faces in zip(("lfw/", "cfp/"), sets, strict=True) for name in faces.names),
-    )
+    sets = {"lfw/": lfw(root, size, zoom=zoom), "cfp/": cfp(root, size, zoom=zoom)}
+    names = tuple(prefix + name for prefix, faces in sets.items() for name in faces.names)
+    every = Faces(np.concatenate([faces.images for faces in sets.values()]), names)
     images = every.images[every.find(tuple(name for names in split.people.values() for name in names))]
     labels = np.repeat(np.arange(len(split.people)), [len(names) for names in split.people.values()])
-    tests = {}
+    looked_for = tuple(name for names in split.probes.values() for name in names)
+    needed = [name for pairs in split.tests.values() for name in pairs.names] + [*looked_for, *split.distractors]
+    used = tuple(dict.fromkeys(needed))
+    tested = Faces(every.images[every.find(used)], used)  # one array for all tests, so that each image is embedded once
+    tests: dict[str, Test] = {}
     for name, pairs in split.tests.items():
-        used = Faces(every.images[every.find(pairs.names)], pairs.names)
-        tests[name] = PairTest(used.images, used.find(pairs.left), used.find(pairs.right), pairs.same, pairs.fold)
-    tested = [array for test in tests.values() for array in (test.images, test.left, test.right, test.same, test.fold)]
+        tests[name] = PairTest(tested.images, tested.find(pairs.left), tested.find(pairs.right), pairs.same, pairs.fold)
+    if split.probes:
+        tests["templates"] = _template_test(tested, split.probes)
+        who = np.repeat(np.arange(len(split.probes)), [len(names) for names in split.probes.values()])
+        tests["identification"] = IdentificationTest(
+            tested.images, tested.find(looked_for), who, tested.find(split.distractors)
+        )
+    protocols = [value for test in tests.values() for key, value in sorted(vars(test).items()) if key != "images"]
     return FaceData(
-        name=f"lfw+cfp/{half}/{size}",
-        label=f"LFW and CFP, {half} half, {size} × {size} grey",
+        name=f"lfw+cfp/{half}/{size}" + (f"/{zoom:g}" if zoom != 1 else ""),
+        label=f"LFW and CFP, {half} half, {size} × {size} grey" + (f", face × {zoom:g}" if zoom != 1 else ""),
         num_classes=len(split.people),
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
         tests=tests,
-        fingerprint=fingerprint(images, labels, *tested),
+        fingerprint=fingerprint(images, labels, tested.images, *protocols),
     )
 
 
-def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
+def _template_test(tested: Faces, people: dict[str, tuple[str, ...]]) -> TemplateTest:
+    """Two templates a person, even template numbers of the first, third, … image; every even one against every odd one."""
+    place = tested.find(tuple(name for names in people.values() for name in names))
+    template = np.array([2 * who + i % 2 for who, names in enumerate(people.values()) for i in range(len(names))])
+    left, right = (half.ravel() for half in np.mgrid[: len(people), : len(people)])
+    return TemplateTest(tested.images, place, template, np.arange(len(place)), 2 * left, 2 * right + 1, left == right)
+
+
+def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True, zoom: float = 1.0) -> Faces:
     """Every image of LFW-a, aligned. Raises: DataMissingError where the folder is not there."""
     people = lfw_people(root / "protocols" / "lfw_people.txt")
-    names = [f"{name}/{name}_{number:04d}.jpg" for name, (_, count) in people.items() for number in range(1, count + 1)]
-    return _aligned("lfw", root / "lfw", names, lambda name: align.LFW_A, size, grey)
+    names = [image for name, (_, count) in people.items() for image in _lfw_images(name, count, prefix="")]
+    return _aligned("lfw", root / "lfw", names, lambda name: align.LFW_A, size, grey, zoom)
 
 
-def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
+def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True, zoom: float = 1.0) -> Faces:
     """Every image of CFP, aligned by its fiducials. Raises: DataMissingError where the folder is not there."""
     data = root / "cfp" / "Data"
 
@@ -149,14 +178,22 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces
             raise ValueError(f"{path}: {error}") from error
 
     names = [name for person in range(1, 501) for name in _cfp_images(f"{person:03d}", prefix="")]
-    return _aligned("cfp", data / "Images", names, landmarks, size, grey)
+    return _aligned("cfp", data / "Images", names, landmarks, size, grey, zoom)
 
 
-def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool) -> Faces:
+def _aligned(
+    what: str,
+    folder: Path,
+    names: list[str],
+    landmarks: Callable[[str], np.ndarray],
+    size: int,
+    grey: bool,
+    zoom: float,
+) -> Faces:
     """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
     if not folder.is_dir():
         raise DataMissingError(f"{folder}: there is no such folder")
-    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey)).encode())
+    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey, zoom)).encode())
     for name in names:
         path = folder / name
         if not path.is_file():
@@ -168,7 +205,7 @@ def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str
         return Faces(np.load(cached, mmap_mode="r"), tuple(names))
 
     def one(name: str) -> np.ndarray:
-        return align.align(read_image(folder / name), landmarks(name), size, grey)
+        return align.align(read_image(folder / name), landmarks(name), size, grey, zoom)
 
     with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
         images = np.stack(list(pool.map(one, names)))
@@ -185,6 +222,10 @@ def _prefixed(pairs: Pairs, prefix: str) -> Pairs:
 
 def _folds(pairs: Pairs) -> list[tuple[str, int]]:
     return [(name, int(fold)) for names in (pairs.left, pairs.right) for name, fold in zip(names, pairs.fold, strict=True)]
+
+
+def _lfw_images(name: str, count: int, prefix: str = "lfw/") -> tuple[str, ...]:
+    return tuple(f"{prefix}{name}/{name}_{number:04d}.jpg" for number in range(1, count + 1))
 
 
 def _cfp_images(person: str, prefix: str = "cfp/") -> tuple[str, ...]:

@@ -49,12 +49,16 @@ class Identification:
 
     def tar_at_far(self, far: float = 1e-6) -> float:
         """The largest share of accepted pairs while no more than `far` of all impostor pairs is accepted, exactly."""
+        return float(np.mean(self.scores > self.threshold(far)))
+
+    def threshold(self, far: float) -> float:
+        """The score that a pair must exceed to be accepted at this FAR; -∞ where all may be."""
         allowed = impostors_allowed(far, self.impostor_pairs)
         if allowed == self.impostor_pairs:
-            return 1.0
+            return -np.inf
         if allowed >= len(self.impostors):
             raise ValueError(f"FAR {far} needs {allowed + 1} impostor scores, {len(self.impostors)} were kept: name it in fars")
-        return float(np.mean(self.scores > self.impostors[allowed]))
+        return float(self.impostors[allowed])
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,23 @@
 """What a network is worth on the tests of its data."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from marginface.data.align import normalise
-from marginface.data.catalog import FaceData, ImageData
+from marginface.data.catalog import FaceData, ImageData, PairTest, TemplateTest, Test
 from marginface.evaluation.classification import class_angles
-from marginface.evaluation.verification import kfold_accuracy
+from marginface.evaluation.identification import megaface
+from marginface.evaluation.templates import pool, template_scores
+from marginface.evaluation.verification import far_threshold, kfold_accuracy
 from marginface.heads import MarginHead
 from marginface.loop import Learner
 
 DRAWN_SAMPLES = 10_000  # "We draw 10,000 training samples" (IAM §5.1)
+TEMPLATE_FARS = (1e-3, 1e-4, 1e-5)  # the papers' go on to 1e-6, for which LFW has too few people
+IDENTIFICATION_FAR = 1e-6
 
 
 @torch.no_grad()
@@ -21,20 +27,42 @@ def evaluate(
     """What a learner is worth on the data's tests.
 
     For images of classes: accuracy and class angles; arrays of which test images are right and of the first training
-    samples' directions. For faces: the accuracy of every protocol, over its folds, with the embeddings of an image and its
-    mirror added; arrays of every pair's score and of whether it was judged rightly.
+    samples' directions. For faces, with the embeddings of an image and its mirror added: the accuracy of every set of pairs
+    over its folds; for templates TAR at FAR; for identification the share of mates at rank 1, and TAR at FAR. Arrays of which
+    pairs were judged rightly, of genuine ones alone where the measure is about them, and of every score in sets of pairs.
     """
     if isinstance(data, ImageData):
         return _evaluate_classes(learner, data, normalisation, dtype)
-    metrics, arrays = {}, {}
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    embedded: dict[int, np.ndarray] = {}  # tests that share their images embed them once
     for name, test in data.tests.items():
-        embeddings = embed(learner.backbone, torch.tensor(test.images), normalisation, dtype, mirrored=True)
-        directions = nn.functional.normalize(embeddings.double()).numpy()
+        if id(test.images) not in embedded:
+            found = embed(learner.backbone, torch.tensor(test.images), normalisation, dtype, mirrored=True)
+            embedded[id(test.images)] = nn.functional.normalize(found.double()).numpy()
+        for measure, value, correct, scores in _judge(name, test, embedded[id(test.images)]):
+            metrics[measure], arrays[f"{measure} correct"] = value, correct
+            if scores is not None:
+                arrays[f"{measure} scores"] = scores.astype(np.float16)
+    return metrics, arrays
+
+
+def _judge(name: str, test: Test, directions: np.ndarray) -> Iterator[tuple[str, float, np.ndarray, np.ndarray | None]]:
+    """What a test measures of unit embeddings (M, d): its name, its value, which pairs came out right, all scores."""
+    if isinstance(test, PairTest):
         scores = (directions[test.left] * directions[test.right]).sum(axis=1)
         result = kfold_accuracy(scores, test.same, test.fold)
-        metrics[name] = result.accuracy
-        arrays[f"{name} correct"], arrays[f"{name} scores"] = result.correct, scores.astype(np.float16)
-    return metrics, arrays
+        yield name, result.accuracy, result.correct, scores
+    elif isinstance(test, TemplateTest):
+        scores = template_scores(*pool(directions[test.place], test.template, test.medium), test.left, test.right)
+        for far in TEMPLATE_FARS:
+            accepted = scores[test.same] > far_threshold(scores, test.same, far)
+            yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), accepted, None
+    else:
+        found = megaface(directions[test.probes], test.people, directions[test.distractors], depth=1).raw
+        accepted = found.scores > found.threshold(IDENTIFICATION_FAR)
+        yield f"{name} rank-1", found.rank_k(1), found.ranks == 1, None
+        yield f"{name} TAR@FAR={IDENTIFICATION_FAR:g}", float(accepted.mean()), accepted, None
 
 
 def _evaluate_classes(

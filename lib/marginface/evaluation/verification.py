@@ -88,13 +88,18 @@ def tar_at_far(scores: ArrayLike, same: ArrayLike, far: float) -> float:
     Exact: no interpolation. With fewer than 1/far impostor pairs this is the rate at which none of them is accepted.
     """
     values, truth = _pairs(scores, same)
+    return float(np.mean(values[truth] > far_threshold(values, truth, far)))
+
+
+def far_threshold(scores: ArrayLike, same: ArrayLike, far: float) -> float:
+    """The score that a pair must exceed while no more than the share `far` of impostor pairs does; -∞ where all may."""
+    values, truth = _pairs(scores, same)
     impostors = values[~truth]
     allowed = impostors_allowed(far, len(impostors))
     if allowed == len(impostors):
-        return 1.0
+        return -np.inf
     place = len(impostors) - 1 - allowed
-    bound = np.partition(impostors, place)[place]  # the first impostor that must stay out, and all that tie with it
-    return float(np.mean(values[truth] > bound))
+    return float(np.partition(impostors, place)[place])  # the first impostor that must stay out, and all that tie with it
 
 
 def impostors_allowed(far: float, impostors: int) -> int:
