@@ -91,7 +91,7 @@ def train(
     if start is not None:
         learner.backbone.load_state_dict(checkpoints.backbone_weights(Path(start)))
     if compiled:
-        learner.backbone.compile()
+        learner.backbone.compile(dynamic=False)  # with symbolic sizes, the crops of networks without L do not compile
     steps = recipe.steps or len(batches) * recipe.epochs
     steps = min(steps, max_steps or steps)
     if isinstance(learner.backbone, Baseline):
