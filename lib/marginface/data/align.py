@@ -37,23 +37,17 @@ def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.array([(a, -b, c), (b, a, d)])
 
 
-def align(
-    image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, grey: bool = False, zoom: float = 1.0
-) -> np.ndarray:
+def align(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, grey: bool = False) -> np.ndarray:
     """The face in an image (H, W, 3) uint8 RGB, as (C, size, size) uint8 with its landmarks on the template; black outside.
 
     At sizes other than 112, such as the 160 of the Inception networks, the template grows with the crop. `grey` gives C = 1.
-    With `zoom` below 1 the template shrinks towards the middle of the crop, which then shows more than the face.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
     if size < 8:
         raise ValueError(f"size={size} must be at least 8")
     scale = size / TEMPLATE_SIZE
-    if not 0 < zoom < np.inf:
-        raise ValueError(f"zoom={zoom} must be positive")
-    middle = TEMPLATE_SIZE / 2
-    to_crop = similarity(landmarks, (zoom * (TEMPLATE + 0.5 - middle) + middle) * scale - 0.5)
+    to_crop = similarity(landmarks, (TEMPLATE + 0.5) * scale - 0.5)
     shrunk = np.hypot(*to_crop[0, :2])  # pixels of the crop to one of the image
     if shrunk < 0.5:  # a bilinear look-up reads four pixels, and would leave out most of a large image
         image = cv2.resize(image, None, fx=2 * shrunk, fy=2 * shrunk, interpolation=cv2.INTER_AREA)

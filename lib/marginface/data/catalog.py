@@ -17,7 +17,7 @@ DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder 
 
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d*)x([1-9]\d*)/([1-9]\d*)")
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)(?:/(0\.[1-9]\d?))?")
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +145,9 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
 
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), "lfw+cfp/first/64/0.8" in crops
-            that show more, with the face at 0.8 of its size; "synthetic/100x20/64": 100 procedural identities with 20 grey
-            images each (see `data.synthetic`); or the name of a folder of faces (see `insightface.load`).
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "synthetic/100x20/64": 100
+            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder of faces (see
+            `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded when it is not at hand.
     Raises:
@@ -166,7 +166,7 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     if match := HALF_SPLIT.fullmatch(name):
-        return faces.load_half_split(place, match[1], int(match[2]), float(match[3] or 1))
+        return faces.load_half_split(place, match[1], int(match[2]))
     return insightface.load(place, name)
 
 

@@ -113,14 +113,14 @@ def half_split(root: Path, half: str = "first") -> Split:
     )
 
 
-def load_half_split(root: Path, half: str, size: int, zoom: float = 1.0) -> FaceData:
+def load_half_split(root: Path, half: str, size: int) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
     everybody's images with even numbers, and "identification" looks for them among the distractors.
     """
     split = half_split(root, half)
-    sets = {"lfw/": lfw(root, size, zoom=zoom), "cfp/": cfp(root, size, zoom=zoom)}
+    sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
     names = tuple(prefix + name for prefix, faces in sets.items() for name in faces.names)
     every = Faces(np.concatenate([faces.images for faces in sets.values()]), names)
     images = every.images[every.find(tuple(name for names in split.people.values() for name in names))]
@@ -130,23 +130,25 @@ def load_half_split(root: Path, half: str, size: int, zoom: float = 1.0) -> Face
     used = tuple(dict.fromkeys(needed))
     tested = Faces(every.images[every.find(used)], used)  # one array for all tests, so that each image is embedded once
     tests: dict[str, Test] = {}
+    known_by: list[np.ndarray] = [images, labels]  # not by templates and distractors, which are of the same images
     for name, pairs in split.tests.items():
         tests[name] = PairTest(tested.images, tested.find(pairs.left), tested.find(pairs.right), pairs.same, pairs.fold)
+        own = Faces(every.images[every.find(pairs.names)], pairs.names)
+        known_by += [own.images, own.find(pairs.left), own.find(pairs.right), pairs.same, pairs.fold]
     if split.probes:
         tests["templates"] = _template_test(tested, split.probes)
         who = np.repeat(np.arange(len(split.probes)), [len(names) for names in split.probes.values()])
         tests["identification"] = IdentificationTest(
             tested.images, tested.find(looked_for), who, tested.find(split.distractors)
         )
-    protocols = [value for test in tests.values() for key, value in sorted(vars(test).items()) if key != "images"]
     return FaceData(
-        name=f"lfw+cfp/{half}/{size}" + (f"/{zoom:g}" if zoom != 1 else ""),
-        label=f"LFW and CFP, {half} half, {size} × {size} grey" + (f", face × {zoom:g}" if zoom != 1 else ""),
+        name=f"lfw+cfp/{half}/{size}",
+        label=f"LFW and CFP, {half} half, {size} × {size} grey",
         num_classes=len(split.people),
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
         tests=tests,
-        fingerprint=fingerprint(images, labels, tested.images, *protocols),
+        fingerprint=fingerprint(*known_by),
     )
 
 
@@ -158,14 +160,14 @@ def _template_test(tested: Faces, people: dict[str, tuple[str, ...]]) -> Templat
     return TemplateTest(tested.images, place, template, np.arange(len(place)), 2 * left, 2 * right + 1, left == right)
 
 
-def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True, zoom: float = 1.0) -> Faces:
+def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
     """Every image of LFW-a, aligned. Raises: DataMissingError where the folder is not there."""
     people = lfw_people(root / "protocols" / "lfw_people.txt")
     names = [image for name, (_, count) in people.items() for image in _lfw_images(name, count, prefix="")]
-    return _aligned("lfw", root / "lfw", names, lambda name: align.LFW_A, size, grey, zoom)
+    return _aligned("lfw", root / "lfw", names, lambda name: align.LFW_A, size, grey)
 
 
-def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True, zoom: float = 1.0) -> Faces:
+def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:
     """Every image of CFP, aligned by its fiducials. Raises: DataMissingError where the folder is not there."""
     data = root / "cfp" / "Data"
 
@@ -178,22 +180,14 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True, zoom: fl
             raise ValueError(f"{path}: {error}") from error
 
     names = [name for person in range(1, 501) for name in _cfp_images(f"{person:03d}", prefix="")]
-    return _aligned("cfp", data / "Images", names, landmarks, size, grey, zoom)
+    return _aligned("cfp", data / "Images", names, landmarks, size, grey)
 
 
-def _aligned(
-    what: str,
-    folder: Path,
-    names: list[str],
-    landmarks: Callable[[str], np.ndarray],
-    size: int,
-    grey: bool,
-    zoom: float,
-) -> Faces:
+def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool) -> Faces:
     """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
     if not folder.is_dir():
         raise DataMissingError(f"{folder}: there is no such folder")
-    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey, zoom)).encode())
+    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey)).encode())
     for name in names:
         path = folder / name
         if not path.is_file():
@@ -205,7 +199,7 @@ def _aligned(
         return Faces(np.load(cached, mmap_mode="r"), tuple(names))
 
     def one(name: str) -> np.ndarray:
-        return align.align(read_image(folder / name), landmarks(name), size, grey, zoom)
+        return align.align(read_image(folder / name), landmarks(name), size, grey)
 
     with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
         images = np.stack(list(pool.map(one, names)))
