@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from marginface.evaluation.statistics import estimate
+from marginface.papers.interface_equivalence import Comparison
 from marginface.plots.display import COLOURS
 from marginface.training import Run
 
@@ -34,6 +36,59 @@ def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure
         axes.set(title=test, xlabel="accuracy, %")
     panels[0][0].set_yticks(range(len(results)), list(results))
     panels[0][0].invert_yaxis()
+    return figure
+
+
+def parameter(
+    results: Mapping[float, list[Run]], base: list[Run], tests: Sequence[str], name: str, chosen: float | None = None
+) -> Figure:
+    """Accuracy over the values of a parameter, a panel a test: dots for runs, means with 95 % intervals.
+
+    Arguments:
+        base: ArcFace's runs: a line at their mean, and a band for its interval.
+        chosen: the value that the paper goes on with, marked by a line.
+    """
+    figure, panels = plt.subplots(1, len(tests), figsize=(9, 3.4), squeeze=False, layout="constrained")
+    values = list(results)
+    step = min(np.diff(sorted(values)), default=1.0)
+    for axes, test in zip(panels[0], tests, strict=True):
+        accuracy = [[100 * run.metrics[test] for run in group] for group in results.values()]
+        found, level = [estimate(each) for each in accuracy], estimate([100 * run.metrics[test] for run in base])
+        if level.runs > 1:
+            axes.axhspan(level.low, level.high, color="0.5", alpha=0.2, linewidth=0)
+        axes.axhline(level.mean, color="0.4", linewidth=1, label="ArcFace, 95 % interval")
+        if chosen is not None:
+            axes.axvline(chosen, color=COLOURS[1], linestyle=":", label="the paper's choice")
+        for value, each in zip(values, accuracy, strict=True):
+            axes.plot([value + 0.15 * step] * len(each), each, ".", color=COLOURS[0], alpha=0.5, markersize=5)
+        if level.runs > 1:
+            half = [each.high - each.mean for each in found]
+            axes.errorbar(values, [each.mean for each in found], half, fmt="none", ecolor=COLOURS[0], capsize=3)
+        axes.plot(values, [each.mean for each in found], "o-", color=COLOURS[0], linewidth=1, label="InterFace, 95 % interval")
+        axes.set(title=test, xlabel=name, xticks=values)
+    panels[0][0].set_ylabel("accuracy, %")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def equivalences(found: Sequence[Comparison], margin: float) -> Figure:
+    """Differences from ArcFace with their 90 % intervals, a panel a test; the band is what counts as equivalent."""
+    tests = list(dict.fromkeys(each.test for each in found))
+    names = list(dict.fromkeys(each.name for each in found))
+    figure, panels = plt.subplots(
+        1, len(tests), figsize=(9, 2.6), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, test in zip(panels[0], tests, strict=True):
+        axes.axvspan(-margin, margin, color=COLOURS[2], alpha=0.15, linewidth=0)
+        axes.axvline(0, color="0.4", linewidth=1)
+        for each in found:
+            if each.test == test:
+                place, difference = names.index(each.name), each.difference
+                axes.plot([difference.mean], [place], "o", color=COLOURS[0])
+                axes.plot([difference.low, difference.high], [place, place], color=COLOURS[0], linewidth=2)
+        axes.set(title=test, xlabel="points above ArcFace")
+    panels[0][0].set_yticks(range(len(names)), names)
+    panels[0][0].set_ylim(len(names) - 0.5, -0.5)
     return figure
 
 
