@@ -228,9 +228,14 @@ def lead(accuracy: NDArray[np.float64], k: int) -> Estimate:
     return Estimate(ahead, std, ahead - half, ahead + half, seeds)
 
 
+def printed_choice(number: int) -> float | None:
+    """The value that the paper goes on with."""
+    return audit.SELECTIONS[number][1]
+
+
 def selected(number: int, runs: Runs, values: Sequence[float]) -> str | None:
     """The setting that the paper goes on with, by its name here; None where it is not among the values."""
-    wanted = audit.SELECTIONS[number][1]
+    wanted = printed_choice(number)
     return next((name for name, value in zip(settings(runs), values, strict=True) if value == wanted), None)
 
 
