@@ -45,7 +45,7 @@ def turn(margin: InterFace, between: float = BETWEEN) -> float:
 
 
 def effect_table(
-    losses: dict[str, InterFace], own: tuple[float, ...] = (10.0, 30.0, 50.0, 70.0), other: float = 80.0
+    losses: dict[str, InterFace], own: tuple[float, ...] = (5.0, 30.0, 50.0, 70.0), other: float = 80.0
 ) -> pd.DataFrame:
     """f in degrees with both signs, and by how much it moves the logit of a class at the angle `other`."""
     lines = []
