@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from marginface import plots
 from marginface.evaluation.statistics import paired_difference
 from marginface.margins import ArcFace, InterFace
 from marginface.papers import GRIDS, interface_runs, interface_sign
@@ -67,6 +68,12 @@ def test_recipes_take_the_parameters() -> None:
     assert {recipe.epochs for recipe in rows.values()} == {3}
     degrees, radians = selection.recipes(5)["b = 10°"].margin, selection.recipes(5, unit="radians")["b = 10"].margin
     assert (degrees.b, radians.b) == (pytest.approx(math.radians(10)), 10)  # type: ignore[union-attr]
+
+
+def test_a_smoke_run_has_two_seeds() -> None:
+    assert interface_runs.seeds_of("[3, 4, 5]", "smoke") == [3, 4]
+    assert interface_runs.seeds_of([3, 4, 5], "book") == [3, 4, 5]
+    assert interface_runs.seeds_of([3], "smoke") == [3]
 
 
 def test_the_paper_profile_has_the_papers_recipe_and_scale() -> None:
@@ -204,6 +211,25 @@ def test_the_lead_is_that_of_an_anova_contrast() -> None:
     accuracy = np.array([[[81.0, 82.0, 84.0], [80.0, 80.5, 81.0]]])
     ours, paired = selection.lead(accuracy, 0), paired_difference(accuracy[0, 0].tolist(), accuracy[0, 1].tolist())
     assert (ours.low, ours.high) == pytest.approx((paired.low, paired.high))
+
+
+def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
+    """The spread about a setting's mean, with that of a seed left out: 95 % of the time."""
+    hits = []
+    numbers = np.random.default_rng(0)
+    for _ in range(200):
+        noise = numbers.normal(0, 1, (8, 3, 3))  # rows, seeds, tests
+        runs = selection.verification(made_up({name: 80 + n for name, n in zip(selection.recipes(2), noise, strict=True)}))
+        halves = selection.half_widths(runs)
+        hits += [abs(noise[2:, :, t].mean(axis=1)) < halves[test] for t, test in enumerate(TESTS)]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+    assert np.isnan(list(selection.half_widths(experiment(lambda name: 80, 1, seeds=1)).values())).all()
+
+
+def test_the_figure_has_a_panel_for_every_test() -> None:
+    runs = experiment(lambda name: 80, 1)
+    figure = plots.parameter(selection.by_value(runs, A), runs["ArcFace"], selection.half_widths(runs), "a", 0.2)
+    assert [axes.get_title() for axes in figure.axes] == list(TESTS)
 
 
 def test_the_f_test_is_the_squared_t_test_for_two_settings() -> None:

@@ -184,6 +184,17 @@ def residual_covariance(accuracy: NDArray[np.float64]) -> NDArray[np.float64] | 
     return rest @ rest.T / freedom
 
 
+def half_widths(runs: Runs) -> dict[str, float]:
+    """Half the 95 % interval of a setting's mean on each test, in points, from the pooled spread; NaN where that is unknown."""
+    accuracy = accuracies(settings(runs))
+    _, count, seeds = accuracy.shape
+    covariance = residual_covariance(accuracy)
+    if covariance is None:
+        return dict.fromkeys(tests_of(runs), np.nan)
+    halves = stats.t.ppf(0.975, (count - 1) * (seeds - 1)) * np.sqrt(np.diag(covariance) / seeds)
+    return dict(zip(tests_of(runs), halves.tolist(), strict=True))
+
+
 def simulated_sums(
     means: NDArray[np.float64], covariance: NDArray[np.float64], seeds: int, draws: int, seed: int
 ) -> NDArray[np.float64]:

@@ -76,7 +76,7 @@ def tightened_table(runs: Runs, losses: dict[str, InterFace]) -> pd.DataFrame:
 
 
 def comparison_table(runs: Runs) -> pd.DataFrame:
-    """Both signs beside each other on every test: the difference over seeds, and over pairs drawn anew."""
+    """Both signs beside each other on every test and on their mean: the difference over seeds, and over pairs drawn anew."""
     lines = []
     for name in sets():
         printed, released = (runs[f"{name}, {sign}"] for sign in ("paper", "released"))
@@ -86,6 +86,8 @@ def comparison_table(runs: Runs) -> pd.DataFrame:
             over_pairs = f"[{100 * pairs.low:+.2f}, {100 * pairs.high:+.2f}]"
             over_seeds = paired_difference(first, second).format("+.2f")
             lines.append((name, test, estimate(first).format(), estimate(second).format(), over_seeds, over_pairs))
+        mean = difference(runs, f"{name}, paper", f"{name}, released")
+        lines.append((name, "mean", "", "", mean.format("+.2f"), ""))
     columns = ["loss", "test", "as printed, %", "as released, %", "printed − released, over seeds", "over pairs"]
     return pd.DataFrame(lines, columns=columns)
 

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from marginface.evaluation.statistics import estimate
 from marginface.papers.interface_equivalence import Comparison
 from marginface.plots.display import COLOURS
 from marginface.training import Run
@@ -40,34 +39,36 @@ def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure
 
 
 def parameter(
-    results: Mapping[float, list[Run]], base: list[Run], tests: Sequence[str], name: str, chosen: float | None = None
+    results: Mapping[float, list[Run]],
+    base: list[Run],
+    halves: Mapping[str, float],
+    name: str,
+    chosen: float | None = None,
 ) -> Figure:
-    """Accuracy over the values of a parameter, a panel a test: dots for runs, means with 95 % intervals.
+    """Accuracy over the values of a parameter, a panel a test: the mean with its interval, and a thin line for each seed.
 
     Arguments:
-        base: ArcFace's runs: a line at their mean, and a band for its interval.
+        base: ArcFace's runs: a line at their mean, and a band as wide as the intervals.
+        halves: for each test, half the width of the intervals in points, NaN where it is unknown.
         chosen: the value that the paper goes on with, marked by a line.
     """
-    figure, panels = plt.subplots(1, len(tests), figsize=(9, 3.4), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(1, len(halves), figsize=(9, 3.4), squeeze=False, layout="constrained")
     values = list(results)
-    step = min(np.diff(sorted(values)), default=1.0)
-    for axes, test in zip(panels[0], tests, strict=True):
-        accuracy = [[100 * run.metrics[test] for run in group] for group in results.values()]
-        found, level = [estimate(each) for each in accuracy], estimate([100 * run.metrics[test] for run in base])
-        if level.runs > 1:
-            axes.axhspan(level.low, level.high, color="0.5", alpha=0.2, linewidth=0)
-        axes.axhline(level.mean, color="0.4", linewidth=1, label="ArcFace, 95 % interval")
+    for axes, (test, half) in zip(panels[0], halves.items(), strict=True):
+        accuracy = np.array([[100 * run.metrics[test] for run in group] for group in results.values()])
+        level = float(np.mean([100 * run.metrics[test] for run in base]))
         if chosen is not None:
             axes.axvline(chosen, color=COLOURS[1], linestyle=":", label="the paper's choice")
-        for value, each in zip(values, accuracy, strict=True):
-            axes.plot([value + 0.15 * step] * len(each), each, ".", color=COLOURS[0], alpha=0.5, markersize=5)
-        if level.runs > 1:
-            half = [each.high - each.mean for each in found]
-            axes.errorbar(values, [each.mean for each in found], half, fmt="none", ecolor=COLOURS[0], capsize=3)
-        axes.plot(values, [each.mean for each in found], "o-", color=COLOURS[0], linewidth=1, label="InterFace, 95 % interval")
+        for i, line in enumerate(accuracy.T):
+            axes.plot(values, line, ".-", color="0.6", linewidth=0.6, markersize=4, label=None if i else "runs of one seed")
+        axes.axhline(level, color=COLOURS[2], linewidth=1, label="ArcFace")
+        axes.plot(values, accuracy.mean(axis=1), "o-", color=COLOURS[0], linewidth=1, markersize=5, label="InterFace, mean")
+        if np.isfinite(half):
+            axes.axhspan(level - half, level + half, color=COLOURS[2], alpha=0.15, linewidth=0)
+            axes.errorbar(values, accuracy.mean(axis=1), half, fmt="none", ecolor=COLOURS[0], capsize=3)
         axes.set(title=test, xlabel=name, xticks=values)
     panels[0][0].set_ylabel("accuracy, %")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
