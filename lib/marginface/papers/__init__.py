@@ -1,8 +1,9 @@
 """One module a paper: what its tables and figures need, the claims they make, and the verdicts on them."""
 
 from collections.abc import Callable
+from functools import partial
 
-from marginface.papers import arcface, arcface_losses, arcface_sphere, iam, interface, pam
+from marginface.papers import arcface, arcface_losses, arcface_sphere, iam, interface, interface_benchmarks, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
@@ -11,10 +12,14 @@ GRIDS: dict[str, list[Recipe]] = {
     "iam/table2": iam.grid(),
     "iam/figure2": iam.grid(),
     "arcface/table7": arcface_losses.grid(),
+    **{f"table{number}": interface_benchmarks.grid() for number in (6, 7, 8)},
 }
 
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
 JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
+    ("InterFace", "Table VI"): partial(interface_benchmarks.recorded_verdict, 6),
+    ("InterFace", "Table VII"): partial(interface_benchmarks.recorded_verdict, 7),
+    ("InterFace", "Table VIII"): partial(interface_benchmarks.recorded_verdict, 8),
     ("InterFace", "Figure 1"): interface.figure1_verdict,
     ("ArcFace", "Table 1"): arcface.table1_verdict,
     ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
