@@ -8,6 +8,7 @@ import pytest
 
 from marginface.evaluation.statistics import equivalence
 from marginface.papers import interface_equivalence, interface_selection
+from marginface.papers.comparison import Runs
 from marginface.plots import equivalences
 from marginface.training import Run
 
@@ -15,7 +16,7 @@ TESTS = ("LFW", "CFP-FP")
 ROWS = interface_selection.recipes(1)
 
 
-def runs(offsets: Sequence[float], noise: float, seeds: int = 5) -> interface_selection.Runs:
+def runs(offsets: Sequence[float], noise: float, seeds: int = 5) -> Runs:
     """(0.5, 0) at 80 %, the others that many points from it."""
     numbers = np.random.default_rng(0)
     shared = numbers.normal(0, 2, seeds)

@@ -14,8 +14,9 @@ from scipy import stats
 from marginface import plots
 from marginface.evaluation.statistics import paired_difference
 from marginface.margins import ArcFace, InterFace
-from marginface.papers import GRIDS, interface_runs, interface_sign
+from marginface.papers import GRIDS, comparison, interface_runs, interface_sign
 from marginface.papers import interface_selection as selection
+from marginface.papers.comparison import Runs
 from marginface.papers.interface_runs import VARIED
 from marginface.records import store
 from marginface.training import Run
@@ -25,7 +26,7 @@ A = VARIED[2][1]
 PAIRS = 10_000
 
 
-def made_up(percent: Mapping[str, Sequence[Sequence[float]]], number: int = 2) -> selection.Runs:
+def made_up(percent: Mapping[str, Sequence[Sequence[float]]], number: int = 2) -> Runs:
     """Runs with these accuracies, (seeds, tests) in percent for every row."""
     rows = selection.recipes(number)
     return {name: [run(rows[name], seed, each) for seed, each in enumerate(seeds)] for name, seeds in percent.items()}
@@ -40,7 +41,7 @@ def run(recipe: interface_runs.Recipe, seed: int, percent: Sequence[float]) -> R
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "")
 
 
-def experiment(mean: Callable[[str], float], noise: float, seeds: int = 3, number: int = 2) -> selection.Runs:
+def experiment(mean: Callable[[str], float], noise: float, seeds: int = 3, number: int = 2) -> Runs:
     """Every row of a table at a mean, its runs spread by noise; each seed moves all rows alike by up to three points."""
     numbers = np.random.default_rng(1)
     shared = numbers.uniform(-3, 3, seeds)
@@ -261,7 +262,7 @@ def test_simulated_tests_vary_together_as_measured() -> None:
 
 
 def test_the_recorded_verdict_needs_every_record(runs_folder: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "stale", lambda run: None)
+    monkeypatch.setattr(comparison, "stale", lambda run: None)
     monkeypatch.setattr("marginface.records.data_folder", lambda: runs_folder)
     monkeypatch.setattr("marginface.records.rehearse", lambda recipe: [])
     runs = experiment(winner("a = 0.2", 4), 0.3)

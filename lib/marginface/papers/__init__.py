@@ -9,6 +9,7 @@ from marginface.papers import (
     arcface_sphere,
     iam,
     interface,
+    interface_benchmarks,
     interface_equivalence,
     interface_selection,
     interface_sign,
@@ -24,6 +25,7 @@ GRIDS: dict[str, list[Recipe]] = {
     "iam/table2": iam.grid(),
     "iam/figure2": iam.grid(),
     "arcface/table7": arcface_losses.grid(),
+    **{f"table{number}": interface_benchmarks.grid() for number in (6, 7, 8)},
 }
 
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
@@ -33,6 +35,9 @@ JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("InterFace", "Table III"): partial(interface_selection.recorded_verdict, 3),
     ("InterFace", "Table IV"): partial(interface_selection.recorded_verdict, 4),
     ("InterFace", "Table V"): partial(interface_selection.recorded_verdict, 5),
+    ("InterFace", "Table VI"): partial(interface_benchmarks.recorded_verdict, 6),
+    ("InterFace", "Table VII"): partial(interface_benchmarks.recorded_verdict, 7),
+    ("InterFace", "Table VIII"): partial(interface_benchmarks.recorded_verdict, 8),
     ("InterFace", "Figure 1"): interface.figure1_verdict,
     ("ArcFace", "Table 1"): arcface.table1_verdict,
     ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,

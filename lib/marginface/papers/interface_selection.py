@@ -1,7 +1,7 @@
 """InterFace Tables II to V: the choice of a, α and b by Borda counts; and what Table I shares with them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,15 @@ from scipy import stats
 from marginface.audit import borda as audit
 from marginface.evaluation.statistics import Estimate, borda, estimate, paired_difference
 from marginface.papers import interface_runs
-from marginface.papers.arcface_losses import tests_of
+from marginface.papers.comparison import Runs, of_records, tests_of
 from marginface.papers.interface_runs import FIVE_SEEDS, SCALE, SEEDS, SMALL, VARIED, Sign, Unit
 from marginface.recipes import Recipe
-from marginface.records import stale
-from marginface.runs import recorded
 from marginface.training import Run
 from marginface.verdicts import Verdict, of_increase
 
 PAPER_SCALE = 64.0
 NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
 DRAWS = 10_000
-Runs = dict[str, list[Run]]
 
 
 def recipes(
@@ -308,14 +305,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def recorded_verdict(number: int) -> Verdict:
     """The verdict on Table 2 to 5 from the recorded runs."""
-    return of_records(recipes(number), SEEDS, lambda runs: selection_verdict(number, runs, VARIED[number][1]), f"table{number}")
 
+    def judge(runs: Runs) -> Verdict:
+        return selection_verdict(number, verification(runs), VARIED[number][1])
 
-def of_records(rows: dict[str, Recipe], seeds: list[int], judge: Callable[[Runs], Verdict], notebook: str) -> Verdict:
-    """What `judge` makes of the recorded runs; "not yet" where one is missing."""
-    runs = recorded(rows, seeds)
-    if runs is None:
-        return Verdict("not yet", (f"runs are missing: make runs ONLY={notebook}",))
-    verdict = judge(verification(runs))
-    old = [reason for group in runs.values() for run in group if (reason := stale(run))]
-    return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
+    return of_records(recipes(number), SEEDS, judge, f"table{number}")

@@ -8,10 +8,10 @@ import pandas as pd
 from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.papers import interface_runs
-from marginface.papers.arcface_losses import tests_of
+from marginface.papers.comparison import Runs, tests_of
 from marginface.papers.interface import shift_degrees
 from marginface.papers.interface_runs import FIVE_SEEDS, SCALE, SMALL
-from marginface.papers.interface_selection import PAPER_SCALE, Runs
+from marginface.papers.interface_selection import PAPER_SCALE
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict, combine, of_increase
 

@@ -23,8 +23,8 @@ def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
     return figure
 
 
-def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure:
-    """Accuracy on every test, a panel each: a dot for a run and a line at the mean."""
+def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str], label: str = "accuracy, %") -> Figure:
+    """Accuracy, or what the label says, on every test, a panel each: a dot for a run and a line at the mean."""
     height = 0.8 + 0.32 * len(results)
     figure, panels = plt.subplots(1, len(tests), figsize=(9, height), sharey=True, squeeze=False, layout="constrained")
     for axes, test in zip(panels[0], tests, strict=True):
@@ -32,7 +32,7 @@ def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str]) -> Figure
             values = [100 * run.metrics[test] for run in group]
             axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.7, markersize=5)
             axes.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
-        axes.set(title=test, xlabel="accuracy, %")
+        axes.set(title=test, xlabel=label)
     panels[0][0].set_yticks(range(len(results)), list(results))
     panels[0][0].invert_yaxis()
     return figure
