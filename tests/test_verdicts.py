@@ -5,7 +5,18 @@ import pytest
 from marginface import published
 from marginface.evaluation.statistics import Estimate
 from marginface.papers import GRIDS, JUDGES
-from marginface.verdicts import WORDS, Claim, Verdict, claims_table, combine, of_claims, of_increase, scorecard, tally
+from marginface.verdicts import (
+    WORDS,
+    Claim,
+    Verdict,
+    claims_table,
+    combine,
+    of_claims,
+    of_equivalence,
+    of_increase,
+    scorecard,
+    tally,
+)
 
 
 def claim(holds: bool) -> Claim:
@@ -39,6 +50,21 @@ def test_of_claims(held: list[bool], word: str) -> None:
 )
 def test_of_increase(mean: float, half: float, word: str) -> None:
     assert increase(mean, half).word == word
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "word"),
+    [
+        (0.1, 0.3, "reproduced"),
+        (-0.4, 0.05, "reproduced"),  # differs from zero, and by less than the margin
+        (0.1, 0.5, "undecided"),
+        (1, 0.5, "undecided"),
+        (-1, 0.4, "contradicted"),
+        (0, float("nan"), "undecided"),  # one run decides nothing
+    ],
+)
+def test_of_equivalence(mean: float, half: float, word: str) -> None:
+    assert of_equivalence(Estimate(mean, half, mean - half, mean + half, 3), 0.5, "the same").word == word
 
 
 def test_combine() -> None:

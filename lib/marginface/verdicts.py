@@ -15,6 +15,7 @@ WORDS = {
     "reproduced": "what the paper claims holds when it is computed or run again, and the effect is larger than the noise",
     "reproduced in part": "some of the claims hold and some do not; the page says which",
     "same direction, within noise": "the difference points where the paper says, but its 95 % interval includes zero",
+    "undecided": "the runs show neither the claim nor its opposite, as where losses should be equal and the interval is wide",
     "opposite direction, within noise": "the difference points the other way, and its 95 % interval includes zero",
     "contradicted": "no claim holds, or the difference points the other way and its interval excludes zero",
     "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
@@ -66,6 +67,18 @@ def of_increase(difference: Estimate, claim: str) -> Verdict:
     if difference.low > 0 or difference.high < 0:
         return Verdict("reproduced" if up else "contradicted", (evidence,), "recorded runs")
     return Verdict(f"{'same' if up else 'opposite'} direction, within noise", (evidence,), "recorded runs")
+
+
+def of_equivalence(difference: Estimate, margin: float, claim: str) -> Verdict:
+    """The verdict on the claim that a difference is within ± margin.
+
+    Arguments: difference: with a 90 % interval, which lies within the margin just where two one-sided tests at 5 % say so.
+    """
+    evidence = f"{claim}: {difference.format('+.2f')}"
+    if -margin < difference.low and difference.high < margin:
+        return Verdict("reproduced", (evidence,), "recorded runs")
+    outside = difference.low > margin or difference.high < -margin
+    return Verdict("contradicted" if outside else "undecided", (evidence,), "recorded runs")
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:

@@ -35,7 +35,7 @@ def data() -> FaceData:
 def test_every_measure_is_what_the_protocol_says(data: FaceData) -> None:
     learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
     metrics, arrays = evaluate(learner, data)
-    raw = data.tests["pairs"].images[:, 0] / 127.5 - 1
+    raw = data.tests["pairs"].images[:][:, 0] / 127.5 - 1
     x = (raw + raw[:, :, ::-1]).reshape(len(raw), -1)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marginface.papers import arcface_losses
+from marginface.papers import arcface_losses, comparison
 from marginface.recipes import Recipe
 from marginface.training import Run
 
@@ -14,8 +14,8 @@ ROWS = arcface_losses.table7_rows()
 
 def run(recipe: Recipe, seed: int, accuracy: float) -> Run:
     correct = np.arange(1000) < round(1000 * accuracy)
-    metrics = {test: float(correct.mean()) for test in arcface_losses.TESTS}
-    arrays = {f"{test} correct": correct for test in arcface_losses.TESTS}
+    metrics = {test: float(correct.mean()) for test in comparison.TESTS}
+    arrays = {f"{test} correct": correct for test in comparison.TESTS}
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "")
 
 
@@ -36,23 +36,11 @@ def test_printed_values_stand_beside_their_losses() -> None:
     assert str(table.loc["Softmax", "LFW measured, %"]).startswith("80.00 [")
 
 
-def test_differences_over_seeds_and_over_pairs() -> None:
-    table = arcface_losses.differences(runs(ArcFace=0.9)).set_index(["loss", "test"])
-    assert table.loc[("ArcFace", "LFW"), "adds to Softmax, over seeds"] == "+10.00 [+10.00, +10.00]"
-    low, high = (float(v) for v in str(table.loc[("ArcFace", "LFW"), "over pairs"]).strip("[]").split(","))
-    assert 7 < low < 10 < high < 13
-    assert table.loc[("NormFace", "CFP-FP"), "over pairs"] == "[+0.00, +0.00]"
-
-
 def test_verdicts_follow_the_runs() -> None:
     up = arcface_losses.table7_verdicts(runs(CosFace=0.85, ArcFace=0.9))
     assert {verdict.word for verdict in up} == {"reproduced"}
     down = arcface_losses.table7_verdicts(runs(CosFace=0.85, ArcFace=0.75))
     assert {verdict.word for verdict in down} == {"reproduced", "contradicted"}
-
-
-def test_what_the_test_sets_can_tell() -> None:
-    assert "LFW has 1,000 pairs (95 % interval of one accuracy: ± 2.5 points)" in arcface_losses.resolution(runs())
 
 
 def test_margins_shrink_together() -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder 
 
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d*)x([1-9]\d*)/([1-9]\d*)")
+MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d+)/([1-9]\d*)")
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
 
 
@@ -53,6 +54,14 @@ class ImageData:
         return torch.tensor(getattr(self, f"{split}_images")), torch.tensor(getattr(self, f"{split}_labels"))
 
 
+class Images(Protocol):
+    """Images (M, C, H, W) uint8, in an array or read when a slice of them is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class PairTest:
     """A verification protocol with its images (M, C, H, W) uint8: each of P pairs names two of them by position.
@@ -72,16 +81,18 @@ class TemplateTest:
     """A protocol that compares templates, as IJB-B's and IJB-C's: several images of a person as one.
 
     `images` (M, C, H, W) uint8; `place` (N,) int64 says which of them each of the N entries is, `template` and `medium` (N,)
-    int64 what it belongs to; each of P pairs names two templates, `left` and `right` (P,) int64, `same` (P,) bool.
+    int64 what it belongs to; each of P pairs names two templates, `left` and `right` (P,) int64, `same` (P,) bool. With
+    `quality` (N,), such as the detector's score, an image counts by it and by its embedding's length, without it all alike.
     """
 
-    images: np.ndarray
+    images: Images
     place: np.ndarray
     template: np.ndarray
     medium: np.ndarray
     left: np.ndarray
     right: np.ndarray
     same: np.ndarray
+    quality: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +100,15 @@ class IdentificationTest:
     """A protocol like MegaFace's: every image of a person is looked for among strangers by each other image of the person.
 
     `images` (M, C, H, W) uint8; `probes` (K,) int64 says which of them are looked for, `people` (K,) int64 who is on them;
-    `distractors` (D,) int64 are the strangers.
+    `distractors` (D,) int64 are the strangers. `noise` (M,) bool, where there is a list of them, says which images are known
+    to be wrong: the test is then measured with and without these.
     """
 
-    images: np.ndarray
+    images: Images
     probes: np.ndarray
     people: np.ndarray
     distractors: np.ndarray
+    noise: np.ndarray | None = None
 
 
 Test = PairTest | TemplateTest | IdentificationTest
@@ -145,7 +158,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
 
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "synthetic/100x20/64": 100
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "lfw/8/48": the 8 people of
+            LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`); "synthetic/100x20/64": 100
             procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder of faces (see
             `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
@@ -167,6 +181,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     if match := HALF_SPLIT.fullmatch(name):
         return faces.load_half_split(place, match[1], int(match[2]))
+    if match := MOST_SEEN.fullmatch(name):
+        return faces.load_most_seen(place, int(match[1]), int(match[2]))
     return insightface.load(place, name)
 
 
@@ -174,14 +190,14 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
-    if half := HALF_SPLIT.fullmatch(name):
-        shape = (1, int(half[2]), int(half[2]))
-    elif synthetic := SYNTHETIC.fullmatch(name):
-        shape = (1, int(synthetic[3]), int(synthetic[3]))
+    half, synthetic, most_seen = (pattern.fullmatch(name) for pattern in (HALF_SPLIT, SYNTHETIC, MOST_SEEN))
+    if side := half[2] if half else synthetic[3] if synthetic else most_seen[2] if most_seen else None:
+        shape = (1, int(side), int(side))
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
-    if name in CLASSIFICATION:
-        labels = np.arange(64) % 10
-        return ImageData(name, "rehearsal", 10, images[:44], labels[:44], images[44:], labels[44:])
+    classes = 10 if name in CLASSIFICATION else min(int(most_seen[1]), 20) if most_seen else 0
+    if classes:
+        labels = np.arange(64) % classes
+        return ImageData(name, "rehearsal", classes, images[:44], labels[:44], images[44:], labels[44:])
     train = TensorDataset(torch.tensor(images[:44]), torch.arange(44) % 11)
     left, right = np.arange(10), np.arange(10, 20)
     pairs = PairTest(images[44:], left, right, left % 2 == 0, left // 2)

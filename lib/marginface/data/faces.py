@@ -16,7 +16,16 @@ import torch
 from torch.utils.data import TensorDataset
 
 from marginface.data import align
-from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, PairTest, TemplateTest, Test, fingerprint
+from marginface.data.catalog import (
+    DataMissingError,
+    FaceData,
+    IdentificationTest,
+    ImageData,
+    PairTest,
+    TemplateTest,
+    Test,
+    fingerprint,
+)
 from marginface.data.files import read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
@@ -158,6 +167,23 @@ def _template_test(tested: Faces, people: dict[str, tuple[str, ...]]) -> Templat
     template = np.array([2 * who + i % 2 for who, names in enumerate(people.values()) for i in range(len(names))])
     left, right = (half.ravel() for half in np.mgrid[: len(people), : len(people)])
     return TemplateTest(tested.images, place, template, np.arange(len(place)), 2 * left, 2 * right + 1, left == right)
+
+
+def load_most_seen(root: Path, count: int, size: int) -> ImageData:
+    """The `count` people of LFW with most images, in the order of how many, in grey crops of `size` pixels: a toy example.
+
+    Images with odd numbers are to train on, those with even numbers to test on.
+    """
+    people = lfw_people(root / "protocols" / "lfw_people.txt")
+    most = sorted(people, key=lambda name: (-people[name][1], name))[:count]
+    names = [_lfw_images(name, people[name][1], prefix="") for name in most]
+    faces = lfw(root, size)
+    splits = []
+    for first in (0, 1):
+        images = faces.images[faces.find(tuple(name for images in names for name in images[first::2]))]
+        splits += [images, np.repeat(np.arange(len(most)), [len(images[first::2]) for images in names])]
+    label = f"the {count} people of LFW with most images, {size} × {size} grey"
+    return ImageData(f"lfw/{count}/{size}", label, count, *splits)
 
 
 def lfw(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces:

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.catalog import FaceData, PairTest, fingerprint
+from marginface.data.catalog import FaceData, IdentificationTest, PairTest, TemplateTest, Test, fingerprint
 from marginface.data.drawing import TRAITS, draw
 
 DRIFT_PERIOD = 50  # image numbers
+TESTED = 100  # identities in templates and identification
 CHUNK = {"cpu": 8, "cuda": 512}  # images drawn at once: few stay in a core's cache, many keep a GPU busy
 
 # what is hashed below a person's address, and below that of one of their images
@@ -178,21 +179,32 @@ class SyntheticImages(Dataset[tuple[Tensor, int]]):
 
 
 def load(identities: int, each: int, size: int, pairs: int = 300) -> FaceData:
-    """Synthetic identities to train on and as many pairs of others to test on, in grey images of `size` pixels."""
-    source, others = (Synthetic(identities, size, channels=1, seed=seed) for seed in (0, 1))
+    """Synthetic identities to train on and others to test on, in grey images of `size` pixels.
+
+    The tests have the forms of `faces.load_half_split`'s: pairs, and templates of one image and identification of up to
+    `TESTED` identities, the latter among as many strangers.
+    """
+    source, others, strangers = (Synthetic(identities, size, channels=1, seed=seed) for seed in (0, 1, 2))
     numbers = np.random.default_rng(0)
     left = numbers.integers(0, identities * 2, pairs)
     same = np.arange(pairs) % 2 == 0
     right = np.where(same, left ^ 1, (left + 2 * numbers.integers(1, max(identities, 2), pairs)) % (2 * identities))
     places = torch.arange(2 * identities)
-    images = others.images(places // 2, places % 2).numpy()
+    some = torch.arange(min(identities, TESTED))
+    images = torch.cat([others.images(places // 2, places % 2), strangers.images(some, torch.zeros_like(some))]).numpy()
+    tests: dict[str, Test] = {"synthetic pairs": PairTest(images, left, right, same, np.arange(pairs) % 10)}
+    if identities > 1:
+        shown = np.arange(2 * len(some))
+        even, odd = (half.ravel() for half in np.mgrid[: len(shown) : 2, 1 : len(shown) : 2])
+        tests["templates"] = TemplateTest(images, shown, shown, shown, even, odd, even // 2 == odd // 2)
+        tests["identification"] = IdentificationTest(images, shown, shown // 2, np.arange(len(places), len(images)))
     return FaceData(
         name=f"synthetic/{identities}x{each}/{size}",
         label=f"synthetic faces of {identities} identities, not real ones",
         num_classes=identities,
         image_shape=(1, size, size),
         train=SyntheticImages(source, each),
-        tests={"synthetic pairs": PairTest(images, left, right, same, np.arange(pairs) % 10)},
+        tests=tests,
         fingerprint=fingerprint(images),
     )
 

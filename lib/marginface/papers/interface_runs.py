@@ -6,6 +6,7 @@ from typing import Literal
 
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
 from marginface.recipes import RECIPES, Recipe
+from marginface.runs import as_seeds
 
 SEEDS, FIVE_SEEDS = [0, 1, 2], [0, 1, 2, 3, 4]
 SCALE = 16.0  # s for some thousand people; margins, α, a and b are the paper's
@@ -105,6 +106,11 @@ def signs(alpha: float = 0.1, scale: float = SCALE) -> dict[str, Margin]:
 def recipes(margins: dict[str, Margin], base: Recipe = SMALL) -> dict[str, Recipe]:
     """A recipe for each loss."""
     return {name: replace(base, margin=margin) for name, margin in margins.items()}
+
+
+def seeds_of(seeds: list[int] | str, profile: str) -> list[int]:
+    """A notebook's seeds, as `runs.as_seeds` reads them; with profile "smoke" the first two."""
+    return as_seeds(seeds)[: 2 if profile == "smoke" else None]
 
 
 def small(data: str = SMALL.data, epochs: int = SMALL.epochs) -> Recipe:

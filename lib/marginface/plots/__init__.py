@@ -4,6 +4,7 @@ from marginface.plots.curves import (
     beta_sizes,
     boundaries,
     interface_shift,
+    interface_signs,
     logit_curves,
     logit_explorer,
     loss_profile,
@@ -12,13 +13,15 @@ from marginface.plots.curves import (
 )
 from marginface.plots.display import show, source, style, table
 from marginface.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
-from marginface.plots.results import accuracies, loss_curves, theta_histograms
+from marginface.plots.results import accuracies, equivalences, loss_curves, parameter, theta_histograms
 
 __all__ = [
     "accuracies",
     "beta_sizes",
     "boundaries",
+    "equivalences",
     "interface_shift",
+    "interface_signs",
     "logit_curves",
     "logit_explorer",
     "loss_curves",
@@ -26,6 +29,7 @@ __all__ = [
     "margin_widths",
     "pam_geometry",
     "pam_phi",
+    "parameter",
     "region_sphere",
     "region_views",
     "sectors",

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 
 from marginface.adjacent import phi
-from marginface.margins import ArcFace, CosFace, Margin, SphereFace
-from marginface.papers import iam_gradients, interface
+from marginface.margins import ArcFace, CosFace, InterFace, Margin, SphereFace
+from marginface.papers import iam_gradients, interface, interface_sign
 from marginface.papers.arcface import Boundary, boundary_angle, target_logit
 from marginface.plots.display import COLOURS, GRID, layout, skip, slider
 from marginface.profiles import Profile
@@ -128,6 +128,26 @@ def interface_shift(between: Sequence[float] = (40, 90, 140)) -> Figure:
         ax.axhline(0, color="0.4", linewidth=0.8)
         ax.set(title=name, xlabel="θ_y, degrees", xlim=(0, 120))
     axes[0].set_ylabel("f, degrees")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def interface_signs(losses: Mapping[str, InterFace], between: float = interface_sign.BETWEEN, other: float = 80.0) -> Figure:
+    """f over γ = θ_y / d_inter with both signs, and what that does to the logit of a class at the angle `other`."""
+    gamma = np.linspace(0, 1.2, 241)
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
+        f = interface.shift_degrees(margin, gamma * between, between)
+        for sign, line in ((1, "-"), (-1, "--")):
+            label = f"{name}, as {'printed' if sign > 0 else 'released'}"
+            axes[0].plot(gamma, sign * f, line, color=colour, label=label)
+            logit = np.cos(np.radians(other - sign * f)) - np.cos(np.radians(other))
+            axes[1].plot(gamma, margin.scale * logit, line, color=colour)
+    for ax in axes:
+        ax.axhline(0, color="0.4", linewidth=0.8)
+        ax.set(xlabel=f"γ, for class weights {between:.0f}° apart", xlim=(0, 1.2))
+    axes[0].set_ylabel("f, degrees")
+    axes[1].set_ylabel(f"change of the logit of a class at {other:.0f}°")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
