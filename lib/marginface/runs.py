@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pooch
 import torch
 
 from marginface.backbones import baselines
 from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, DataMissingError, FaceData, ImageData, data_root, load
 from marginface.recipes import Recipe, with_seeds
-from marginface.records import commit, folder, lookup, stale, store
+from marginface.records import RUNS, commit, folder, lookup, stale, store
 from marginface.regularizers import Fresh
 from marginface.training import Run, train
 
@@ -89,7 +90,8 @@ def obtain(
     Arguments:
         profile: "book": recorded runs; what is missing is trained on the spot and stored, or, where its data cannot be
             had, trained on its `stand_in` and not stored. "smoke": seconds on the stand-in; the numbers mean nothing.
-            "paper": trained now on the paper's own data, never replaced by anything else.
+            "paper": trained now on the paper's own data, never replaced by anything else; what was interrupted goes on from
+            its last checkpoint in `unfinished`.
         root: the data folder.
     Raises: ValueError for an unknown profile; DataMissingError where "paper" has no data.
     """
@@ -101,7 +103,7 @@ def obtain(
     if profile == "paper":
         if data_root(root) is None:
             raise DataMissingError("profile 'paper' reads the paper's own data: set data_root or MARGINFACE_DATA to its folder")
-        return _train_all(wanted, load(sample.data, root, fetch=False), device)
+        return _train_all(wanted, load(sample.data, root, fetch=False), device, keep=True)
     if (found := recorded(recipes, seeds)) is not None:
         return found
     try:
@@ -112,6 +114,12 @@ def obtain(
         return _train_all(wanted, instead, device)
     run_missing([recipe for group in wanted.values() for recipe in group], device=device, root=root)
     return recorded(recipes, seeds) or {}
+
+
+def unfinished(recipe: Recipe) -> Path:
+    """Where the profile "paper" keeps the log and the checkpoint of a run: below $MARGINFACE_RUNS, else in the user's cache."""
+    place = Path(os.environ[RUNS]) if os.environ.get(RUNS) else Path(pooch.os_cache("marginface"))
+    return place / "unfinished" / recipe.key
 
 
 def stand_in(recipe: Recipe) -> ImageData | FaceData:
@@ -155,10 +163,13 @@ def _train_all(
     device: str,
     epochs: int | None = None,
     max_steps: int | None = None,
+    keep: bool = False,
 ) -> dict[str, list[Run]]:
     def one(recipe: Recipe) -> Run:
         fitted = dataclasses.replace(recipe, data=data.name, epochs=epochs or recipe.epochs)
-        return train(fitted, data, device=device, max_steps=max_steps)
+        if not keep:
+            return train(fitted, data, device=device, max_steps=max_steps)
+        return train(fitted, data, device=device, out=unfinished(fitted), workers=min(8, os.cpu_count() or 1))
 
     return {name: [one(recipe) for recipe in group] for name, group in wanted.items()}
 

@@ -172,17 +172,17 @@ def _template_test(tested: Faces, people: dict[str, tuple[str, ...]]) -> Templat
 def load_most_seen(root: Path, count: int, size: int) -> ImageData:
     """The `count` people of LFW with most images, in the order of how many, in grey crops of `size` pixels: a toy example.
 
-    Images with odd numbers are to train on, those with even numbers to test on.
+    All have as many images as the last of them has; those with odd numbers are to train on, with even numbers to test on.
     """
     people = lfw_people(root / "protocols" / "lfw_people.txt")
     most = sorted(people, key=lambda name: (-people[name][1], name))[:count]
-    names = [_lfw_images(name, people[name][1], prefix="") for name in most]
+    each = people[most[-1]][1]
     faces = lfw(root, size)
     splits = []
     for first in (0, 1):
-        images = faces.images[faces.find(tuple(name for images in names for name in images[first::2]))]
-        splits += [images, np.repeat(np.arange(len(most)), [len(images[first::2]) for images in names])]
-    label = f"the {count} people of LFW with most images, {size} × {size} grey"
+        names = [image for name in most for image in _lfw_images(name, each, prefix="")[first::2]]
+        splits += [faces.images[faces.find(tuple(names))], np.repeat(np.arange(count), len(names) // count)]
+    label = f"the {count} people of LFW with most images, {each} of each, {size} × {size} grey"
     return ImageData(f"lfw/{count}/{size}", label, count, *splits)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from marginface.data import benchmarks
 from marginface.data.catalog import CLASSIFICATION, DataMissingError, FaceData, PairTest
 from marginface.data.files import read_bytes
 from marginface.data.folders import People, list_people
@@ -19,10 +20,11 @@ FOLDS = 10
 
 
 def load(root: Path, name: str) -> FaceData:
-    """The training set in the folder `name` of the data folder, and every verification set (*.bin) beside it.
+    """The training set in the folder `name` of the data folder, every verification set (*.bin) beside it, and `benchmarks`.
 
     Without a train.rec the folder has a folder of aligned images, all of one size, for each person. The fingerprint covers
-    the index, the property file and the verification sets; the images of the training set are too many to be read for it.
+    the index, the property file, the verification sets and the benchmarks' lists; the images of the training set are too
+    many to be read for it.
     Raises: DataMissingError where there is no such folder; ValueError naming a damaged file.
     """
     folder = root / name
@@ -40,13 +42,15 @@ def load(root: Path, name: str) -> FaceData:
     for path in [folder / "train.idx", folder / "property", *bins]:
         if path.exists():
             digest.update(read_bytes(path))
+    others, lists = benchmarks.at_hand(root)
+    digest.update(lists.encode())
     return FaceData(
         name=name,
         label=f"{name}, {len(train):,} images of {train.num_classes:,} people",
         num_classes=train.num_classes,
         image_shape=tuple(image.shape),
         train=train,
-        tests={BIN_NAMES.get(path.stem, path.stem): pair_test(path) for path in bins},
+        tests={BIN_NAMES.get(path.stem, path.stem): pair_test(path) for path in bins} | others,
         fingerprint=digest.hexdigest(),
     )
 
