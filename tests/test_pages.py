@@ -94,6 +94,15 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     page.close()
 
 
+def test_tables_link_to_the_records_that_they_stand_on(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/notebooks/iam/table2.html")
+    page.locator(".stands-on a").first.click()
+    page.wait_for_url("**/numbers.html#the-records")
+    assert page.locator("#the-records table").count() == 1
+    assert trouble == []
+    page.close()
+
+
 def test_spheres_rotate(context: BrowserContext, address: str) -> None:
     page, trouble = visit(context, f"{address}/notebooks/iam/figure2.html")
     spheres = page.locator(".figures > div")
