@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from marginface.papers import arcface, arcface_losses, arcface_sphere, iam, interface, interface_benchmarks, pam
+from marginface.papers import arcface, arcface_losses, arcface_sphere, iam, interface, interface_benchmarks, interface_toy, pam
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict
 
@@ -13,6 +13,7 @@ GRIDS: dict[str, list[Recipe]] = {
     "iam/figure2": iam.grid(),
     "arcface/table7": arcface_losses.grid(),
     **{f"table{number}": interface_benchmarks.grid() for number in (6, 7, 8)},
+    "figure2": interface_toy.grid(),
 }
 
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
@@ -21,6 +22,7 @@ JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("InterFace", "Table VII"): partial(interface_benchmarks.recorded_verdict, 7),
     ("InterFace", "Table VIII"): partial(interface_benchmarks.recorded_verdict, 8),
     ("InterFace", "Figure 1"): interface.figure1_verdict,
+    ("InterFace", "Figure 2"): interface_toy.figure2_recorded,
     ("ArcFace", "Table 1"): arcface.table1_verdict,
     ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
     ("ArcFace", "Figure 3"): arcface.table1_verdict,

@@ -1,5 +1,6 @@
 """The figures and tables of the book: `plots.style()` once, then one call a figure."""
 
+from marginface.plots.circle import circles, film
 from marginface.plots.curves import (
     beta_sizes,
     boundaries,
@@ -18,6 +19,8 @@ __all__ = [
     "accuracies",
     "beta_sizes",
     "boundaries",
+    "circles",
+    "film",
     "interface_shift",
     "logit_curves",
     "logit_explorer",
