@@ -1,18 +1,26 @@
 """Recorded runs: what a notebook gets, and what is run when."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from marginface import records, runs
-from marginface.data.catalog import DataMissingError, load
+from marginface import checkpoints, records, runs
+from marginface.data.catalog import DataMissingError, FaceData, ImageData, load
+from marginface.data.images import encode_image
+from marginface.data.recordio import write_records
+from marginface.loop import Loop
 from marginface.margins import CosFace, NormFace
+from marginface.papers import interface_benchmarks
 from marginface.recipes import Recipe
 from marginface.regularizers import IAM, Fresh, RingLoss
 from marginface.training import Run, train
@@ -82,6 +90,63 @@ def test_without_mnist_the_book_falls_back_to_digits_and_says_so(runs_folder: Pa
     results = runs.obtain({"loss": replace(QUICK, data="mnist")}, [0])
     assert "digits (8×8), not MNIST" in runs.label(results)
     assert not runs_folder.exists()
+
+
+def test_the_papers_recipe_starts_on_record_files_and_goes_on_where_it_was(
+    runs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe of InterFace Table VI on a tiny set in InsightFace's format, its network and its length cut to the size."""
+    numbers = np.random.default_rng(0)
+    images = [encode_image(image) for image in numbers.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)]
+    write_records(tmp_path / "faces_emore", images, [i // 4 for i in range(16)])
+    (tmp_path / "faces_emore" / "agedb_30.bin").write_bytes(pickle.dumps((images[:12], [True, False] * 3)))
+    small = {"backbone": "LResNet10E-IR-w16", "embedding_dim": 8, "batch_size": 8, "steps": 4, "precision": "32-true"}
+    papers = interface_benchmarks.recipes("paper")
+    recipes = {name: replace(papers[name], **small) for name in ("ArcFace", "InterFace did&dt")}  # type: ignore[arg-type]
+    whole = runs.obtain(recipes, [0], "paper", device="cpu", root=tmp_path)
+    assert [run.provenance["steps"] for (run,) in whole.values()] == [4, 4]
+    assert all(set(run.metrics) == {"AgeDB-30"} and run.recipe.margin.scale == 64 for (run,) in whole.values())  # type: ignore[union-attr]
+    assert "your run, not recorded" in runs.label(whole)
+
+    monkeypatch.setenv("MARGINFACE_RUNS", str(tmp_path / "again"))
+    monkeypatch.setattr(runs, "train", partial(train, save_every=1))
+    learn = Loop.learn
+
+    def interrupted(loop: Loop, *batch: Any) -> None:
+        if loop.step == 3:
+            raise KeyboardInterrupt
+        learn(loop, *batch)
+
+    monkeypatch.setattr(Loop, "learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runs.obtain(recipes, [0], "paper", device="cpu", root=tmp_path)
+    kept = runs.unfinished(recipes["ArcFace"])
+    assert kept == tmp_path / "again" / "unfinished" / recipes["ArcFace"].key
+    assert checkpoints.read(kept / "checkpoint.pt").step == 3
+    steps: list[int] = []
+
+    def watched(loop: Loop, *batch: Any) -> None:
+        steps.append(loop.step)
+        learn(loop, *batch)
+
+    monkeypatch.setattr(Loop, "learn", watched)
+    resumed = runs.obtain(recipes, [0], "paper", device="cpu", root=tmp_path)
+    assert steps == [3, 0, 1, 2, 3]
+    assert [run.curves["loss"] for (run,) in resumed.values()] == [run.curves["loss"] for (run,) in whole.values()]
+    assert [run.metrics for (run,) in resumed.values()] == [run.metrics for (run,) in whole.values()]
+
+
+@pytest.mark.parametrize("data", ["mnist", "lfw/3/32", "lfw+cfp/first/32/0.8", "faces_emore"])
+def test_what_stands_in_can_be_tested_alike(data: str) -> None:
+    instead = runs.stand_in(replace(QUICK, data=data))
+    assert "not" in instead.label
+    if data == "lfw/3/32":
+        assert (instead.num_classes, instead.image_shape) == (3, (1, 32, 32))
+        assert isinstance(instead, ImageData)
+        assert not (instead.train_images == instead.test_images).all(axis=(1, 2, 3)).any()
+    elif data != "mnist":
+        assert isinstance(instead, FaceData)
+        assert list(instead.tests) == ["synthetic pairs", "templates", "identification"]
 
 
 @pytest.mark.parametrize("seeds", ["all", "[0, -1]", "[]", "{}", [0.5], None])

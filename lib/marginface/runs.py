@@ -22,7 +22,17 @@ import pooch
 import torch
 
 from marginface.backbones import baselines
-from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, DataMissingError, FaceData, ImageData, data_root, load
+from marginface.data import synthetic
+from marginface.data.catalog import (
+    CLASSIFICATION,
+    HALF_SPLIT,
+    MOST_SEEN,
+    DataMissingError,
+    FaceData,
+    ImageData,
+    data_root,
+    load,
+)
 from marginface.recipes import Recipe, with_seeds
 from marginface.records import RUNS, commit, folder, lookup, stale, store
 from marginface.regularizers import Fresh
@@ -126,6 +136,8 @@ def stand_in(recipe: Recipe) -> ImageData | FaceData:
     """What there is without any data: digits for MNIST's, synthetic faces for faces. Their numbers mean nothing for either."""
     if recipe.data in CLASSIFICATION:
         return load("digits")
+    if few := MOST_SEEN.fullmatch(recipe.data):
+        return synthetic.load_classes(int(few[1]), 20, int(few[2]))
     match = HALF_SPLIT.fullmatch(recipe.data)
     return load(f"synthetic/12x4/{match[2] if match else 112}")
 

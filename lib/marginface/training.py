@@ -23,6 +23,7 @@ from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import FaceData, ImageData, load
 from marginface.evaluation.testing import evaluate
+from marginface.film import Film
 from marginface.heads import MarginHead
 from marginface.logs import logging
 from marginface.loop import Learner, Loop, dtype_of, make_batches, make_learner
@@ -105,6 +106,10 @@ def train(
         checkpoints.check(found, recipe, data.fingerprint, steps, fabric.world_size, path)
         loop.restore(found)
 
+    film = None
+    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and loop.step == 0:  # what goes on would lack its start
+        film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
+        film.watch(learner, 0)
     started, first = time.perf_counter(), loop.step
     leads = fabric.is_global_zero
     with logging(Path(out) if out and leads else None, first, steps, progress and leads) as log:
@@ -120,6 +125,8 @@ def train(
             while loop.step < steps:
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
+                    if film is not None:
+                        film.watch(learner, loop.step)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
                         loop.save(path)
                     if loop.step == steps:
@@ -129,6 +136,8 @@ def train(
     metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe))
     if leads and isinstance(learner.head, MarginHead):
         arrays["theta_histogram"] = loop.theta.numpy()
+    if film is not None:
+        arrays |= film.arrays()
     stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
     return Run(
         recipe=recipe,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marginface.data import faces
-from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, TemplateTest, load
+from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest, load
 from marginface.data.faces import half_split
 from marginface.data.files import read_lines
 
@@ -76,6 +76,22 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     assert len(list((cache / "faces").iterdir())) == 2
     monkeypatch.setattr(faces, "read_image", None)  # everything comes from the cache now
     assert load("lfw+cfp/first/32", shared).fingerprint == first.fingerprint
+
+
+def test_the_people_with_most_images(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All have as many as the third, and every second of these is to train on; from the first 400 people alone."""
+    people = dict(list(faces.lfw_people(shared / "protocols" / "lfw_people.txt").items())[:400])
+    most = sorted(people, key=lambda name: -people[name][1])[:3]
+    monkeypatch.setattr(faces, "lfw_people", lambda path: people)
+    data = load("lfw/3/32", shared)
+    assert isinstance(data, ImageData)
+    each = people[most[2]][1]
+    assert (data.num_classes, data.image_shape) == (3, (1, 32, 32))
+    assert data.train_labels.tolist() == np.repeat(range(3), -(-each // 2)).tolist()
+    assert data.test_labels.tolist() == np.repeat(range(3), each // 2).tolist()
+    aligned = faces.lfw(shared, 32)
+    shown = aligned.images[aligned.find((f"{most[1]}/{most[1]}_0003.jpg",))[0]]
+    np.testing.assert_array_equal(data.train_images[-(-each // 2) + 1], shown)
 
 
 def test_what_is_wrong_is_named(shared: Path, tmp_path: Path) -> None:

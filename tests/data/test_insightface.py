@@ -59,9 +59,9 @@ def test_what_is_missing_is_named(tmp_path: Path, no_data: None) -> None:
         load("lfw+cfp/first/64", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mnist", "lfw+cfp/second/48", "synthetic/5x2/40", "faces_emore"])
+@pytest.mark.parametrize("name", ["mnist", "lfw+cfp/second/48", "synthetic/5x2/40", "lfw/8/24", "faces_emore"])
 def test_a_rehearsal_has_the_shape_of_the_real_thing(name: str) -> None:
-    shapes = {"mnist": (1, 28, 28), "lfw+cfp/second/48": (1, 48, 48), "synthetic/5x2/40": (1, 40, 40)}
+    shapes = {"mnist": (1, 28, 28), "lfw+cfp/second/48": (1, 48, 48), "synthetic/5x2/40": (1, 40, 40), "lfw/8/24": (1, 24, 24)}
     assert rehearsal_data(name).image_shape == shapes.get(name, (3, 112, 112))
 
 

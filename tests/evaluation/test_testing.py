@@ -1,5 +1,7 @@
 """What is measured on the tests of face data, against the protocols written out pair by pair."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,59 @@ def test_every_measure_is_what_the_protocol_says(data: FaceData) -> None:
     assert arrays["templates TAR@FAR=0.0001 correct"].tolist() == (scores.diagonal() > impostor).tolist()
     assert set(arrays) >= {"pairs correct", "pairs scores"}
     assert abs(metrics["pairs"] - arrays["pairs correct"].mean()) < 0.01  # folds of 5 and 4 pairs count alike
+
+
+class OnDisk:
+    """Images that can be had by slices alone."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images, self.read = images, 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice, /) -> np.ndarray:
+        assert isinstance(part, slice)
+        self.read += len(self.images[part])
+        return self.images[part]
+
+
+def test_images_on_disk_are_read_once_and_give_the_same(data: FaceData) -> None:
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    expected, _ = evaluate(learner, data)
+    images = OnDisk(data.tests["pairs"].images[:])
+    tests: dict[str, Test] = {
+        name: replace(test, images=images) for name, test in data.tests.items() if not isinstance(test, PairTest)
+    }
+    metrics, _ = evaluate(learner, replace(data, tests=tests))
+    assert metrics == {name: value for name, value in expected.items() if name != "pairs"}
+    assert images.read == len(images)
+
+
+def test_quality_and_noise_count(data: FaceData) -> None:
+    """Images of no quality are as good as absent; noise is left out of the refined protocol alone."""
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    templates, identification = data.tests["templates"], data.tests["identification"]
+    assert isinstance(templates, TemplateTest)
+    assert isinstance(identification, IdentificationTest)
+    firsts = templates.place % EACH < 2  # the first image of each template
+    alone = replace(
+        templates, place=templates.place[firsts], template=templates.template[firsts], medium=templates.medium[firsts]
+    )
+    noise = np.arange(len(identification.images)) >= PEOPLE * EACH + STRANGERS // 2
+    fewer = replace(identification, distractors=identification.distractors[: STRANGERS // 2])
+    tests: dict[str, Test] = {
+        "weighted": replace(templates, quality=firsts.astype(float)),
+        "alone": alone,
+        "all": replace(identification, noise=noise),
+        "fewer": fewer,
+    }
+    metrics, arrays = evaluate(learner, replace(data, tests=tests))
+    for far in ("0.001", "0.0001", "1e-05"):
+        assert metrics[f"weighted TAR@FAR={far}"] == metrics[f"alone TAR@FAR={far}"]
+    assert metrics["all(R) rank-1"] == metrics["fewer rank-1"] > metrics["all rank-1"]
+    assert arrays["all(R) TAR@FAR=1e-06 correct"].tolist() == arrays["fewer TAR@FAR=1e-06 correct"].tolist()
+    assert "alone TAR@FAR=1e-06" not in metrics, "36 pairs cannot tell one in a million"
 
 
 def _both_ways(images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -16,11 +16,12 @@ from marginface.backbones.dpn import DPN92, DPN107, ldpn
 from marginface.backbones.inception_resnet import inception_resnet_v1, linception_resnet_v2
 from marginface.backbones.layers import ImageShape
 from marginface.backbones.mobilenet import lmobilenet
-from marginface.backbones.toy import iam_toy
+from marginface.backbones.toy import iam_toy, interface_toy
 
 FACE_112 = (3, 112, 112)  # ArcFace §3.2.1
 FACE_160 = (3, 160, 160)  # PAM Table 1
 DIGIT_28 = (1, 28, 28)  # MNIST
+FACE_48 = (1, 48, 48)  # the toy example of InterFace, here
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ BACKBONES = {
     "Eigenfaces": Backbone(eigenfaces),
     "IAM-Toy": Backbone(iam_toy, DIGIT_28),
     "Inception-ResNet-v1": Backbone(inception_resnet_v1, FACE_160),
+    "InterFace-Toy": Backbone(interface_toy, FACE_48),
     "LDPN107E": Backbone(partial(ldpn, DPN107)),
     "LDPN92E": Backbone(partial(ldpn, DPN92)),
     "LDenseNet161E": Backbone(ldensenet161),

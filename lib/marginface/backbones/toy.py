@@ -1,5 +1,7 @@
 """Small networks for the papers' toy examples."""
 
+import math
+
 from torch import nn
 
 from marginface.backbones.layers import ImageShape
@@ -25,3 +27,17 @@ def iam_toy(*, embedding_dim: int, image_shape: ImageShape, dropout: float | Non
         channels, height, width = outputs, (height + 1) // 2, (width + 1) // 2
     embedding = [nn.Linear(channels * height * width, embedding_dim), nn.BatchNorm1d(embedding_dim, affine=False)]
     return nn.Sequential(*layers, nn.Flatten(), *embedding)
+
+
+def interface_toy(*, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Module:
+    """A network for InterFace Figure 2, of whose "custom network architecture" the paper says no more.
+
+    Ours: one hidden layer of 128 units with BatchNorm and ReLU, and a fully connected layer to the embedding. The BatchNorm
+    after it centres the embeddings, without which they all start on one side of the circle.
+
+    Raises: ValueError for a dropout, which it does not have.
+    """
+    if dropout is not None:
+        raise ValueError(f"dropout is {dropout}: InterFace-Toy has none")
+    hidden = [nn.Flatten(), nn.Linear(math.prod(image_shape), 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True)]
+    return nn.Sequential(*hidden, nn.Linear(128, embedding_dim, bias=False), nn.BatchNorm1d(embedding_dim, affine=False))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.catalog import FaceData, IdentificationTest, PairTest, TemplateTest, Test, fingerprint
+from marginface.data.catalog import FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test, fingerprint
 from marginface.data.drawing import TRAITS, draw
 
 DRIFT_PERIOD = 50  # image numbers
@@ -206,6 +206,23 @@ def load(identities: int, each: int, size: int, pairs: int = 300) -> FaceData:
         train=SyntheticImages(source, each),
         tests=tests,
         fingerprint=fingerprint(images),
+    )
+
+
+def load_classes(identities: int, each: int, size: int) -> ImageData:
+    """`each` grey images of synthetic identities to train on and as many others of the same identities to test on."""
+    source = Synthetic(identities, size, channels=1)
+    labels = torch.arange(identities).repeat_interleave(each)
+    numbers = torch.arange(each).repeat(identities)
+    train, test = (source.images(labels, numbers + first).numpy() for first in (0, each))
+    return ImageData(
+        f"synthetic classes/{identities}x{each}/{size}",
+        f"synthetic faces of {identities} identities, not real ones",
+        identities,
+        train,
+        labels.numpy(),
+        test,
+        labels.numpy(),
     )
 
 

@@ -13,6 +13,7 @@ from marginface.papers import (
     interface_equivalence,
     interface_selection,
     interface_sign,
+    interface_toy,
     pam,
 )
 from marginface.recipes import Recipe
@@ -26,6 +27,7 @@ GRIDS: dict[str, list[Recipe]] = {
     "iam/figure2": iam.grid(),
     "arcface/table7": arcface_losses.grid(),
     **{f"table{number}": interface_benchmarks.grid() for number in (6, 7, 8)},
+    "figure2": interface_toy.grid(),
 }
 
 # what the scorecard calls to judge a table or figure; the rest has no notebook yet
@@ -39,6 +41,7 @@ JUDGES: dict[tuple[str, str], Callable[[], Verdict]] = {
     ("InterFace", "Table VII"): partial(interface_benchmarks.recorded_verdict, 7),
     ("InterFace", "Table VIII"): partial(interface_benchmarks.recorded_verdict, 8),
     ("InterFace", "Figure 1"): interface.figure1_verdict,
+    ("InterFace", "Figure 2"): interface_toy.figure2_recorded,
     ("ArcFace", "Table 1"): arcface.table1_verdict,
     ("ArcFace", "Figure 2"): arcface_sphere.figure2_verdict,
     ("ArcFace", "Figure 3"): arcface.table1_verdict,

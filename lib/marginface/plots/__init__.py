@@ -1,5 +1,6 @@
 """The figures and tables of the book: `plots.style()` once, then one call a figure."""
 
+from marginface.plots.circle import circles, film
 from marginface.plots.curves import (
     beta_sizes,
     boundaries,
@@ -19,7 +20,9 @@ __all__ = [
     "accuracies",
     "beta_sizes",
     "boundaries",
+    "circles",
     "equivalences",
+    "film",
     "interface_shift",
     "interface_signs",
     "logit_curves",
