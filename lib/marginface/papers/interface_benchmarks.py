@@ -54,7 +54,8 @@ def as_printed(number: int) -> pd.DataFrame:
     columns = [_column(benchmark, metric) for benchmark, metric in zip(table.benchmark, table.metric, strict=True)]
     tidy = table.assign(cell=cells, column=columns, method=table.method.str.replace("_", " "))
     wide = tidy.pivot_table(index=["row", "method", "train_set"], columns="column", values="cell", aggfunc="first")
-    return wide[list(dict.fromkeys(columns))].reset_index(names=["row", "method", "trained on"]).drop(columns="row")
+    wide = wide[list(dict.fromkeys(columns))].reset_index(names=["row", "method", "trained on"]).drop(columns="row")
+    return wide.rename_axis(columns=None)
 
 
 def measures(number: int, runs: Runs) -> list[str]:
