@@ -46,7 +46,15 @@ def film(runs: Mapping[str, Run]) -> tuple[go.Figure, str]:
         figure.add_trace(go.Scatter(x=x, y=y, mode="markers", marker=dots, hoverinfo="skip"), **where)
     steps = films[0][2].tolist()
     play = {"label": "▶ play", "method": "skip"}
-    button = {"type": "buttons", "buttons": [play], "x": 0.02, "y": -0.02, "xanchor": "left", "yanchor": "top"}
+    button = {
+        "type": "buttons",
+        "buttons": [play],
+        "x": 0.02,
+        "y": -0.02,
+        "xanchor": "left",
+        "yanchor": "top",
+        "font": {"color": "#333333"},
+    }
     figure.update_layout(
         **layout(height=720, margin_bottom=110) | {"showlegend": False},
         sliders=[slider("after step ", skip(steps), len(steps) - 1, 0) | {"y": -0.02, "x": 0.2, "len": 0.78}],

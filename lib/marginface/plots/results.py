@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from marginface.papers import comparison
 from marginface.papers.interface_equivalence import Comparison
 from marginface.plots.display import COLOURS
 from marginface.training import Run
@@ -32,7 +33,7 @@ def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str], label: st
             values = [100 * run.metrics[test] for run in group]
             axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.7, markersize=5)
             axes.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
-        axes.set(title=test, xlabel=label)
+        axes.set(title=comparison.title(test), xlabel=label)
     panels[0][0].set_yticks(range(len(results)), list(results))
     panels[0][0].invert_yaxis()
     return figure
