@@ -71,7 +71,8 @@ def test_combine() -> None:
     good, same, opposite, bad = increase(2, 1), increase(1, 2), increase(-1, 2), increase(-2, 1)
     assert combine([good, good]).word == "reproduced"
     assert combine([good, bad]).word == "reproduced in part"
-    assert combine([same, opposite]).word == "opposite direction, within noise"
+    assert combine([same, opposite]).word == "undecided"
+    assert combine([opposite, opposite]).word == "opposite direction, within noise"
     assert combine([same, bad]).word == "contradicted"
     assert len(combine([same, bad]).evidence) == 2
 

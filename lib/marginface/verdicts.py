@@ -15,13 +15,15 @@ WORDS = {
     "reproduced": "what the paper claims holds when it is computed or run again, and the effect is larger than the noise",
     "reproduced in part": "some of the claims hold and some do not; the page says which",
     "same direction, within noise": "the difference points where the paper says, but its 95 % interval includes zero",
-    "undecided": "the runs show neither the claim nor its opposite, as where losses should be equal and the interval is wide",
+    "undecided": "the runs show neither the claim nor its opposite: wide intervals, or differences both ways within noise",
     "opposite direction, within noise": "the difference points the other way, and its 95 % interval includes zero",
     "contradicted": "no claim holds, or the difference points the other way and its interval excludes zero",
     "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
     "as printed": "a description without a claim to test; what we built from it is shown",
     "not yet": "no notebook yet",
 }
+# what a word makes of verdicts that differ, the first that is among them
+MIXED = {"reproduced": "reproduced in part", "reproduced in part": "reproduced in part", "contradicted": "contradicted"}
 LEGS = ("computed", "recorded runs", "as printed", "")
 
 
@@ -82,10 +84,10 @@ def of_equivalence(difference: Estimate, margin: float, claim: str) -> Verdict:
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:
-    """One verdict from several: their common word, else "reproduced in part" if any is, else the least favourable."""
+    """One verdict from several: their common word; else "reproduced in part" or "contradicted" if any is; else "undecided"."""
     words = {verdict.word for verdict in verdicts}
-    mixed = "reproduced in part" if "reproduced" in words else max(words, key=list(WORDS).index)
-    word = words.pop() if len(words) == 1 else mixed
+    decided = [mixed for word, mixed in MIXED.items() if word in words]
+    word = words.pop() if len(words) == 1 else decided[0] if decided else "undecided"
     return Verdict(word, tuple(f"{'; '.join(v.evidence)}: {v.word}" for v in verdicts), verdicts[0].leg)
 
 
