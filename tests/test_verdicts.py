@@ -98,6 +98,16 @@ def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     assert sum(int(part.split()[0]) for part in tally(items, JUDGES).split(": ")[1].split(", ") if part[0].isdigit()) == 42
 
 
+def test_the_scorecard_leaves_long_evidence_to_the_page() -> None:
+    items = published.items().head(1)
+    judges = {
+        (items["paper"].iloc[0], items["item"].iloc[0]): lambda: Verdict("undecided", ("one", "two", "three", "4th", "5th"))
+    }
+    html = scorecard(items, judges)
+    assert "one<br>two<br>three<br>and 2 more on its page" in html
+    assert "4th" not in html
+
+
 def test_every_judged_item_has_its_notebook_and_every_grid_too() -> None:
     notebooks = published.data_folder().parent / "notebooks"
     paths = published.items().set_index(["paper", "item"])["notebook"]

@@ -24,6 +24,7 @@ WORDS = {
 }
 # what a word makes of verdicts that differ, the first that is among them
 MIXED = {"reproduced": "reproduced in part", "reproduced in part": "reproduced in part", "contradicted": "contradicted"}
+SHOWN = 3  # lines of evidence in the scorecard
 LEGS = ("computed", "recorded runs", "as printed", "")
 
 
@@ -113,7 +114,9 @@ def scorecard(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Ve
             name = escape(item["item"])
             title = f'<a href="notebooks/{item["notebook"]}.html">{name}</a>' if judge else name
             word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
-            cells = (title, escape(item["shows"]), word, "<br>".join(map(escape, verdict.evidence)))
+            more = len(verdict.evidence) - SHOWN
+            lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
+            cells = (title, escape(item["shows"]), word, "<br>".join(map(escape, lines)))
             kind = verdict.word.split(",")[0].replace(" ", "-")
             rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f'<div class="wide"><table class="scorecard"><tbody>{"".join(rows)}</tbody></table></div>'
