@@ -125,9 +125,13 @@ def decisions(run: Run) -> dict[str, np.ndarray]:
     found = {}
     for key, array in run.arrays.items():
         if key.endswith("correct"):
-            name = "MNIST" if key == "test_correct" else key.removesuffix(" correct")
+            name = _classes(run) if key == "test_correct" else key.removesuffix(" correct")
             found[f"{name}, {len(array):,} samples"] = array.astype(bool)
     return found
+
+
+def _classes(run: Run) -> str:
+    return "MNIST" if run.recipe.data == "mnist" else run.data_label
 
 
 @dataclass(frozen=True)
