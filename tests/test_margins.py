@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from marginface import reference
-from marginface.margins import ArcFace, CosFace, SphereFace, angle, sine
+from marginface.angles import angle, sine
+from marginface.margins import ArcFace, CosFace, SphereFace
 
 THETA = torch.linspace(0, math.pi, 2001, dtype=torch.float64)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from marginface.margins import angle, sine
+from marginface.angles import angle, sine
 from marginface.regularizers import Stateful, Terms
 
 

@@ -49,7 +49,7 @@ def experiment(mean: Callable[[str], float], noise: float, seeds: int = 3, numbe
         name: [[mean(name) + shared[s] + numbers.normal(0, noise) for _ in TESTS] for s in range(seeds)]
         for name in selection.recipes(number)
     }
-    return selection.verification(made_up(values, number))
+    return made_up(values, number)
 
 
 def winner(name: str, by: float) -> Callable[[str], float]:
@@ -58,7 +58,10 @@ def winner(name: str, by: float) -> Callable[[str], float]:
 
 def test_only_accuracies_on_pairs_are_counted() -> None:
     runs = experiment(lambda name: 80, 1)
-    assert {tuple(run.metrics) for group in runs.values() for run in group} == {TESTS}
+    assert all("templates TAR@FAR=0.001" in run.metrics for group in runs.values() for run in group)
+    assert selection.accuracies(runs).shape == (len(TESTS), len(runs), 3)
+    measured = [test for _, test in selection.table(2, runs, VARIED[2][1]).columns[7:]]
+    assert measured == [*TESTS, "sum"]
 
 
 def test_recipes_take_the_parameters() -> None:
@@ -106,7 +109,7 @@ def test_other_values_are_refused(values: object) -> None:
 
 def test_the_table_has_the_printed_numbers_and_ours_with_points() -> None:
     order = {name: 80.0 + place for place, name in enumerate(selection.recipes(2))}
-    runs = selection.verification(made_up({name: [[level] * 3] * 2 for name, level in order.items()}))
+    runs = made_up({name: [[level] * 3] * 2 for name, level in order.items()})
     table = selection.table(2, runs, A)
     table.columns = [" ".join(column) for column in table.columns]
     row = table.set_index(" setting").loc["a = 0.2"]
@@ -171,7 +174,7 @@ def test_null_rows_do_not_take_part() -> None:
 
 
 def test_settings_that_tie_share_the_choice() -> None:
-    runs = selection.verification(made_up({name: [[80, 80, 80]] * 3 for name in selection.recipes(2)}))
+    runs = made_up({name: [[80, 80, 80]] * 3 for name in selection.recipes(2)})
     found = selection.choose(runs)
     assert found.chosen == found.names
     assert (found.sums == 3).all()
@@ -220,7 +223,7 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     numbers = np.random.default_rng(0)
     for _ in range(200):
         noise = numbers.normal(0, 1, (8, 3, 3))  # rows, seeds, tests
-        runs = selection.verification(made_up({name: 80 + n for name, n in zip(selection.recipes(2), noise, strict=True)}))
+        runs = made_up({name: 80 + n for name, n in zip(selection.recipes(2), noise, strict=True)})
         halves = selection.half_widths(runs)
         hits += [abs(noise[2:, :, t].mean(axis=1)) < halves[test] for t, test in enumerate(TESTS)]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)

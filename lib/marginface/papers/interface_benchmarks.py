@@ -10,13 +10,12 @@ from marginface.data.catalog import HALF_SPLIT, data_root
 from marginface.data.faces import half_split
 from marginface.papers import comparison, interface_runs
 from marginface.papers.comparison import Runs
-from marginface.papers.interface_runs import Sign
+from marginface.papers.interface_runs import PAPER_SCALE, Sign
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict, combine, of_increase
 
 SEEDS = interface_runs.FIVE_SEEDS
 BASE = "ArcFace"
-PAPER_SCALE = 64.0
 # what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
 PRINTED = {
     "ArcFace": ("ArcFace*", "Arcface"),

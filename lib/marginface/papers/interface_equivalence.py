@@ -9,7 +9,7 @@ from marginface.audit import borda as audit
 from marginface.evaluation.statistics import Estimate, borda, equivalence, paired_difference
 from marginface.papers.comparison import Runs, of_records, tests_of
 from marginface.papers.interface_runs import EQUAL_MARGINS, FIVE_SEEDS, VARIED
-from marginface.papers.interface_selection import accuracies, recipes, verification
+from marginface.papers.interface_selection import accuracies, recipes
 from marginface.verdicts import Verdict, combine, of_equivalence
 
 MARGIN = 0.5  # points; see `typical_range`
@@ -76,4 +76,4 @@ def typical_range() -> str:
 
 def recorded_verdict() -> Verdict:
     """Table I's verdict from the recorded runs."""
-    return of_records(recipes(1), FIVE_SEEDS, lambda runs: equivalence_verdict(verification(runs)), "table1")
+    return of_records(recipes(1), FIVE_SEEDS, equivalence_verdict, "table1")

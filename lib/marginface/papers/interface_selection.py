@@ -14,12 +14,11 @@ from marginface.audit import borda as audit
 from marginface.evaluation.statistics import Estimate, borda, estimate, paired_difference
 from marginface.papers import interface_runs
 from marginface.papers.comparison import Runs, of_records, tests_of
-from marginface.papers.interface_runs import FIVE_SEEDS, SCALE, SEEDS, SMALL, VARIED, Sign, Unit
+from marginface.papers.interface_runs import FIVE_SEEDS, PAPER_SCALE, SCALE, SEEDS, SMALL, VARIED, Sign, Unit
 from marginface.recipes import Recipe
 from marginface.training import Run
 from marginface.verdicts import Verdict, of_increase
 
-PAPER_SCALE = 64.0
 NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
 DRAWS = 10_000
 
@@ -67,15 +66,6 @@ def as_values(values: float | str | Sequence[float]) -> tuple[float, ...]:
     if not found or len(set(found)) < len(found) or not all(0 < value < np.inf for value in found):
         raise ValueError(f"{values!r} is not a list of different positive numbers such as [0.1, 0.2]")
     return found
-
-
-def verification(runs: Runs) -> Runs:
-    """The same runs with the accuracies on sets of pairs as their only metrics: what Tables I to V count."""
-    return {name: [replace(run, metrics=_on_pairs(run)) for run in group] for name, group in runs.items()}
-
-
-def _on_pairs(run: Run) -> dict[str, float]:
-    return {test: value for test, value in run.metrics.items() if f"{test} scores" in run.arrays}
 
 
 def settings(runs: Runs) -> Runs:
@@ -305,8 +295,5 @@ def _listed(names: Sequence[str]) -> str:
 
 def recorded_verdict(number: int) -> Verdict:
     """The verdict on Table 2 to 5 from the recorded runs."""
-
-    def judge(runs: Runs) -> Verdict:
-        return selection_verdict(number, verification(runs), VARIED[number][1])
-
-    return of_records(recipes(number), SEEDS, judge, f"table{number}")
+    values = VARIED[number][1]
+    return of_records(recipes(number), SEEDS, lambda runs: selection_verdict(number, runs, values), f"table{number}")

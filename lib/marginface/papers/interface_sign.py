@@ -10,8 +10,7 @@ from marginface.margins import ArcFace, InterFace, Margin
 from marginface.papers import interface_runs
 from marginface.papers.comparison import Runs, tests_of
 from marginface.papers.interface import shift_degrees
-from marginface.papers.interface_runs import FIVE_SEEDS, SCALE, SMALL
-from marginface.papers.interface_selection import PAPER_SCALE
+from marginface.papers.interface_runs import FIVE_SEEDS, PAPER_SCALE, SCALE, SMALL
 from marginface.recipes import Recipe
 from marginface.verdicts import Verdict, combine, of_increase
 
