@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,3 +51,22 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to fill, which appears under its name only when the block ends well; otherwise nothing is left of it.
+
+    Raises: ValueError where there is something of that name.
+    """
+    path = Path(path)
+    if path.exists():
+        raise ValueError(f"{path}: it exists already")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        os.rename(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(temporary)

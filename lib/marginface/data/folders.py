@@ -10,11 +10,9 @@ import re
 import shutil
 import struct
 import tarfile
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO
@@ -22,6 +20,7 @@ from typing import IO
 import numpy as np
 
 from marginface.data.catalog import DataMissingError
+from marginface.data.files import new_folder
 from marginface.data.images import read_image
 
 __all__ = ["EXTENSIONS", "People", "extract", "list_people", "read_image"]
@@ -105,25 +104,18 @@ def extract(archive: str | Path, to: str | Path) -> Path:
     archive, to = Path(archive), Path(to)
     if not archive.is_file():
         raise DataMissingError(f"{archive}: there is no such file")
-    if to.exists():
-        raise ValueError(f"{to}: it exists already")
-    temporary = to.with_name(f".{to.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir(parents=True)
     try:
-        for name, content in _members(archive):
-            _write(archive, name, content, temporary)
-        os.rename(temporary, to)
+        with new_folder(to) as temporary:
+            for name, content in _members(archive):
+                _write(archive, name, content, temporary)
     except DAMAGE as error:
-        if str(error).startswith(str(archive)):
+        if str(error).startswith((str(archive), str(to))):
             raise
         raise ValueError(f"{archive}: damaged, encrypted or not an archive ({error or type(error).__name__})") from error
     except OSError as error:
         if error.errno in (None, errno.EINVAL):  # what gzip and bz2 raise for damage
             raise ValueError(f"{archive}: damaged ({error})") from error
         raise OSError(error.errno, f"{archive} was not unpacked into {to}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(temporary)
     return to
 
 

@@ -1,0 +1,114 @@
+"""Faces found in photographs, with the five landmarks that `align.align` needs: what comes before every aligned set.
+
+    python -m marginface.data.detect photographs/ aligned/
+
+The detector is libfacedetection's, by its own authors; its package holds the weights, and is the optional extra [detector].
+"""
+
+import argparse
+import importlib
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from marginface.data.align import TEMPLATE_SIZE, align
+from marginface.data.files import new_folder
+from marginface.data.folders import list_people
+
+LONG_SIDE = 640  # what the detector sees of any image; it gives whole pixels, so that small images must be enlarged
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A face: `landmarks` (5, 2) float64 as `align.align` takes them, `box` x, y, width and height in pixels, `confidence`
+    in [0, 1]."""
+
+    landmarks: np.ndarray
+    box: tuple[float, float, float, float]
+    confidence: float
+
+
+def detect(image: np.ndarray, confidence: float = 0.5) -> list[Detection]:
+    """The faces in an image (H, W, 3) uint8 RGB, the largest first; those of less confidence are left out.
+
+    Landmarks come in steps of a 640th of the longer side.
+    Raises: ValueError for another image or a confidence outside [0, 1]; ModuleNotFoundError without the extra [detector].
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"confidence={confidence} must be in [0, 1]")
+    scale = LONG_SIDE / max(image.shape[:2])
+    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    seen = cv2.cvtColor(cv2.resize(image, size, interpolation=how), cv2.COLOR_RGB2BGR)
+    stretch = np.array(image.shape[1::-1]) / size  # of x and y, which rounding tells apart
+    found = [
+        Detection(
+            (points.reshape(5, 2) + 0.5) * stretch - 0.5, tuple((box.reshape(2, 2) * stretch).ravel().tolist()), sure / 100
+        )
+        for sure, box, points in zip(*_detector().detect(seen, confidence), strict=True)
+    ]
+    return sorted(found, key=lambda face: -face.box[2] * face.box[3])
+
+
+def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> list[str]:
+    """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
+
+    `insightface.load` trains on what comes out. `to` is written whole or not at all.
+    Returns: the photographs in which no face was found, and which are not in `to`.
+    Raises: what `list_people`, `read_image` and `detect` raise; ValueError where `to` exists, where two photographs differ
+        only in their extension, or where no photograph has a face.
+    """
+    people, to = list_people(photographs), Path(to)
+    names = [Path(path).with_suffix(".png") for path in people.paths]
+    if twice := {name for name, count in Counter(names).items() if count > 1}:
+        raise ValueError(
+            f"{people.root}: {min(twice)} would be written twice, because photographs differ only in their extension"
+        )
+    faceless = []
+    with new_folder(to) as folder:
+        for i, name in enumerate(track(names, "aligning", console=Console(stderr=True), disable=not sys.stderr.isatty())):
+            image = people.read(i)
+            if not (faces := detect(image, confidence)):
+                faceless.append(people.paths[i])
+                continue
+            crop = align(image, faces[0].landmarks, size).transpose(1, 2, 0)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(cv2.imencode(".png", crop[..., ::-1])[1].tobytes())
+        if len(faceless) == len(names):
+            raise ValueError(f"{people.root}: no face was found in any of its {len(names)} photographs")
+    return faceless
+
+
+def _detector() -> Any:
+    try:
+        return importlib.import_module("yuface")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("finding faces needs an optional package: pip install 'marginface[detector]'") from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m marginface.data.detect", description="Align the photographs of people.")
+    parser.add_argument("photographs", help="a folder with a folder of photographs for each person")
+    parser.add_argument("to", help="a new folder for the aligned faces")
+    parser.add_argument("--size", type=int, default=TEMPLATE_SIZE, help="of a face in pixels; 160 for the Inception networks")
+    parser.add_argument("--confidence", type=float, default=0.5, help="from which on a face counts, in [0, 1]")
+    options = parser.parse_args()
+    try:
+        faceless = align_people(options.photographs, options.to, options.size, options.confidence)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        parser.exit(1, f"{error}\n")
+    for name in faceless:
+        print(f"no face: {name}")
+
+
+if __name__ == "__main__":
+    main()
