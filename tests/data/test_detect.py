@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from marginface.data.align import LFW_A, TEMPLATE, align, cfp_landmarks
-from marginface.data.detect import align_people, detect
+from marginface.data.detect import align_people, detect, main
 from marginface.data.folders import list_people
 from marginface.data.images import read_image
 
@@ -121,6 +121,22 @@ def test_a_folder_that_cannot_be_aligned_leaves_nothing(names: tuple[str, ...], 
     with pytest.raises(ValueError, match=message):
         align_people(tmp_path / "in", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_the_command_says_who_has_no_face_and_what_went_wrong(
+    photographs: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for name, image in {"1.png": photographs[0], "2.png": np.zeros((50, 50, 3), np.uint8)}.items():
+        cv2.imwrite(str(tmp_path / "in" / "a" / name), image)
+    monkeypatch.setattr(sys, "argv", ["detect", str(tmp_path / "in"), str(tmp_path / "out"), "--size", "64"])
+    main()
+    assert capsys.readouterr().out == "no face: a/2.png\n"
+    assert list_people(tmp_path / "out").read(0).shape == (64, 64, 3)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
