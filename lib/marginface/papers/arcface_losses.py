@@ -14,7 +14,7 @@ from marginface.verdicts import Verdict, combine, of_increase
 SEEDS = [0, 1, 2]
 SCALE, M = 16.0, 0.2  # s and ArcFace's m for 936 people; the paper has 64 and 0.5 for 85 thousand
 
-# chosen on the pairs of fold 5, with people of folds 1 to 4 to train on; no test pair was looked at
+# chosen on pairs of fold 5's people, with those of folds 1 to 4 to train on
 SMALL = Recipe(
     ArcFace(SCALE, M),
     data="lfw+cfp/first/112",
