@@ -87,8 +87,6 @@ def test_entries_say_what_a_reader_must_know() -> None:
 
 
 def test_what_reads_a_data_set_exists() -> None:
-    for module in ("marginface.data.folders", "marginface.data.lists", "marginface.evaluation.templates"):
-        pytest.importorskip(module)
     for entry in catalogue().values():
         for module in entry.read_by:
             assert find_spec(module), f"{entry.key} is read by {module}, which there is not"
