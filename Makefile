@@ -38,7 +38,7 @@ serve: $(READY)
 
 # make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1 · make runs JOBS=2
 runs: $(READY)
-	$(RUN) marginface.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(JOBS),--jobs $(JOBS))
+	$(RUN) marginface.book.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(JOBS),--jobs $(JOBS))
 
 # after repository.url in _config.yml has changed: writes the address into the notebooks
 address: $(READY)
@@ -46,7 +46,7 @@ address: $(READY)
 
 # the README's picture, from the recorded runs
 picture: $(READY)
-	$(RUN) marginface.plots book/_static/spheres.png
+	$(RUN) marginface.book.plots book/_static/spheres.png
 
 # time and memory of the losses, as ratios; some minutes
 bench: $(READY)

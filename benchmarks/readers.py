@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from marginface.data.catalog import data_root
+from marginface.data.files import data_root
 from marginface.data.images import encode_image, read_image
 from marginface.data.recordio import RecordDataset, write_records
 

@@ -12,7 +12,8 @@ import torch
 from hypothesis import settings
 from torch.utils.data import TensorDataset
 
-from marginface.data.catalog import DATA_ROOT, FaceData, ImageData, PairTest
+from marginface.data.files import DATA_ROOT
+from marginface.data.types import FaceData, ImageData, PairTest
 
 mpl.use("Agg")
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no reason to fail

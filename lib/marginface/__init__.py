@@ -1,8 +1,99 @@
 """Margin losses for face recognition, and what is needed to rerun the papers that proposed them.
 
-Read in this order: `reference` (every equation as printed), `margins` (where each loss puts its margin), `heads` (the
-loss a network trains with), `training` (one recipe in, one run out), `runs` (recorded runs), `papers` (one module a
-paper: its tables, figures and claims).
+Read in this order: `reference` (every equation as printed), `margins` (where each loss puts its margin), `heads` (the loss a
+network trains with), `training` (one recipe in, one run out), `book` (recorded runs, and the papers' tables and figures).
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from marginface.adjacent import PAM
+    from marginface.backbones import create, names
+    from marginface.data.pairs import load_bin
+    from marginface.data.recordio import RecordDataset
+    from marginface.evaluation.identification import cmc, rank_k
+    from marginface.evaluation.verification import kfold_accuracy, roc, tar_at_far
+    from marginface.heads import MarginHead
+    from marginface.margins import (
+        ArcFace,
+        CombinedMargin,
+        CosFace,
+        InterFace,
+        L2Softmax,
+        LSoftmax,
+        NormFace,
+        RedefinedArcFace,
+        Softmax,
+        SphereFace,
+        WeightNormSoftmax,
+    )
+    from marginface.regularizers import IAM, CenterLoss, RingLoss
+    from marginface.training import train
+
+_HOMES = {
+    "adjacent": ("PAM",),
+    "backbones": ("create", "names"),
+    "data.pairs": ("load_bin",),
+    "data.recordio": ("RecordDataset",),
+    "evaluation.identification": ("cmc", "rank_k"),
+    "evaluation.verification": ("kfold_accuracy", "roc", "tar_at_far"),
+    "heads": ("MarginHead",),
+    "margins": (
+        "ArcFace",
+        "CombinedMargin",
+        "CosFace",
+        "InterFace",
+        "L2Softmax",
+        "LSoftmax",
+        "NormFace",
+        "RedefinedArcFace",
+        "Softmax",
+        "SphereFace",
+        "WeightNormSoftmax",
+    ),
+    "regularizers": ("IAM", "CenterLoss", "RingLoss"),
+    "training": ("train",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = [
+    "IAM",
+    "PAM",
+    "ArcFace",
+    "CenterLoss",
+    "CombinedMargin",
+    "CosFace",
+    "InterFace",
+    "L2Softmax",
+    "LSoftmax",
+    "MarginHead",
+    "NormFace",
+    "RecordDataset",
+    "RedefinedArcFace",
+    "RingLoss",
+    "Softmax",
+    "SphereFace",
+    "WeightNormSoftmax",
+    "cmc",
+    "create",
+    "kfold_accuracy",
+    "load_bin",
+    "names",
+    "rank_k",
+    "roc",
+    "tar_at_far",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from its module when it is first asked for: nobody waits for what they do not use."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

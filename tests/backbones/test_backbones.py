@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from marginface import backbones, published
+from marginface import backbones
+from marginface.book import published
 
 # As printed in ArcFace Table 8, where it is not our name. The first is explained in backbones/lresnet.py.
 PRINTED_AS = {"LResNeXt101E-IR": "LResNet101(Bottle Neck)-IR", "LInception-ResNet-v2": "LIception-ResNet-v2"}

@@ -8,10 +8,10 @@ import torch
 
 from marginface.backbones import create
 from marginface.backbones.baselines import Eigenfaces
-from marginface.data.catalog import FaceData
+from marginface.data.types import FaceData
 from marginface.margins import NormFace
-from marginface.recipes import Recipe
 from marginface.training import train
+from marginface.training.recipes import Recipe
 
 RECIPE = Recipe(NormFace(), data="people", backbone="Pixels", embedding_dim=256)
 

@@ -7,8 +7,8 @@ import pytest
 
 from marginface.data.align import align
 from marginface.data.benchmarks import FilesOfFaces, at_hand, ijb, megaface
-from marginface.data.catalog import DataMissingError, IdentificationTest, TemplateTest
 from marginface.data.images import encode_image
+from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest
 
 NUMBERS = np.random.default_rng(0)
 IMAGES = NUMBERS.integers(0, 256, (6, 60, 50, 3), dtype=np.uint8)

@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from marginface import published
 from marginface.data import datasets
-from marginface.data.catalog import DataMissingError
 from marginface.data.datasets import DataSet, catalogue, fetch, find, read_catalogue
+from marginface.data.files import data_folder
+from marginface.data.types import DataMissingError
 
 MINIMAL = """
 [lfw]
@@ -55,7 +55,7 @@ def test_columns_of_the_printed_tables_have_an_entry() -> None:
     names = {"lfw": "lfw", "agedb": "agedb", "calfw": "calfw", "cplfw": "cplfw", "cfp": "cfp", "ytf": "ytf", "ijb-b": "ijb-b"}
     names |= {"ijbb": "ijb-b", "ijb-c": "ijb-c", "ijbc": "ijb-c", "megaface": "megaface", "mnist": "mnist"}
     met = set()
-    for path in sorted((published.data_folder() / "published").glob("*_table*.csv")):
+    for path in sorted((data_folder() / "published").glob("*_table*.csv")):
         paper = {name.lower(): name for name in datasets.PAPERS}[path.stem.split("_")[0]]
         text = pd.read_csv(path, dtype=str).to_csv().lower().replace("_", "-")
         for name, key in names.items():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from marginface.data import faces
-from marginface.data.catalog import DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest, load
+from marginface.data.catalog import load
 from marginface.data.faces import half_split
 from marginface.data.files import read_lines
+from marginface.data.types import DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest
 
 
 @pytest.fixture(autouse=True)

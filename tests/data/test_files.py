@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.files import read_bytes, read_lines, writing
+from marginface.data.types import DataMissingError
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

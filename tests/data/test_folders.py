@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.folders import extract, list_people
 from marginface.data.images import encode_image
+from marginface.data.types import DataMissingError
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from marginface.data.catalog import DataMissingError, FaceData, PairTest, load, rehearsal_data
+from marginface.data.catalog import load, rehearsal_data
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
+from marginface.data.types import DataMissingError, FaceData, PairTest
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 24, 20, 3), dtype=np.uint8)
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marginface.data import catalog, mnist
-from marginface.data.catalog import DataMissingError, ImageData, load
+from marginface.data.catalog import load
+from marginface.data.types import DataMissingError, ImageData
 
 
 def idx(array: np.ndarray, kind: int = 8) -> bytes:

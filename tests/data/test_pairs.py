@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people, lfw_view1, ytf_pairs
+from marginface.data.types import DataMissingError
 
 LFW = "2\t1\nAnn\t1\t4\nAnn\t2\tBob_C\t3\nEve\t1\t2\nEve\t10\tFay\t1\n"
 PEOPLE = "2\n2\nAnn\t4\nBob_C\t1\n1\nEve\t2\n"

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.images import encode_image
+from marginface.data.record_file import MAGIC, pack_record, read_record, scan
 from marginface.data.recordio import HEADER, RecordDataset, write_records
-from marginface.data.records import MAGIC, pack_record, read_record, scan
+from marginface.data.types import DataMissingError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 5, 4, 3), dtype=np.uint8)
 PNG = [encode_image(image) for image in IMAGES]

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marginface.data.images import encode_image
+from marginface.data.record_file import MAGIC, pack_record, read_record, scan
 from marginface.data.recordio import RecordDataset, write_records
-from marginface.data.records import MAGIC, pack_record, read_record, scan
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # mxnet has not been maintained since 2022
 

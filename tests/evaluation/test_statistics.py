@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from marginface.book.published import table
 from marginface.evaluation.statistics import (
     borda,
     equivalence,
@@ -17,7 +18,6 @@ from marginface.evaluation.statistics import (
     paired_difference,
     wilson,
 )
-from marginface.published import table
 
 
 def test_a_textbook_interval() -> None:

@@ -15,9 +15,9 @@ import numpy as np
 
 from marginface.data import lists
 from marginface.data.align import align
-from marginface.data.catalog import DataMissingError, IdentificationTest, TemplateTest, Test
 from marginface.data.files import read_bytes
 from marginface.data.images import read_image
+from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest, Test
 
 IJB = {"IJB-B": "IJBB", "IJB-C": "IJBC"}
 MEGAFACE = "megaface_testpack_v1.0"

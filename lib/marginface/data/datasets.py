@@ -15,8 +15,8 @@ from typing import Any
 
 import pooch
 
-from marginface.data.catalog import DataMissingError
-from marginface.published import data_folder
+from marginface.data.files import data_folder
+from marginface.data.types import DataMissingError
 
 KINDS = {"training": "Training", "test": "Testing", "other": "No faces, or nobody's"}
 STATES = ("available", "on request", "withdrawn", "unclear")

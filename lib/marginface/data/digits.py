@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from marginface.data.catalog import ImageData
+from marginface.data.types import ImageData
 
 LABEL = "digits (8×8), not MNIST"
 

@@ -16,7 +16,10 @@ import torch
 from torch.utils.data import TensorDataset
 
 from marginface.data import align
-from marginface.data.catalog import (
+from marginface.data.files import read_lines, writing
+from marginface.data.images import read_image
+from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
+from marginface.data.types import (
     DataMissingError,
     FaceData,
     IdentificationTest,
@@ -26,9 +29,6 @@ from marginface.data.catalog import (
     Test,
     fingerprint,
 )
-from marginface.data.files import read_lines, writing
-from marginface.data.images import read_image
-from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
 
 HALVES = {"first": range(5), "second": range(5, 10)}
 MOST_IMAGES = 10  # of a person in templates and among probes: one has 530, and would decide the result

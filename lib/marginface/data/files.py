@@ -8,7 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from marginface.data.catalog import DataMissingError
+from marginface.data.types import DataMissingError
+
+DATA_ROOT = "MARGINFACE_DATA"  # the environment variable that names the folder with mnist/, lfw/, …
+
+
+def data_root(root: str | Path | None = None) -> Path | None:
+    """The data folder: the argument, else what MARGINFACE_DATA names, else None.
+
+    Raises: ValueError if the folder so named does not exist.
+    """
+    named = root or os.environ.get(DATA_ROOT)
+    if not named:
+        return None
+    path = Path(named).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"data root {str(path)!r} ({'data_root' if root else DATA_ROOT}) is not a folder")
+    return path
+
+
+def data_folder() -> Path:
+    """The project's data folder: beside lib/ in a clone, inside the package where it is installed without one."""
+    package = Path(__file__).parents[1]
+    clone = package.parents[1] / "data"
+    return clone if (clone / "published").is_dir() else package / "_data"
 
 
 def read_bytes(path: str | Path) -> bytes:

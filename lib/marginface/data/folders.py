@@ -19,9 +19,9 @@ from typing import IO
 
 import numpy as np
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.files import new_folder
 from marginface.data.images import read_image
+from marginface.data.types import DataMissingError
 
 __all__ = ["EXTENSIONS", "People", "extract", "list_people", "read_image"]
 

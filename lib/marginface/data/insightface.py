@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from marginface.data import benchmarks
-from marginface.data.catalog import CLASSIFICATION, DataMissingError, FaceData, PairTest
 from marginface.data.files import read_bytes
 from marginface.data.folders import People, list_people
 from marginface.data.pairs import load_bin
 from marginface.data.recordio import RecordDataset
+from marginface.data.types import DataMissingError, FaceData, PairTest
 
 BIN_NAMES = {"lfw": "LFW", "cfp_ff": "CFP-FF", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW"}
 FOLDS = 10
@@ -34,7 +34,7 @@ def load(root: Path, name: str) -> FaceData:
     elif folder.is_dir():
         train = PeopleImages(list_people(folder))
     else:
-        known = ", ".join([*CLASSIFICATION, "lfw+cfp/first/64"])
+        known = "mnist, digits, lfw+cfp/first/64"
         raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {root}")
     image, _ = train[0]
     digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())

@@ -14,7 +14,8 @@ import numpy as np
 import pooch
 
 from marginface.data import datasets
-from marginface.data.catalog import DATA_ROOT, DataMissingError, ImageData
+from marginface.data.files import DATA_ROOT
+from marginface.data.types import DataMissingError, ImageData
 
 
 def files() -> dict[str, datasets.File]:

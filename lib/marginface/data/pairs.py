@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from marginface.data.bins import load_bin
-from marginface.data.catalog import DataMissingError
 from marginface.data.files import read_lines
+from marginface.data.types import DataMissingError
 
 __all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "ytf_pairs"]
 

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.catalog import DataMissingError
 from marginface.data.files import read_lines, writing
 from marginface.data.images import decode_image, decode_planes, encode_image
-from marginface.data.records import MAGIC, pack_record, read_index, read_record, scan, write_index
+from marginface.data.record_file import MAGIC, pack_record, read_index, read_record, scan, write_index
+from marginface.data.types import DataMissingError
 
 HEADER = struct.Struct("<IfQQ")
 MAX_LABEL = 2**24  # beyond it float32 skips integers

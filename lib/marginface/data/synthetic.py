@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.catalog import FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test, fingerprint
 from marginface.data.drawing import TRAITS, draw
+from marginface.data.types import FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test, fingerprint
 
 DRIFT_PERIOD = 50  # image numbers
 TESTED = 100  # identities in templates and identification

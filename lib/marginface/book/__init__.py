@@ -1,0 +1,1 @@
+"""What only the book needs: recorded runs, tables and figures as descriptions, verdicts, figures."""

@@ -1,0 +1,1 @@
+"""The numbered equations, computed, and what their papers say of them."""

@@ -1,0 +1,1 @@
+"""What the printed numbers can and cannot say."""

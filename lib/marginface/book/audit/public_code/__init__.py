@@ -1,0 +1,1 @@
+"""Where the papers and the public code differ."""

@@ -1,0 +1,1 @@
+"""ArcFace (arXiv v1 of 2018): its tables and figures."""

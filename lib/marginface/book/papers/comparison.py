@@ -1,0 +1,119 @@
+"""Losses compared on test sets: what several papers' tables ask of runs that differ in the loss alone."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from marginface.book.records import stale
+from marginface.book.runs import recorded
+from marginface.book.verdicts import Verdict
+from marginface.data.catalog import HALF_SPLIT
+from marginface.data.faces import half_split
+from marginface.data.files import data_root
+from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
+from marginface.training import Run
+from marginface.training.recipes import Recipe
+
+TESTS = ("LFW", "CFP-FF", "CFP-FP")
+Runs = dict[str, list[Run]]
+
+
+def measures(runs: Runs) -> list[str]:
+    """The metrics that all runs have, in the order of the first."""
+    first, *others = (run.metrics for group in runs.values() for run in group)
+    return [measure for measure in first if all(measure in metrics for metrics in others)]
+
+
+def tests_of(runs: Runs) -> list[str]:
+    """The verification sets that all runs were tested on, those of the half split first."""
+    common = [measure for measure in measures(runs) if "TAR@FAR" not in measure and not measure.endswith(" rank-1")]
+    return [test for test in TESTS if test in common] + sorted(set(common) - set(TESTS))
+
+
+def test_of(measure: str) -> str:
+    """The test that a measure is of: "templates" of "templates TAR@FAR=1e-05"."""
+    return re.sub(r" (rank-1|TAR@FAR=\S+)$", "", measure)
+
+
+def title(measure: str) -> str:
+    """A measure as a page calls it: "templates TAR@FAR=1e-05" is "templates, TAR at FAR 1e-5"."""
+    if "TAR@FAR" in measure:
+        return f"{test_of(measure)}, TAR at FAR 1e-{exponent(measure)}"
+    return measure.replace(" rank-1", ", rank 1")
+
+
+def exponent(measure: str) -> int:
+    """5 of "templates TAR@FAR=1e-05"."""
+    return round(-math.log10(float(measure.split("=")[1])))
+
+
+def mean(measure: str, runs: list[Run]) -> str:
+    """The mean over seeds in percent with its 95 % interval."""
+    return estimate([100 * run.metrics[measure] for run in runs]).format()
+
+
+def difference(measure: str, ours: list[Run], theirs: list[Run]) -> Estimate:
+    """How much more the first have than the second, in points, over runs that share their seed."""
+    return paired_difference([100 * run.metrics[measure] for run in ours], [100 * run.metrics[measure] for run in theirs])
+
+
+def differences(runs: Runs, base: str, chosen: list[str], measured: str = "test") -> pd.DataFrame:
+    """How much each loss adds to a base in each of the measures, in points: over seeds, and over pairs drawn anew."""
+    lines = []
+    for name, results in runs.items():
+        if name == base:
+            continue
+        for measure in chosen:
+            ours, theirs = (np.stack([run.arrays[f"{measure} correct"] for run in group]) for group in (results, runs[base]))
+            pairs = paired_bootstrap(ours, theirs)
+            lines.append(
+                {
+                    "loss": name,
+                    measured: title(measure),
+                    f"adds to {base}, over seeds": difference(measure, results, runs[base]).format("+.2f"),
+                    "over pairs": f"[{100 * pairs.low:+.2f}, {100 * pairs.high:+.2f}]",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def resolution(runs: Runs, chosen: list[str] | None = None, noun: str = "pairs") -> str:
+    """What the test sets can tell apart, in a sentence; of the verification sets, if none are chosen."""
+    parts = []
+    for measure in tests_of(runs) if chosen is None else chosen:
+        correct = next(iter(runs.values()))[0].arrays[f"{measure} correct"]
+        low, high = wilson(int(correct.sum()), len(correct))
+        parts.append(
+            f"{title(measure)} has {len(correct):,} {noun} (95 % interval of one accuracy: ± {50 * (high - low):.1f} points)"
+        )
+    return "; ".join(parts) + "."
+
+
+def of_records(recipes: dict[str, Recipe], seeds: list[int], judge: Callable[[Runs], Verdict], notebook: str) -> Verdict:
+    """What `judge` makes of the recorded runs; "not yet" where one is missing."""
+    runs = recorded(recipes, seeds)
+    if runs is None:
+        return Verdict("not yet", (f"runs are missing: make runs ONLY={notebook}",))
+    verdict = judge(runs)
+    old = [reason for group in runs.values() for run in group if (reason := stale(run))]
+    return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
+
+
+def split_of(data: str, root: str | Path | None = None) -> str:
+    """Who is trained on, in a sentence that is computed where the protocols are at hand."""
+    place, match = data_root(root), HALF_SPLIT.fullmatch(data)
+    if place is None or match is None:
+        return f"How many people `{data}` leaves to train on is computed where its protocols are at hand."
+    split = half_split(place, match[1])
+    images = list(split.people.values())
+    both = sum({name.split("/")[0] for name in names} == {"lfw", "cfp"} for names in images)
+    return (
+        f"The {match[1]} half has {len(images):,} people with {sum(map(len, images)):,} images. {split.dropped['LFW']} people "
+        f"of LFW and {split.dropped['CFP']} of CFP were left out because the other set tests on them; {both} are in both sets "
+        f"and count as one person each. Nobody who is trained on is in a test pair of either set."
+    )

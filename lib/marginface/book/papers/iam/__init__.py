@@ -1,0 +1,1 @@
+"""IAM, Inter-class Angular Margin Loss: its tables and figures."""

@@ -1,0 +1,1 @@
+"""InterFace (2022): its tables and figures."""

@@ -1,0 +1,170 @@
+"""InterFace Tables VI to VIII: three views of one set of runs, beside what the paper prints for 17 methods."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from marginface.book import published
+from marginface.book.papers import comparison
+from marginface.book.papers.comparison import Runs
+from marginface.book.papers.interface import losses
+from marginface.book.papers.interface.losses import PAPER_SCALE, Sign
+from marginface.book.verdicts import Verdict, combine, of_increase
+from marginface.data.catalog import HALF_SPLIT
+from marginface.data.faces import half_split
+from marginface.data.files import data_root
+from marginface.training.recipes import Recipe
+
+SEEDS = losses.FIVE_SEEDS
+BASE = "ArcFace"
+# what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
+PRINTED = {
+    "ArcFace": ("ArcFace*", "Arcface"),
+    "CosFace": ("CosFace*", "CosFace"),
+    **{name: (name.replace(" ", "_"),) for name in losses.variants()},
+}
+# two pairs of LFW's files are pixel-identical across two names
+DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))
+
+
+def recipes(
+    profile: str = "book",
+    alpha: float = 0.1,
+    sign: Sign = "paper",
+    scale: float = losses.SCALE,
+    data: str = losses.SMALL.data,
+    epochs: int = losses.SMALL.epochs,
+) -> dict[str, Recipe]:
+    """What the three tables train; with profile "paper" by the paper's own recipe, whose scale is 64."""
+    paper = profile == "paper"
+    base = losses.paper(6) if paper else losses.small(data, epochs)
+    return losses.recipes(losses.table6(alpha, sign, PAPER_SCALE if paper else scale), base)
+
+
+def grid() -> list[Recipe]:
+    """The recorded runs of the three tables."""
+    return [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes().values()]
+
+
+def as_printed(number: int) -> pd.DataFrame:
+    """Table 6, 7 or 8 whole: every value in percent as printed, with its rank mark."""
+    table = published.table("interface", number)
+    marks = table.rank_printed.map(lambda rank: "" if pd.isna(rank) else f" ({rank:.0f})")
+    cells = table.value_printed.where(table.value.notna(), "–") + marks
+    columns = [_column(benchmark, metric) for benchmark, metric in zip(table.benchmark, table.metric, strict=True)]
+    tidy = table.assign(cell=cells, column=columns, method=table.method.str.replace("_", " "))
+    wide = tidy.pivot_table(index=["row", "method", "train_set"], columns="column", values="cell", aggfunc="first")
+    wide = wide[list(dict.fromkeys(columns))].reset_index(names=["row", "method", "trained on"]).drop(columns="row")
+    return wide.rename_axis(columns=None)
+
+
+def measures(number: int, runs: Runs) -> list[str]:
+    """The measures of the runs that belong to Table 6, 7 or 8: of pairs, of templates, of identification."""
+    found = comparison.measures(runs)
+    identification = {comparison.test_of(measure) for measure in found if measure.endswith(" rank-1")}
+    if number == 6:
+        return comparison.tests_of(runs)
+    if number == 7:
+        return [measure for measure in found if "TAR@FAR" in measure and comparison.test_of(measure) not in identification]
+    if number == 8:
+        return [measure for measure in found if comparison.test_of(measure) in identification]
+    raise ValueError(f"the tables of benchmarks are 6, 7 and 8, not {number}")
+
+
+def printed(number: int, loss: str, measure: str) -> dict[str, float]:
+    """What the paper prints for a loss in the columns that a measure stands beside, in percent, the closest first.
+
+    These are the columns of the same test, or, for tests of our own, all of the same kind: IJB-B's and IJB-C's TAR at that
+    FAR for templates, MegaFace's rank 1 for identification, first with its wrong labels taken out, as ours has few.
+    """
+    table = published.table("interface", number)
+    table = table[table.metric == _metric(measure)]
+    own = table.benchmark == comparison.test_of(measure)
+    if own.any() or number == 6:
+        table = table[own]
+    found = {}
+    for benchmark, rows in table.groupby("benchmark", sort=False):
+        values = [rows.value[rows.method == method] for method in PRINTED.get(loss, ())]
+        filled = [float(value.iloc[0]) for value in values if value.notna().any()]
+        if filled:
+            found[str(benchmark)] = filled[0]
+    return found
+
+
+def beside(number: int, runs: Runs) -> pd.DataFrame:
+    """What was measured beside what is printed for the same loss, in percent: the mean over seeds with its 95 % interval."""
+    lines = []
+    for measure in measures(number, runs):
+        columns = list(dict.fromkeys(benchmark for loss in runs for benchmark in printed(number, loss, measure)))
+        for loss, group in runs.items():
+            values = printed(number, loss, measure)
+            texts = [("" if c == measure else f"{c} ") + (f"{values[c]:.2f}" if c in values else "–") for c in columns]
+            line = {"measure": comparison.title(measure), "loss": loss, "printed, %": " · ".join(texts) or "–"}
+            lines.append(line | {"measured, %": comparison.mean(measure, group)})
+    return pd.DataFrame(lines)
+
+
+def verdicts(number: int, runs: Runs) -> list[Verdict]:
+    """Wherever the paper prints more for InterFace than for ArcFace, whether it is more here.
+
+    Of several printed columns the first decides (see `printed`). Where nothing measured stands beside a printed column, as
+    on synthetic data, all measures count.
+    """
+    claims = []
+    for measure in measures(number, runs):
+        base = printed(number, BASE, measure)
+        for loss in losses.variants():
+            values = printed(number, loss, measure)
+            gains = [(column, values[column] - base[column]) for column in base if column in values]
+            if gains and gains[0][1] > 0:
+                claims.append((loss, measure, f"printed {gains[0][1]:+.2f} on {gains[0][0]}, measured"))
+    if not claims:
+        claims = [(loss, measure, "measured") for measure in measures(number, runs) for loss in losses.variants()]
+    return [
+        of_increase(
+            comparison.difference(measure, runs[loss], runs[BASE]),
+            f"{loss} over {BASE}, {comparison.title(measure)}, in points, {told}",
+        )
+        for loss, measure, told in claims
+    ]
+
+
+def recorded_verdict(number: int) -> Verdict:
+    """The verdict on Table 6, 7 or 8 from the recorded runs."""
+    return comparison.of_records(recipes(), SEEDS, lambda runs: combine(verdicts(number, runs)), f"table{number}")
+
+
+def doubles(data: str, root: str | Path | None = None) -> str:
+    """Whether the pixel-identical images under two names decide anything in the identification test, in a sentence."""
+    place, match = data_root(root), HALF_SPLIT.fullmatch(data)
+    known = ", ".join(f"{one} = {other}" for one, other in (map(_spaced, names) for names in DOUBLES))
+    start = f"Two pairs of LFW's files are pixel-identical under two names: {known}."
+    if place is None or match is None:
+        return f"{start} Whether one of them is looked for here is computed where LFW's protocols are at hand."
+    split = half_split(place, match[1])
+    matter = [name for names in DOUBLES for name in names if name in split.probes]
+    if matter:
+        return f"{start} {', '.join(map(_spaced, matter))} is looked for, and has the double among the strangers."
+    strangers = sum(f"lfw/{name}/{name}_0001.jpg" in split.distractors for names in DOUBLES for name in names)
+    return (
+        f"{start} Of these four images {strangers} are among the {len(split.distractors):,} strangers, and nobody looks for "
+        "one of them. Rank 1 asks whether any stranger comes before the mate, and a stranger who is there twice is no other: "
+        "the doubles decide nothing, but for a second count of their scores among the impostor pairs of TAR at FAR."
+    )
+
+
+def _column(benchmark: str, metric: str) -> str:
+    kind = metric.removesuffix("_pct").replace("tar@far=", "TAR at FAR ").replace("rank1", "rank 1")
+    return benchmark if kind == "accuracy" else f"{benchmark}, {kind}"
+
+
+def _metric(measure: str) -> str:
+    """What the printed tables call what is measured."""
+    if "TAR@FAR" in measure:
+        return f"tar@far=1e-{comparison.exponent(measure)}_pct"
+    return "rank1_pct" if measure.endswith(" rank-1") else "accuracy_pct"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,188 @@
+"""InterFace Figure 2: eight people on a circle, ArcFace and the three variants."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from marginface.book.papers import comparison
+from marginface.book.papers.comparison import Runs
+from marginface.book.papers.interface.losses import Sign
+from marginface.book.verdicts import Verdict, combine, of_increase
+from marginface.evaluation.statistics import Estimate, estimate, paired_difference
+from marginface.margins import ArcFace, InterFace, Margin
+from marginface.training import Run
+from marginface.training.recipes import Recipe
+
+SEEDS = list(range(16))  # more than elsewhere, because some leave classes where they cannot be told apart
+BASE = "ArcFace"
+SCALE = 4.0  # s, which the paper does not print for this figure
+
+# length, learning rates and scale are those with which ArcFace brings the eight people apart
+TOY = Recipe(
+    ArcFace(SCALE, 0.5),
+    data="lfw/8/48",
+    backbone="InterFace-Toy",
+    embedding_dim=2,
+    epochs=60,
+    batch_size=16,
+    optimizer="adam",
+    lr=2e-3,
+    head_lr_factor=5.0,
+    weight_decay=0.0,
+    schedule="cosine",
+    warmup=0.05,
+    normalisation="whitened",
+)
+
+
+def margins(alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE, d_inter: float = math.pi / 4) -> dict[str, Margin]:
+    """The losses of the figure. Its cid has d_inter = π/4, as §II.e says, and not the π/2 of Table VI."""
+    return {
+        BASE: ArcFace(scale, 0.5),
+        "InterFace cid&ct": InterFace.cid_ct(scale=scale, alpha=alpha, d_inter=d_inter, sign=sign),
+        "InterFace did&ct": InterFace.did_ct(scale=scale, alpha=alpha, sign=sign),
+        "InterFace did&dt": InterFace.did_dt(scale=scale, alpha=alpha, sign=sign),
+    }
+
+
+def recipes(
+    alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE, data: str = TOY.data, epochs: int = TOY.epochs
+) -> dict[str, Recipe]:
+    """How the losses of the figure are trained here."""
+    base = replace(TOY, data=data, epochs=epochs)
+    return {name: replace(base, margin=margin) for name, margin in margins(alpha, sign, scale).items()}
+
+
+def grid() -> list[Recipe]:
+    """The recorded runs of the figure."""
+    return [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes().values()]
+
+
+@dataclass(frozen=True, eq=False)
+class Circle:
+    """C classes and N training images on the circle, in degrees; classes in the order in which they lie on it.
+
+    centres: (C,) where the class weights are, ascending, in [0, 360). classes: (C,) int, which classes these are.
+    samples: (N,) where the images are. labels: (N,) int.
+    gaps: (C,) from a centre to the next, the last to the first; their sum is 360. Half-way is the decision boundary.
+    off: (N,) from its centre to each image, in [-180, 180).
+    spreads: (C,) the root mean square of a class's.
+    """
+
+    centres: np.ndarray
+    classes: np.ndarray
+    samples: np.ndarray
+    labels: np.ndarray
+    gaps: np.ndarray
+    off: np.ndarray
+    spreads: np.ndarray
+
+
+def circle(run: Run) -> Circle:
+    """A run's training images and class weights."""
+    samples, weights = (_degrees(run.arrays[name]) for name in ("train_directions", "class_directions"))
+    labels = run.arrays["train_labels"].astype(int)
+    classes = np.argsort(weights)
+    centres = weights[classes]
+    off = (samples - weights[labels] + 180) % 360 - 180
+    return Circle(
+        centres=centres,
+        classes=classes,
+        samples=samples,
+        labels=labels,
+        gaps=np.diff(centres, append=centres[0] + 360),
+        off=off,
+        spreads=np.array([np.sqrt((off[labels == c] ** 2).mean()) for c in classes]),
+    )
+
+
+# what can be said of a circle in a number
+MEASURES: dict[str, Callable[[Circle], float]] = {
+    "spread of a class, °": lambda found: float(found.spreads.mean()),
+    "median angle to the centre, °": lambda found: float(np.median(np.abs(found.off))),
+    "smallest angle between centres, °": lambda found: float(found.gaps.min()),
+    "unevenness of these angles, °": lambda found: float(found.gaps.std()),
+}
+# what §II.e claims of InterFace: +1 for more, -1 for less than with ArcFace
+CLAIMS = {
+    "spread of a class, °": (-1, "samples are closer to their class centre"),
+    "unevenness of these angles, °": (-1, "class centres are more uniformly separated"),
+    "smallest angle between centres, °": (+1, "the two nearest centres are further apart"),
+}
+
+
+def film(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Angles of images (F, N) and class weights (F, C) in degrees, and the steps (F,) of the frames.
+
+    A run that was interrupted has no film, and its end is the one frame.
+    """
+    if "film_steps" in run.arrays:
+        images, weights = (np.degrees(run.arrays[name].astype(np.float64)) for name in ("film_images", "film_classes"))
+        return images, weights, run.arrays["film_steps"]
+    images, weights = (_degrees(run.arrays[name])[None] for name in ("train_directions", "class_directions"))
+    return images, weights, np.array([run.provenance["steps"]])
+
+
+def apart(runs: Runs) -> Runs:
+    """The runs with those seeds with which every loss brings the classes apart; all runs where there is no such seed.
+
+    Beyond θ = π - m the target logit rises with the angle, and what starts there is pulled to the far side, images and class
+    weights alike. A run counts as failed where the images of some class are more than 90° from its centre (root mean square).
+    """
+    well = [all(circle(run).spreads.max() < 90 for run in same_seed) for same_seed in zip(*runs.values(), strict=True)]
+    chosen = {name: [run for run, ok in zip(group, well, strict=True) if ok] for name, group in runs.items()}
+    return chosen if any(well) else runs
+
+
+def failures(runs: Runs) -> str:
+    """How many runs of each loss failed, in a sentence."""
+    counts = ", ".join(f"{name} {sum(circle(run).spreads.max() >= 90 for run in group)}" for name, group in runs.items())
+    seeds = [run.recipe.seed for run in next(iter(apart(runs).values()))]
+    return f"Of {len(next(iter(runs.values())))} runs a loss, these failed: {counts}. What follows is over the seeds {seeds}."
+
+
+def table(runs: Runs) -> pd.DataFrame:
+    """How the classes lie on the circle with each loss: the mean over the seeds of `apart` with its 95 % interval."""
+    lines = []
+    for name, group in apart(runs).items():
+        line = {"loss": name} | {measure: estimate(_measured(measure, group)).format(".1f") for measure in MEASURES}
+        accuracy = estimate([100 * run.metrics["accuracy"] for run in group])
+        lines.append(line | {"accuracy on other images, %": accuracy.format(".1f")})
+    return pd.DataFrame(lines)
+
+
+def difference(measure: str, ours: list[Run], theirs: list[Run], confidence: float = 0.95) -> Estimate:
+    """How much more the first have, over runs that share their seed."""
+    return paired_difference(_measured(measure, ours), _measured(measure, theirs), confidence)
+
+
+def verdicts(runs: Runs) -> list[Verdict]:
+    """What §II.e says of the figure: samples "better distributed around the class centers", and these "more uniformly".
+
+    Nine claims on one figure: their intervals are so wide that all of them together hold at 95 % (Bonferroni).
+    """
+    found, runs = [], apart(runs)
+    confidence = 1 - 0.05 / max(1, len(CLAIMS) * (len(runs) - 1))
+    for measure, (sign, claim) in CLAIMS.items():
+        for name in runs:
+            if name != BASE:
+                pair = (runs[name], runs[BASE]) if sign > 0 else (runs[BASE], runs[name])
+                found.append(of_increase(difference(measure, *pair, confidence), f"{name}: {claim}, by degrees"))
+    return found
+
+
+def figure2_recorded() -> Verdict:
+    """The verdict from the recorded runs."""
+    return comparison.of_records(recipes(), SEEDS, lambda runs: combine(verdicts(runs)), "figure2")
+
+
+def _measured(measure: str, group: list[Run]) -> list[float]:
+    return [MEASURES[measure](circle(run)) for run in group]
+
+
+def _degrees(directions: np.ndarray) -> np.ndarray:
+    x, y = directions.astype(np.float64).T
+    return np.degrees(np.arctan2(y, x)) % 360

@@ -1,0 +1,130 @@
+"""InterFace's experiments: which losses its tables compare, and the recipe that trains them here."""
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+from marginface.book.papers.arcface import table7
+from marginface.book.runs import as_seeds
+from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
+from marginface.training.recipes import RECIPES, Recipe
+
+SEEDS, FIVE_SEEDS = [0, 1, 2], [0, 1, 2, 3, 4]
+SCALE = 16.0  # s for some thousand people; margins, α, a and b are the paper's
+PAPER_SCALE = 64.0
+
+# ArcFace Table 7's with less of what costs time and larger batches, so that 115 runs can be afforded. Of the scale, 16 and 32
+# were compared on the pairs of fold 5, with people of folds 1 to 4 to train on; no test pair was looked at
+SMALL = replace(
+    table7.SMALL,
+    margin=ArcFace(SCALE, 0.5),
+    data="lfw+cfp/first/64",
+    backbone="ResNet10E-IR-w16",
+    epochs=10,
+    batch_size=128,
+    lr=0.1,
+)
+Sign = Literal["paper", "released"]
+Unit = Literal["degrees", "radians"]
+
+# what Tables II to V vary, and its values as printed
+VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
+    2: ("a", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+    3: ("alpha", (0.06, 0.08, 0.10, 0.12, 0.14)),
+    4: ("a", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+    5: ("b", (10, 20, 30, 40, 50, 60)),
+}
+EQUAL_MARGINS = ((0.5, 0.0), (0.4, 0.1), (0.3, 0.2), (0.2, 0.3))  # (m1, m2) of Table I
+
+
+def interface(
+    number: int, value: float, alpha: float = 0.1, sign: Sign = "paper", unit: Unit = "degrees", scale: float = SCALE
+) -> InterFace:
+    """The loss of a row of Table `number`, 2 to 5, where the varied parameter has that value.
+
+    Table III varies α at a = 0.2, and leaves `alpha` alone; `unit` is that of Table V's b.
+    """
+    if number == 2:
+        return InterFace.cid_ct(scale=scale, alpha=alpha, a=value, sign=sign)
+    if number == 3:
+        return InterFace.cid_ct(scale=scale, alpha=value, sign=sign)
+    if number == 4:
+        return InterFace.did_ct(scale=scale, alpha=alpha, a=value, sign=sign)
+    if number == 5:
+        return InterFace.did_dt(scale=scale, alpha=alpha, b=math.radians(value) if unit == "degrees" else value, sign=sign)
+    raise ValueError(f"InterFace selects parameters in Tables 2 to 5, not in {number}")
+
+
+def variants(alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE) -> dict[str, Margin]:
+    """The three losses that the paper settles on."""
+    return {
+        "InterFace cid&ct": InterFace.cid_ct(scale=scale, alpha=alpha, sign=sign),
+        "InterFace did&ct": InterFace.did_ct(scale=scale, alpha=alpha, sign=sign),
+        "InterFace did&dt": InterFace.did_dt(scale=scale, alpha=alpha, sign=sign),
+    }
+
+
+def table1(scale: float = SCALE) -> dict[str, Margin]:
+    """RArc with m1 + m2 = 0.5. (0.5, 0) is trained as ArcFace, which it equals, and so is one run with every other table."""
+    return {
+        f"m1 = {m1:g}, m2 = {m2:g}": RedefinedArcFace(scale, m1, m2) if m2 else ArcFace(scale, m1) for m1, m2 in EQUAL_MARGINS
+    }
+
+
+def selection(
+    number: int,
+    alpha: float = 0.1,
+    values: tuple[float, ...] | None = None,
+    sign: Sign = "paper",
+    unit: Unit = "degrees",
+    scale: float = SCALE,
+) -> dict[str, Margin]:
+    """The losses of Table 2 to 5, and two rows that have no effect to show: ArcFace, and InterFace with α = 0, hence f = 0.
+
+    The two are one loss, computed in two ways: how far they differ is what rounding does to a run.
+    """
+    name, printed = VARIED[number]
+    rows: dict[str, Margin] = {"ArcFace": ArcFace(scale, 0.5), "f = 0": InterFace.cid_ct(scale=scale, alpha=0.0)}
+    label = {"alpha": "α", "b": "b"}.get(name, name)
+    mark = "°" if name == "b" and unit == "degrees" else ""
+    chosen = printed if values is None else values
+    return rows | {f"{label} = {v:g}{mark}": interface(number, v, alpha, sign, unit, scale) for v in chosen}
+
+
+def table6(alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE) -> dict[str, Margin]:
+    """What Tables VI to VIII compare, as far as it is trained here."""
+    return {"ArcFace": ArcFace(scale, 0.5), "CosFace": CosFace(scale, 0.35)} | variants(alpha, sign, scale)
+
+
+def signs(alpha: float = 0.1, scale: float = SCALE) -> dict[str, Margin]:
+    """The three losses with f as printed and as released."""
+    both: tuple[Sign, Sign] = ("paper", "released")
+    return {f"{name}, {sign}": margin for sign in both for name, margin in variants(alpha, sign, scale).items()}
+
+
+def recipes(margins: dict[str, Margin], base: Recipe = SMALL) -> dict[str, Recipe]:
+    """A recipe for each loss."""
+    return {name: replace(base, margin=margin) for name, margin in margins.items()}
+
+
+def seeds_of(seeds: list[int] | str, profile: str) -> list[int]:
+    """A notebook's seeds, as `runs.as_seeds` reads them; with profile "smoke" the first two."""
+    return as_seeds(seeds)[: 2 if profile == "smoke" else None]
+
+
+def small(data: str = SMALL.data, epochs: int = SMALL.epochs) -> Recipe:
+    """The small recipe on another half, size or length."""
+    return replace(SMALL, data=data, epochs=epochs)
+
+
+def paper(number: int) -> Recipe:
+    """The paper's own recipe: CASIA for Tables I to V, MS1MV2 for VI to VIII; its scale is 64."""
+    return RECIPES["interface/arcface-casia" if number <= 5 else "interface/arcface-ms1mv2"]
+
+
+def grid() -> list[Recipe]:
+    """Every recorded run, those first that most tables share."""
+    runs = [replace(recipe, seed=seed) for seed in FIVE_SEEDS for recipe in recipes(table6() | signs() | table1()).values()]
+    for number in (2, 4, 5, 3):
+        runs += [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes(selection(number)).values()]
+    return list(dict.fromkeys(runs))

@@ -1,0 +1,299 @@
+"""InterFace Tables II to V: the choice of a, α and b by Borda counts; and what Table I shares with them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from marginface.book.audit.numbers import borda as audit
+from marginface.book.papers.comparison import Runs, of_records, tests_of
+from marginface.book.papers.interface import losses
+from marginface.book.papers.interface.losses import FIVE_SEEDS, PAPER_SCALE, SCALE, SEEDS, SMALL, VARIED, Sign, Unit
+from marginface.book.verdicts import Verdict, of_increase
+from marginface.evaluation.statistics import Estimate, borda, estimate, paired_difference
+from marginface.training import Run
+from marginface.training.recipes import Recipe
+
+NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
+DRAWS = 10_000
+
+
+def recipes(
+    number: int,
+    profile: str = "book",
+    *,
+    values: Sequence[float] | None = None,
+    alpha: float = 0.1,
+    sign: Sign = "paper",
+    unit: Unit = "degrees",
+    scale: float = SCALE,
+    data: str = SMALL.data,
+    epochs: int = SMALL.epochs,
+) -> dict[str, Recipe]:
+    """What Table `number`, 1 to 5, compares; with profile "paper" by the paper's own recipe, whose scale is 64.
+
+    `values` are those of the parameter that the table varies, None for the printed ones.
+    """
+    base = losses.paper(number) if profile == "paper" else losses.small(data, epochs)
+    scale = PAPER_SCALE if profile == "paper" else scale
+    if number == 1:
+        return losses.recipes(losses.table1(scale), base)
+    grid = None if values is None else tuple(values)
+    return losses.recipes(losses.selection(number, alpha, grid, sign, unit, scale), base)
+
+
+def grid(number: int) -> list[Recipe]:
+    """The recorded runs of a table, all settings of one seed before the next seed."""
+    rows = recipes(number).values()
+    return [replace(recipe, seed=seed) for seed in (FIVE_SEEDS if number == 1 else SEEDS) for recipe in rows]
+
+
+def as_values(values: float | str | Sequence[float]) -> tuple[float, ...]:
+    """A notebook's values of a parameter: a number, a list, or the list as JSON, as papermill's -p hands it over.
+
+    Raises: ValueError for anything else, for a value that is not positive, and for one that comes twice.
+    """
+    try:
+        parsed: Any = json.loads(values) if isinstance(values, str) else values
+        found = tuple(float(value) for value in (parsed if isinstance(parsed, list | tuple) else [parsed]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{values!r} is not a list of numbers such as [0.1, 0.2]") from error
+    if not found or len(set(found)) < len(found) or not all(0 < value < np.inf for value in found):
+        raise ValueError(f"{values!r} is not a list of different positive numbers such as [0.1, 0.2]")
+    return found
+
+
+def settings(runs: Runs) -> Runs:
+    """The rows that take part in the choice."""
+    return {name: group for name, group in runs.items() if name not in NULL_ROWS}
+
+
+def by_value(runs: Runs, values: Sequence[float]) -> dict[float, list[Run]]:
+    """The rows that take part, by the value of the parameter."""
+    return dict(zip(values, settings(runs).values(), strict=True))
+
+
+def accuracies(runs: Runs) -> NDArray[np.float64]:
+    """In percent, (tests, settings, seeds)."""
+    return np.array([[[100 * run.metrics[test] for run in group] for group in runs.values()] for test in tests_of(runs)])
+
+
+def table(number: int, runs: Runs, values: Sequence[float]) -> pd.DataFrame:
+    """A table as printed beside what was measured, both with their Borda points and sums."""
+    printed, own = audit.printed(number), settings(runs)
+    points = borda(accuracies(own).mean(axis=2))
+    texts = dict(zip(own, (f"{value:g}" for value in values), strict=True))
+    theirs, ours = "as printed, % (Borda points)", "measured here, % [95 % interval] (Borda points)"
+    lines = []
+    for name, group in runs.items():
+        line: dict[tuple[str, str], str] = {("", "setting"): name}
+        m = printed.settings.index(texts[name]) if texts.get(name) in printed.settings else None
+        for b, benchmark in enumerate(printed.benchmarks):
+            cell = "–" if m is None else f"{printed.accuracy[b, m]:.{2 if number == 1 else 3}f} ({printed.points[b, m]})"
+            line[theirs, benchmark] = cell
+        line[theirs, "sum"] = "–" if m is None else f"{printed.sums[m]}" + (" (chosen)" if m == printed.selected else "")
+        k = list(own).index(name) if name in own else None
+        for t, test in enumerate(tests_of(runs)):
+            counted = "" if k is None else f" ({points[t, k]:g})"
+            line[ours, test] = estimate([100 * run.metrics[test] for run in group]).format() + counted
+        line[ours, "sum"] = "–" if k is None else f"{points[:, k].sum():g}"
+        lines.append(line)
+    return pd.DataFrame([list(line.values()) for line in lines], columns=pd.MultiIndex.from_tuples(lines[0]))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a Borda count chooses, and what that is worth. Numbers that one run a setting cannot give are NaN.
+
+    `points` are (tests, settings). `by_chance` says how often each setting has the highest sum where none differs from
+    another, `again` how often in a repetition of the experiment where the measured means are the true ones.
+    """
+
+    names: tuple[str, ...]
+    points: NDArray[np.float64]
+    as_high: float  # how often the highest sum is as high as ours, or higher, where no setting differs from another
+    by_chance: NDArray[np.float64]
+    again: NDArray[np.float64]
+    spread: float  # points: standard deviation of a run's mean over tests, without what the seed does to all settings
+    p_value: float  # of the F test over settings, blocked by seed, on the mean over tests
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        return self.points.sum(axis=0)
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The settings with the highest sum."""
+        return tuple(name for name, total in zip(self.names, self.sums, strict=True) if total == self.sums.max())
+
+
+def choose(runs: Runs, draws: int = DRAWS, seed: int = 0) -> Choice:
+    """Count as the paper does, and simulate how far the count could be trusted, given how runs of one setting differ."""
+    own = settings(runs)
+    accuracy = accuracies(own)
+    tests, count, seeds = accuracy.shape
+    means = accuracy.mean(axis=2)
+    points = borda(means)
+    covariance = residual_covariance(accuracy)
+    if covariance is None:
+        unknown = np.full(count, np.nan)
+        return Choice(tuple(own), points, np.nan, unknown, unknown, np.nan, np.nan)
+    null = simulated_sums(np.zeros((tests, count)), covariance, seeds, draws, seed)
+    repeated = simulated_sums(means, covariance, seeds, draws, seed)
+    return Choice(
+        tuple(own),
+        points,
+        float((null.max(axis=1) >= points.sum(axis=0).max()).mean()),
+        _share_of_wins(null),
+        _share_of_wins(repeated),
+        float(covariance.mean() ** 0.5),
+        f_test(accuracy),
+    )
+
+
+def residual_covariance(accuracy: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """How the tests of one run vary together, (tests, tests), pooled over settings; None for one seed or one setting.
+
+    From accuracies (tests, settings, seeds), after the means of every setting and of every seed are taken out: runs that
+    share a seed share their initial weights and order of images, and what that does to all settings alike decides nothing.
+    """
+    tests, count, seeds = accuracy.shape
+    freedom = (count - 1) * (seeds - 1)
+    if freedom == 0:
+        return None
+    rest = accuracy - accuracy.mean(axis=2, keepdims=True) - accuracy.mean(axis=1, keepdims=True)
+    rest = (rest + accuracy.mean(axis=(1, 2), keepdims=True)).reshape(tests, -1)
+    return rest @ rest.T / freedom
+
+
+def half_widths(runs: Runs) -> dict[str, float]:
+    """Half the 95 % interval of a setting's mean on each test, in points, from the pooled spread; NaN where that is unknown."""
+    accuracy = accuracies(settings(runs))
+    _, count, seeds = accuracy.shape
+    covariance = residual_covariance(accuracy)
+    if covariance is None:
+        return dict.fromkeys(tests_of(runs), np.nan)
+    halves = stats.t.ppf(0.975, (count - 1) * (seeds - 1)) * np.sqrt(np.diag(covariance) / seeds)
+    return dict(zip(tests_of(runs), halves.tolist(), strict=True))
+
+
+def simulated_sums(
+    means: NDArray[np.float64], covariance: NDArray[np.float64], seeds: int, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Borda sums (draws, settings) of experiments whose settings have these true means (tests, settings)."""
+    tests, count = means.shape
+    numbers = np.random.default_rng(seed)
+    noise = numbers.multivariate_normal(
+        np.zeros(tests), covariance / seeds, (draws, count), check_valid="ignore", method="eigh"
+    )
+    accuracy = means + noise.transpose(0, 2, 1)
+    return borda(accuracy.reshape(-1, count)).reshape(draws, tests, count).sum(axis=1)
+
+
+def _share_of_wins(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often each setting has the highest sum; settings that share it share the win."""
+    top = sums == sums.max(axis=1, keepdims=True)
+    return (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def f_test(accuracy: NDArray[np.float64]) -> float:
+    """The p-value of the F test that all settings have one mean over tests, blocked by seed; NaN where it needs more runs."""
+    _, count, seeds = accuracy.shape
+    covariance = residual_covariance(accuracy)
+    if covariance is None:
+        return np.nan
+    between, within = seeds * accuracy.mean(axis=(0, 2)).var(ddof=1), covariance.mean()
+    if within <= 1e-18:  # runs that agree to the last digit
+        return 1.0 if between <= 1e-18 else 0.0
+    return float(stats.f.sf(between / within, count - 1, (count - 1) * (seeds - 1)))
+
+
+def lead(accuracy: NDArray[np.float64], k: int) -> Estimate:
+    """How far setting k lies above the mean of the others, mean over tests, in points; 95 % interval from the pooled spread."""
+    _, count, seeds = accuracy.shape
+    mean = accuracy.mean(axis=0)  # (settings, seeds)
+    differences = mean[k] - np.delete(mean, k, axis=0).mean(axis=0)
+    ahead, covariance = float(differences.mean()), residual_covariance(accuracy)
+    if covariance is None:
+        return Estimate(ahead, np.nan, np.nan, np.nan, seeds)
+    std = float((covariance.mean() * (1 + 1 / (count - 1))) ** 0.5)
+    half = float(stats.t.ppf(0.975, (count - 1) * (seeds - 1))) * std / seeds**0.5
+    return Estimate(ahead, std, ahead - half, ahead + half, seeds)
+
+
+def printed_choice(number: int) -> float | None:
+    """The value that the paper goes on with."""
+    return audit.SELECTIONS[number][1]
+
+
+def selected(number: int, runs: Runs, values: Sequence[float]) -> str | None:
+    """The setting that the paper goes on with, by its name here; None where it is not among the values."""
+    wanted = printed_choice(number)
+    return next((name for name, value in zip(settings(runs), values, strict=True) if value == wanted), None)
+
+
+def choice_table(number: int, runs: Runs, values: Sequence[float]) -> pd.DataFrame:
+    """What is chosen, as printed and here, and how much of it chance would do."""
+    printed, found, wanted = audit.printed(number), choose(runs), selected(number, runs, values)
+    assert printed.selected is not None
+    top = found.sums.max()
+    name, parameter = " and ".join(found.chosen), f"{printed.parameter} = {printed.settings[printed.selected]}"
+    first = [found.names.index(each) for each in found.chosen]
+    lines = [
+        ("the paper's choice", f"{parameter}, with a sum of {printed.sums[printed.selected]}"),
+        ("the choice here", f"{name}, with a sum of {top:g} of {found.points.size}"),
+        (f"a highest sum of {top:g} or more, if no setting differed from another", _percent(found.as_high)),
+        ("the same choice in a repetition, if the measured means were the true ones", _percent(found.again[first].sum())),
+    ]
+    if wanted is not None and len(values) > 1:
+        k = found.names.index(wanted)
+        lines += [
+            (f"a choice of {wanted}, if no setting differed from another", _percent(found.by_chance[k])),
+            (f"a choice of {wanted} in a repetition", _percent(found.again[k])),
+            (f"{wanted} above the mean of the other settings, points", lead(accuracies(settings(runs)), k).format("+.2f")),
+        ]
+    lines += [
+        ("whether settings differ at all: p of the F test", "–" if np.isnan(found.p_value) else f"{found.p_value:.2f}"),
+        ("spread of a setting from run to run, points", "–" if np.isnan(found.spread) else f"{found.spread:.2f}"),
+    ]
+    if set(NULL_ROWS) <= set(runs):
+        same = paired_difference(*(accuracies({name: runs[name]}).mean(axis=(0, 1)).tolist() for name in reversed(NULL_ROWS)))
+        lines.append(("f = 0 above ArcFace, which is the same loss, points", same.format("+.2f")))
+    return pd.DataFrame(lines, columns=["question", "answer"])
+
+
+def _percent(share: float) -> str:
+    return "– (one run a setting)" if np.isnan(share) else f"{share:.0%}"
+
+
+def selection_verdict(number: int, runs: Runs, values: Sequence[float]) -> Verdict:
+    """Whether the value that the paper chooses is told from noise: better than the mean of the others, and chosen here.
+
+    It is "reproduced in part" if it is better than the others are on average, and another has a higher sum.
+    """
+    found, wanted = choose(runs), selected(number, runs, values)
+    share = "" if np.isnan(found.as_high) else f", as high or higher in {found.as_high:.0%} of cases if no setting differed"
+    counted = f"our Borda count chooses {' and '.join(found.chosen)}, with a sum of {found.sums.max():g}{share}"
+    differ = "" if np.isnan(found.p_value) else f"whether settings differ at all: p = {found.p_value:.2f}"
+    rest = tuple(line for line in (counted, differ) if line)
+    if wanted is None or len(values) < 2:
+        return Verdict("undecided", ("it takes the paper's choice and another value to compare", *rest), "recorded runs")
+    ahead = lead(accuracies(settings(runs)), found.names.index(wanted))
+    verdict = of_increase(ahead, f"{wanted} over the mean of the other settings, mean of {_listed(tests_of(runs))}, in points")
+    word = "reproduced in part" if verdict.word == "reproduced" and found.chosen != (wanted,) else verdict.word
+    return replace(verdict, word=word, evidence=(*verdict.evidence, *rest))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def recorded_verdict(number: int) -> Verdict:
+    """The verdict on Table 2 to 5 from the recorded runs."""
+    values = VARIED[number][1]
+    return of_records(recipes(number), SEEDS, lambda runs: selection_verdict(number, runs, values), f"table{number}")

@@ -1,0 +1,1 @@
+"""PAM, Precise Adjacent Margin Loss: its tables and figures."""

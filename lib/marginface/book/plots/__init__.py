@@ -1,0 +1,46 @@
+"""The figures and tables of the book: `plots.style()` once, then one call a figure."""
+
+from marginface.book.plots.circle import circles, film
+from marginface.book.plots.curves import (
+    beta_sizes,
+    boundaries,
+    interface_shift,
+    interface_signs,
+    logit_curves,
+    logit_explorer,
+    loss_profile,
+    margin_widths,
+    pam_phi,
+)
+from marginface.book.plots.display import show, source, style, table
+from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
+from marginface.book.plots.results import accuracies, equivalences, loss_curves, parameter, theta_histograms
+
+__all__ = [
+    "accuracies",
+    "beta_sizes",
+    "boundaries",
+    "circles",
+    "equivalences",
+    "film",
+    "interface_shift",
+    "interface_signs",
+    "logit_curves",
+    "logit_explorer",
+    "loss_curves",
+    "loss_profile",
+    "margin_widths",
+    "pam_geometry",
+    "pam_phi",
+    "parameter",
+    "region_sphere",
+    "region_views",
+    "sectors",
+    "show",
+    "source",
+    "sphere",
+    "spheres",
+    "style",
+    "table",
+    "theta_histograms",
+]

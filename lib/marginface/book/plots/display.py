@@ -1,0 +1,84 @@
+"""One style for every figure and table of the book, and how they are shown."""
+
+import json
+from collections.abc import Callable, Sequence
+from html import escape
+from importlib.resources import files
+from inspect import getsource
+from itertools import count
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import seaborn as sns
+from IPython.display import HTML, Markdown, display
+from plotly.offline import get_plotlyjs_version
+
+COLOURS = sns.color_palette("colorblind", 10).as_hex()
+GRID = "rgba(128, 128, 128, 0.3)"
+_numbers = count(1)
+
+
+def style() -> None:
+    """The style of static figures and tables: call it once, at the top of a notebook."""
+    pd.set_option("display.max_colwidth", None)
+    sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.9)
+    plt.rcParams.update({"figure.dpi": 150, "savefig.bbox": "tight", "axes.titlesize": "medium", "legend.frameon": False})
+
+
+def table(frame: pd.DataFrame, stands_on: str = "") -> None:
+    """Display a table without its index, and beneath it what its numbers stand on."""
+    note = f'<p class="stands-on">{escape(stands_on)}</p>' if stands_on else ""
+    display(HTML(f'<div class="wide">{frame.to_html(index=False, border=0)}</div>{note}'))
+
+
+def show(*figures: go.Figure, alt: str, after: str = "null") -> None:
+    """Display interactive figures, side by side where there is room.
+
+    Arguments:
+        alt: what the figures show, for readers who cannot see them.
+        after: a JavaScript function that is called with each figure's element once it is drawn.
+    """
+    script = (
+        files("marginface.book.plots").joinpath("figure.js").read_text().replace("PLOTLYJS_VERSION", get_plotlyjs_version())
+    )
+    cells = []
+    for figure in figures:
+        name = f"figure-{next(_numbers)}"
+        # "</" would end the script element; in JSON the two spellings are the same
+        data = json.dumps(json.loads(figure.to_json()), separators=(",", ":")).replace("</", "<\\/")
+        cells.append(f'<div id="{name}"></div><script>{script}("{name}", {data}, {after});</script>')
+    display(HTML(f'<div class="figures" role="img" aria-label="{alt}">{"".join(cells)}</div>'))
+
+
+def source(*functions: Callable) -> None:
+    """Display functions as they stand in the library."""
+    code = "\n\n".join(getsource(function) for function in functions)
+    display(Markdown(f"```python\n{code}```"))
+
+
+def layout(height: int, margin_bottom: int = 10) -> dict:
+    transparent = "rgba(0, 0, 0, 0)"
+    margin = {"l": 10, "r": 10, "t": 50, "b": margin_bottom}
+    colours = {"paper_bgcolor": transparent, "plot_bgcolor": transparent, "template": "none"}
+    return {"height": height, "margin": margin, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}} | colours
+
+
+def scene(eye: float = 1.05) -> dict:
+    hidden = {"visible": False, "range": [-1.05, 1.05]}
+    axes = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden}
+    return axes | {"aspectmode": "cube", "camera": {"eye": dict.fromkeys("xyz", eye)}}
+
+
+def slider(prefix: str, steps: list[dict], active: int, row: int) -> dict:
+    place = {"y": -0.28 - 0.3 * row, "x": 0.02, "len": 0.96, "pad": {"t": 0}}
+    return {"active": active, "steps": steps, "currentvalue": {"prefix": prefix}, **place}
+
+
+def skip(values: Sequence[float]) -> list[dict]:
+    return [{"label": f"{value:g}", "method": "skip"} for value in values]
+
+
+def xyz(points: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip("xyz", points.astype(np.float32).T, strict=True))

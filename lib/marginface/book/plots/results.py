@@ -1,0 +1,109 @@
+"""What runs came to, and how."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from marginface.book.papers import comparison
+from marginface.book.papers.interface.table1 import Comparison
+from marginface.book.plots.display import COLOURS
+from marginface.training import Run
+
+
+def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
+    """The training loss of every run, one colour a loss."""
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+        for i, run in enumerate(group):
+            axes.plot(run.curves["step"], run.curves["loss"], color=colour, alpha=0.7, label=name if i == 0 else None)
+    axes.set(xlabel="step", ylabel="training loss")
+    axes.set_xlim(left=0)
+    axes.legend()
+    return figure
+
+
+def accuracies(results: Mapping[str, list[Run]], tests: Sequence[str], label: str = "accuracy, %") -> Figure:
+    """Accuracy, or what the label says, on every test, a panel each: a dot for a run and a line at the mean."""
+    height = 0.8 + 0.32 * len(results)
+    figure, panels = plt.subplots(1, len(tests), figsize=(9, height), sharey=True, squeeze=False, layout="constrained")
+    for axes, test in zip(panels[0], tests, strict=True):
+        for place, ((_, group), colour) in enumerate(zip(results.items(), COLOURS, strict=False)):
+            values = [100 * run.metrics[test] for run in group]
+            axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.7, markersize=5)
+            axes.plot([np.mean(values)] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=2)
+        axes.set(title=comparison.title(test), xlabel=label)
+    panels[0][0].set_yticks(range(len(results)), list(results))
+    panels[0][0].invert_yaxis()
+    return figure
+
+
+def parameter(
+    results: Mapping[float, list[Run]],
+    base: list[Run],
+    halves: Mapping[str, float],
+    name: str,
+    chosen: float | None = None,
+) -> Figure:
+    """Accuracy over the values of a parameter, a panel a test: the mean with its interval, and a thin line for each seed.
+
+    Arguments:
+        base: ArcFace's runs: a line at their mean, and a band as wide as the intervals.
+        halves: for each test, half the width of the intervals in points, NaN where it is unknown.
+        chosen: the value that the paper goes on with, marked by a line.
+    """
+    figure, panels = plt.subplots(1, len(halves), figsize=(9, 3.4), squeeze=False, layout="constrained")
+    values = list(results)
+    for axes, (test, half) in zip(panels[0], halves.items(), strict=True):
+        accuracy = np.array([[100 * run.metrics[test] for run in group] for group in results.values()])
+        level = float(np.mean([100 * run.metrics[test] for run in base]))
+        if chosen is not None:
+            axes.axvline(chosen, color=COLOURS[1], linestyle=":", label="the paper's choice")
+        for i, line in enumerate(accuracy.T):
+            axes.plot(values, line, ".-", color="0.6", linewidth=0.6, markersize=4, label=None if i else "runs of one seed")
+        axes.axhline(level, color=COLOURS[2], linewidth=1, label="ArcFace")
+        axes.plot(values, accuracy.mean(axis=1), "o-", color=COLOURS[0], linewidth=1, markersize=5, label="InterFace, mean")
+        if np.isfinite(half):
+            axes.axhspan(level - half, level + half, color=COLOURS[2], alpha=0.15, linewidth=0)
+            axes.errorbar(values, accuracy.mean(axis=1), half, fmt="none", ecolor=COLOURS[0], capsize=3)
+        axes.set(title=test, xlabel=name, xticks=values)
+    panels[0][0].set_ylabel("accuracy, %")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def equivalences(found: Sequence[Comparison], margin: float) -> Figure:
+    """Differences from ArcFace with their 90 % intervals, a panel a test; the band is what counts as equivalent."""
+    tests = list(dict.fromkeys(each.test for each in found))
+    names = list(dict.fromkeys(each.name for each in found))
+    figure, panels = plt.subplots(
+        1, len(tests), figsize=(9, 2.6), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, test in zip(panels[0], tests, strict=True):
+        axes.axvspan(-margin, margin, color=COLOURS[2], alpha=0.15, linewidth=0)
+        axes.axvline(0, color="0.4", linewidth=1)
+        for each in found:
+            if each.test == test:
+                place, difference = names.index(each.name), each.difference
+                axes.plot([difference.mean], [place], "o", color=COLOURS[0])
+                axes.plot([difference.low, difference.high], [place, place], color=COLOURS[0], linewidth=2)
+        axes.set(title=test, xlabel="points above ArcFace")
+    panels[0][0].set_yticks(range(len(names)), names)
+    panels[0][0].set_ylim(len(names) - 0.5, -0.5)
+    return figure
+
+
+def theta_histograms(results: Mapping[str, list[Run]]) -> Figure:
+    """How the angles between training images and their classes are spread at the start, in the middle and at the end."""
+    figure, panels = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True, layout="constrained")
+    for axes, (title, stretch) in zip(panels, {"start": 0, "middle": 0.5, "end": 1}.items(), strict=True):
+        for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+            counts = np.sum([run.arrays["theta_histogram"] for run in group], axis=0)
+            row = counts[round(stretch * (len(counts) - 1))]
+            degrees = (np.arange(len(row)) + 0.5) * 180 / len(row)
+            axes.plot(degrees, row / max(row.sum(), 1), color=colour, label=name)
+        axes.set(title=title, xlabel="θ_y, degrees", xlim=(0, 130))
+    panels[0].set_ylabel("share of images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

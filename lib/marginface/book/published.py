@@ -1,0 +1,31 @@
+"""The papers' printed tables, as tidy data."""
+
+import pandas as pd
+
+from marginface.data.files import data_folder
+
+
+def table(paper: str, number: int) -> pd.DataFrame:
+    """A printed table, one row a number: `value_printed` as it stands in the paper, `value` as a float.
+
+    Arguments: paper: "interface", "arcface", "iam" or "pam".
+    Raises: ValueError for a table that there is not.
+    """
+    path = data_folder() / "published" / f"{paper}_table{number}.csv"
+    if not path.exists():
+        known = sorted(p.stem for p in path.parent.glob("*_table*.csv"))
+        raise ValueError(f"no printed table {paper} {number}; there are {', '.join(known)}")
+    return pd.read_csv(path, dtype={"value_printed": str})
+
+
+def repeat_runs() -> pd.DataFrame:
+    """What people reported in public when they trained a setting again: source, setting, run, metric, and value as posted.
+
+    A run that is "-" is a model that its author released.
+    """
+    return pd.read_csv(data_folder() / "published" / "repeat_runs.tsv", sep="\t", dtype=str)
+
+
+def items() -> pd.DataFrame:
+    """Every numbered table and figure of the four papers: paper, item, what it shows, and the notebook it belongs to."""
+    return pd.read_csv(data_folder() / "items.csv", keep_default_na=False)

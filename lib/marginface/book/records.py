@@ -1,0 +1,152 @@
+"""Records of runs: one JSON file each, named by the hash of its recipe.
+
+A record is current while two fingerprints match: that of the data it was trained on, where that data is at hand, and its
+rehearsal. A rehearsal plays the recipe for a few steps in double precision on a small fixed data set and keeps the losses
+and metrics: whatever changes what the code computes changes them, and rewriting code without changing what it computes
+does not.
+"""
+
+import base64
+import dataclasses
+import json
+import math
+import os
+import platform
+import subprocess
+import zlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+import torch
+
+import marginface
+from marginface.data.catalog import load, rehearsal_data
+from marginface.data.files import data_folder, data_root, writing
+from marginface.data.types import DataMissingError
+from marginface.training import Run, train
+from marginface.training.recipes import Recipe
+
+RUNS = "MARGINFACE_RUNS"  # the environment variable that names another folder for records
+REHEARSAL_STEPS = 6
+
+
+def folder() -> Path:
+    """Where records are written: $MARGINFACE_RUNS, else data/runs of a clone, else the user's cache."""
+    if os.environ.get(RUNS):
+        return Path(os.environ[RUNS])
+    return data_folder() / "runs" if os.access(data_folder() / "runs", os.W_OK) else Path(pooch.os_cache("marginface")) / "runs"
+
+
+def lookup(recipe: Recipe) -> Run | None:
+    """The record of a recipe, or None.
+
+    Raises: ValueError naming the file where a record cannot be read.
+    """
+    for place in (folder(), data_folder() / "runs"):
+        path = place / f"{recipe.key}.json"
+        if path.exists():
+            try:
+                return _from_json(json.loads(path.read_text()))
+            except (KeyError, TypeError, ValueError, zlib.error) as error:
+                raise ValueError(f"{path}: not a record of a run ({type(error).__name__}: {error})") from error
+    return None
+
+
+def store(run: Run) -> Path:
+    """Write a record, whole or not at all, and return its path."""
+    provenance = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "rehearsal": rehearse(run.recipe),
+    }
+    run.provenance = provenance | run.provenance
+    path = folder() / f"{run.recipe.key}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(_to_json(run), indent=1, allow_nan=False)  # raises before there is any file
+    with writing(path) as file:
+        file.write(content.encode())
+    return path
+
+
+def stale(run: Run, root: str | Path | None = None) -> str | None:
+    """Why a record no longer stands for what the code and the data at hand would give; None where it does."""
+    if not _close(run.provenance.get("rehearsal", []), rehearse(run.recipe)):
+        return "the code computes something else than when this was recorded"
+    current = _fingerprint(run.recipe.data, str(data_root(root) or ""))
+    if current is not None and current != run.data_fingerprint:
+        return f"{run.data_label} at hand is not the data that this was recorded on"
+    return None
+
+
+@cache
+def _rehearsal(recipe: Recipe) -> tuple[float, ...]:
+    run = train(recipe, rehearsal_data(recipe.data), device="cpu", max_steps=REHEARSAL_STEPS, progress=False)
+    return (*run.curves["loss"], *run.metrics.values())
+
+
+def rehearse(recipe: Recipe) -> list[float]:
+    """The losses and metrics of a few steps of the recipe on fixed inputs in double precision: what its code computes."""
+    return list(_rehearsal(dataclasses.replace(recipe, precision="64-true", batch_size=16, epochs=3, seed=0)))
+
+
+def _close(a: list[float], b: list[float]) -> bool:
+    return len(a) == len(b) and all(math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-9) for x, y in zip(a, b, strict=True))
+
+
+@cache
+def _fingerprint(name: str, root: str) -> str | None:
+    try:
+        return load(name, root or None, fetch=False).fingerprint
+    except DataMissingError:
+        return None
+
+
+def _to_json(run: Run) -> dict[str, Any]:
+    return {
+        "key": run.recipe.key,
+        "recipe": run.recipe.to_json(),
+        "data": {"label": run.data_label, "fingerprint": run.data_fingerprint},
+        "metrics": run.metrics,
+        "provenance": run.provenance,
+        "curves": {name: [float(f"{value:.6g}") for value in values] for name, values in run.curves.items()},
+        "arrays": {name: _pack(array) for name, array in run.arrays.items()},
+    }
+
+
+def _from_json(record: dict[str, Any]) -> Run:
+    return Run(
+        recipe=Recipe.from_json(record["recipe"]),
+        metrics=record["metrics"],
+        curves=record["curves"],
+        arrays={name: _unpack(packed) for name, packed in record["arrays"].items()},
+        data_label=record["data"]["label"],
+        data_fingerprint=record["data"]["fingerprint"],
+        provenance=record["provenance"],
+    )
+
+
+def _pack(array: np.ndarray) -> dict[str, Any]:
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "zlib_base64": packed}
+
+
+def _unpack(packed: dict[str, Any]) -> np.ndarray:
+    values = np.frombuffer(zlib.decompress(base64.b64decode(packed["zlib_base64"])), dtype=packed["dtype"])
+    return values.reshape(packed["shape"])
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the code when this was first called, "+" where it had uncommitted changes; None outside a clone."""
+    here = Path(marginface.__file__).parent
+    git = ["git", "-C", str(here)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    if head.returncode:
+        return None
+    changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True).stdout
+    return head.stdout.strip() + ("+" if changed else "")

@@ -1,0 +1,133 @@
+"""What a data set is: images to train on, the protocols that test, and the fingerprint by which a run knows its data again."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+
+class DataMissingError(ValueError):
+    """A data set is neither on this machine nor to be had over the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images and labels for training and testing.
+
+    `label` is what a page writes beside a result on this data. Images are uint8 (N, C, H, W), labels int64 (N,).
+    """
+
+    name: str
+    label: str
+    num_classes: int
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.train_images, self.train_labels, self.test_images, self.test_labels)
+
+    @property
+    def train(self) -> "Dataset[Any]":
+        return TensorDataset(*self.tensors("train"))
+
+    def tensors(self, split: str) -> tuple[Tensor, Tensor]:
+        """Images (N, C, H, W) uint8 and labels (N,) int64 of "train" or "test"."""
+        return torch.tensor(getattr(self, f"{split}_images")), torch.tensor(getattr(self, f"{split}_labels"))
+
+
+class Images(Protocol):
+    """Images (M, C, H, W) uint8, in an array or read when a slice of them is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class PairTest:
+    """A verification protocol with its images (M, C, H, W) uint8: each of P pairs names two of them by position.
+
+    `left` and `right` are (P,) int64, `same` (P,) bool, `fold` (P,) int64.
+    """
+
+    images: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    same: np.ndarray
+    fold: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateTest:
+    """A protocol that compares templates, as IJB-B's and IJB-C's: several images of a person as one.
+
+    `images` (M, C, H, W) uint8; `place` (N,) int64 says which of them each of the N entries is, `template` and `medium` (N,)
+    int64 what it belongs to; each of P pairs names two templates, `left` and `right` (P,) int64, `same` (P,) bool. With
+    `quality` (N,), such as the detector's score, an image counts by it and by its embedding's length, without it all alike.
+    """
+
+    images: Images
+    place: np.ndarray
+    template: np.ndarray
+    medium: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    same: np.ndarray
+    quality: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class IdentificationTest:
+    """A protocol like MegaFace's: every image of a person is looked for among strangers by each other image of the person.
+
+    `images` (M, C, H, W) uint8; `probes` (K,) int64 says which of them are looked for, `people` (K,) int64 who is on them;
+    `distractors` (D,) int64 are the strangers. `noise` (M,) bool, where there is a list of them, says which images are known
+    to be wrong: the test is then measured with and without these.
+    """
+
+    images: Images
+    probes: np.ndarray
+    people: np.ndarray
+    distractors: np.ndarray
+    noise: np.ndarray | None = None
+
+
+Test = PairTest | TemplateTest | IdentificationTest
+
+
+@dataclass(frozen=True, eq=False)
+class FaceData:
+    """Faces to train on, and protocols by name, on people who are not among them.
+
+    `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W).
+    """
+
+    name: str
+    label: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    train: "Dataset[Any]"
+    tests: dict[str, Test]
+    fingerprint: str
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """sha256 over the types, shapes and values of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

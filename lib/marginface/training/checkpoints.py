@@ -1,0 +1,79 @@
+"""Checkpoints: all that a run needs to go on, in one file that is whole or not there."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from marginface.data.files import writing
+from marginface.training.recipes import Recipe
+
+
+@dataclass
+class Checkpoint:
+    """A run between two steps.
+
+    `epoch_start` is the state of the generator that draws the order of an epoch, before it did, and `position` the batches
+    of the epoch that are done. `random` has for every process the states of the generators that dropout draws from.
+    """
+
+    recipe: dict[str, Any]
+    data: str
+    steps: int
+    step: int
+    position: int
+    epoch_start: torch.Tensor
+    learner: dict[str, Any]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    scaler: dict[str, Any]
+    average: dict[str, Any] | None
+    random: list[dict[str, torch.Tensor]]
+    losses: list[float] = field(default_factory=list)
+    theta: torch.Tensor | None = None
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write it under a temporary name and rename it. Raises: OSError naming the file, such as where the disk is full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as file:
+        try:
+            torch.save(vars(checkpoint), file)
+        except RuntimeError as error:  # what torch makes of a write that failed
+            if "DataLoader worker" in str(error):  # a reader was killed meanwhile, and the write has not failed
+                raise
+            raise OSError(None, f"{path} was not written: {error}") from error
+
+
+def read(path: Path) -> Checkpoint:
+    """A checkpoint, on the CPU. No code in the file is run. Raises: ValueError naming the file if it is not one."""
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: there is no such file") from error
+    except Exception as error:  # a damaged file fails in as many ways as there are bytes in it
+        raise ValueError(f"{path}: not a whole checkpoint ({type(error).__name__})") from error
+
+
+def check(found: Checkpoint, recipe: Recipe, data: str, steps: int, world: int, path: Path) -> None:
+    """Raise a ValueError that says in what a checkpoint belongs to another run."""
+    wanted = recipe.to_json()
+    for name in sorted(wanted.keys() | found.recipe.keys()):
+        if wanted.get(name) != found.recipe.get(name):
+            raise ValueError(f"{path} is of another run: its {name} is {found.recipe.get(name)}, not {wanted.get(name)}")
+    for name, theirs, ours in (
+        ("data", found.data, data),
+        ("number of steps", found.steps, steps),
+        ("number of processes", len(found.random), world),
+    ):
+        if theirs != ours:
+            raise ValueError(f"{path} is of another run: its {name} is {theirs}, not {ours}")
+
+
+def backbone_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint's backbone: its moving average, where it has one."""
+    found = read(path)
+    if found.average is not None:
+        return {name.removeprefix("module."): value for name, value in found.average.items() if name != "n_averaged"}
+    return {n.removeprefix("backbone."): value for n, value in found.learner.items() if n.startswith("backbone.")}

@@ -1,0 +1,233 @@
+"""The loop of training: what changes from step to step, and how it is put together from a recipe."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from marginface import backbones
+from marginface.data.align import normalise
+from marginface.data.batches import Batches, IdentityBatches, augment
+from marginface.data.types import FaceData, ImageData
+from marginface.heads import MarginHead, NonFiniteError
+from marginface.margins import Margin
+from marginface.regularizers import Fresh
+from marginface.training import checkpoints
+from marginface.training.logs import Log
+from marginface.training.recipes import Recipe
+from marginface.triplet import Triplet, TripletHead
+
+THETA_BINS, THETA_STRETCHES = 90, 20  # a record keeps histograms of θ, 2° a bin, over so many stretches of the run
+
+
+class NonFiniteLossError(ValueError):
+    """The loss became NaN or infinite."""
+
+
+class Learner(nn.Module):
+    """A backbone and its head: what is trained."""
+
+    def __init__(self, backbone: nn.Module, head: MarginHead | TripletHead) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of images (N, C, H, W) with labels (N,)."""
+        return self.head(self.backbone(images), labels)
+
+
+class Loop:
+    """A run under way: everything that changes from step to step, and that a checkpoint holds."""
+
+    def __init__(
+        self, fabric: Fabric, recipe: Recipe, data: ImageData | FaceData, learner: Learner, batches: Batches, steps: int
+    ) -> None:
+        self.fabric, self.recipe, self.data, self.learner, self.batches, self.steps = (
+            fabric,
+            recipe,
+            data,
+            learner,
+            batches,
+            steps,
+        )
+        optimizer = make_optimizer(recipe, learner)
+        self.schedule = make_schedule(recipe, optimizer, steps)
+        self.wrapped, self.optimizer = fabric.setup(learner, optimizer)
+        self.average = moving_average(learner.backbone, recipe.average) if recipe.average else None
+        self.dtype = dtype_of(recipe)
+        self.step = self.position = 0
+        self.epoch_start = batches.generator.get_state()
+        self.losses: list[float] = []
+        self.theta = torch.zeros(THETA_STRETCHES, THETA_BINS, dtype=torch.int64)
+
+    def epoch(self, loader: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch that are not done."""
+        self.epoch_start = self.batches.generator.get_state()
+        self.batches.start = self.position
+        yield from loader
+        self.position = 0
+
+    def learn(self, images: Tensor, labels: Tensor, log: Log) -> None:
+        """One step of the optimizer. Raises: NonFiniteLossError before the weights are touched."""
+        recipe, fabric = self.recipe, self.fabric
+        x = normalise(images, recipe.normalisation).to(self.dtype)
+        if recipe.flip or recipe.jitter:
+            seed = (recipe.seed * 2**32 + self.step) * 1024 + fabric.global_rank
+            x = augment(x, seed, recipe.flip, recipe.jitter)
+        try:
+            loss = self.wrapped(x.contiguous(memory_format=torch.channels_last), labels)
+            value = loss.item()
+        except NonFiniteError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise NonFiniteLossError(f"the loss is {value} at step {self.step + 1} of {recipe.margin}, lr {recipe.lr}")
+        self.optimizer.zero_grad()
+        fabric.backward(loss)
+        if recipe.clip is not None:
+            fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.learner.backbone)
+        self._note(value, log)
+        self.schedule.step()
+        self.step += 1
+        self.position += 1
+
+    def _note(self, loss: float, log: Log) -> None:
+        """Keep and log what the step was like."""
+        margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
+        if isinstance(margin, Margin) and isinstance(self.learner.head, MarginHead):
+            cosine = self.learner.head.cosine.cpu().double()
+            theta, target = cosine.acos().rad2deg(), margin.at(self.step).target(cosine)
+            self.theta[self.step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
+        self.losses.append(loss)
+        log(self.step + 1, loss, float(self.schedule.get_last_lr()[0]), theta, target)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; with several processes the first one does."""
+        states: list[Any] = [_random_state(self.fabric.device)]
+        if self.fabric.world_size > 1:
+            states = [None] * self.fabric.world_size
+            dist.all_gather_object(states, _random_state(self.fabric.device))
+        if self.fabric.is_global_zero:
+            checkpoint = checkpoints.Checkpoint(
+                recipe=self.recipe.to_json(),
+                data=self.data.fingerprint,
+                steps=self.steps,
+                step=self.step,
+                position=self.position,
+                epoch_start=self.epoch_start,
+                learner=self.learner.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                schedule=self.schedule.state_dict(),
+                scaler=self.fabric.strategy.precision.state_dict(),
+                average=self.average.state_dict() if self.average else None,
+                random=states,
+                losses=self.losses,
+                theta=self.theta,
+            )
+            checkpoints.save(checkpoint, path)
+        self.fabric.barrier()
+
+    def restore(self, found: checkpoints.Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        self.step, self.position, self.epoch_start = found.step, found.position, found.epoch_start
+        self.learner.load_state_dict(found.learner)
+        self.optimizer.load_state_dict(found.optimizer)
+        self.schedule.load_state_dict(found.schedule)
+        self.fabric.strategy.precision.load_state_dict(found.scaler)
+        if self.average is not None and found.average is not None:
+            self.average.load_state_dict(found.average)
+        self.losses = found.losses
+        if found.theta is not None:
+            self.theta = found.theta
+        self.batches.generator.set_state(found.epoch_start)
+        _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
+
+    def evaluated(self) -> Learner:
+        """The learner with the weights that count."""
+        return Learner(self.average.module, self.learner.head) if self.average is not None else self.learner
+
+
+def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, world: int = 1) -> Batches:
+    """The order of the images, which the recipe's seed decides."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    train: Any = data.train
+    size = min(recipe.batch_size, len(train))
+    if isinstance(recipe.margin, Triplet):
+        labels = train.labels if hasattr(train, "labels") else train.tensors[1].numpy()
+        return IdentityBatches(labels, recipe.margin.each, size, generator, rank, world)
+    return Batches(len(train), size, generator, rank, world)
+
+
+def make_learner(recipe: Recipe, data: ImageData | FaceData) -> Learner:
+    """A backbone and a head with fresh weights."""
+    options = {} if recipe.dropout is None else {"dropout": recipe.dropout}
+    backbone = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=data.image_shape, **options)
+    if isinstance(recipe.margin, Triplet):
+        head: MarginHead | TripletHead = TripletHead(recipe.margin)
+    else:
+        regularizers = [r.build() if isinstance(r, Fresh) else r for r in recipe.regularizers]
+        head = MarginHead(recipe.embedding_dim, data.num_classes, recipe.margin, regularizers)
+    return Learner(backbone, head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def make_optimizer(recipe: Recipe, learner: Learner) -> torch.optim.Optimizer:
+    """One optimizer with two groups: the backbone, and the head with its own learning rate."""
+    groups: list[dict[str, Any]] = [{"params": list(learner.backbone.parameters())}]
+    if of_head := list(learner.head.parameters()):
+        groups.append({"params": of_head, "lr": recipe.lr * recipe.head_lr_factor})
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[recipe.optimizer]
+    return kind(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """The learning rate over so many steps."""
+    drops = [round(m * steps) for m in recipe.milestones]
+    warm = round(recipe.warmup * steps)
+
+    def factor(step: int) -> float:
+        left = 1 - step / max(steps, 1)
+        course = {
+            "steps": recipe.gamma ** sum(step >= drop for drop in drops),
+            "cosine": (1 + math.cos(math.pi * (1 - left))) / 2,
+            "linear": left,
+        }[recipe.schedule]
+        return course * min(1.0, (step + 1) / warm) if warm else course
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def dtype_of(recipe: Recipe) -> torch.dtype:
+    """What a recipe computes in, where no autocast says otherwise."""
+    return torch.float64 if recipe.precision == "64-true" else torch.float32
+
+
+def moving_average(backbone: nn.Module, decay: float) -> AveragedModel:
+    """Weights averaged over time. Like TensorFlow's with a step count, it forgets faster at first: (1 + n) / (10 + n)."""
+
+    @torch.no_grad()
+    def blend(averaged: Any, current: Any, count: Tensor | int) -> None:
+        n = int(count)  # once for all parameters, because a GPU is waited for
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return AveragedModel(backbone, multi_avg_fn=blend)
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    return states | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def _set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

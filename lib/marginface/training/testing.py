@@ -1,0 +1,128 @@
+"""What a network is worth on the tests of its data."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from marginface.data.align import normalise
+from marginface.data.types import FaceData, ImageData, Images, PairTest, TemplateTest, Test
+from marginface.evaluation.classification import class_angles
+from marginface.evaluation.identification import megaface
+from marginface.evaluation.templates import pool, template_scores
+from marginface.evaluation.verification import far_threshold, kfold_accuracy
+from marginface.heads import MarginHead
+from marginface.training.loop import Learner
+
+DRAWN_SAMPLES = 10_000  # "We draw 10,000 training samples" (IAM §5.1)
+TEMPLATE_FARS = (1e-3, 1e-4, 1e-5, 1e-6)  # the last only where there are as many impostor pairs: LFW has too few people
+IDENTIFICATION_FAR = 1e-6
+
+
+@torch.no_grad()
+def evaluate(
+    learner: Learner, data: ImageData | FaceData, normalisation: str = "unit", dtype: torch.dtype = torch.float32
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """What a learner is worth on the data's tests.
+
+    For images of classes: accuracy and class angles; arrays of which test images are right and of the first training
+    samples' directions. For faces, with the embeddings of an image and its mirror added: the accuracy of every set of pairs
+    over its folds; for templates TAR at FAR; for identification the share of mates at rank 1, and TAR at FAR. Arrays of which
+    pairs were judged rightly, of genuine ones alone where the measure is about them, and of every score in sets of pairs.
+    """
+    if isinstance(data, ImageData):
+        return _evaluate_classes(learner, data, normalisation, dtype)
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # tests that share their images embed them once
+    for name, test in data.tests.items():
+        if id(test.images) not in embedded:
+            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=True).double()
+            embedded[id(test.images)] = nn.functional.normalize(found).numpy(), found.norm(dim=1).numpy()
+        for measure, value, correct, scores in _judge(name, test, *embedded[id(test.images)]):
+            metrics[measure], arrays[f"{measure} correct"] = value, correct
+            if scores is not None:
+                arrays[f"{measure} scores"] = scores.astype(np.float16)
+    return metrics, arrays
+
+
+def _judge(
+    name: str, test: Test, directions: np.ndarray, lengths: np.ndarray
+) -> Iterator[tuple[str, float, np.ndarray, np.ndarray | None]]:
+    """What a test measures of unit embeddings (M, d), whose lengths (M,) were, too: its name, its value, which pairs came
+    out right, all scores."""
+    if isinstance(test, PairTest):
+        scores = (directions[test.left] * directions[test.right]).sum(axis=1)
+        result = kfold_accuracy(scores, test.same, test.fold)
+        yield name, result.accuracy, result.correct, scores
+    elif isinstance(test, TemplateTest):
+        weights = None if test.quality is None else test.quality * lengths[test.place]
+        templates = pool(directions[test.place], test.template, test.medium, weights)
+        scores = template_scores(*templates, test.left, test.right)
+        for far in TEMPLATE_FARS:
+            if far >= 1e-5 or far * (~test.same).sum() >= 1:
+                accepted = scores[test.same] > far_threshold(scores, test.same, far)
+                yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), accepted, None
+    else:
+        noise = np.zeros(len(test.images), dtype=bool) if test.noise is None else test.noise
+        both = megaface(
+            directions[test.probes],
+            test.people,
+            directions[test.distractors],
+            noise[test.probes],
+            noise[test.distractors],
+            depth=1,
+        )
+        results = {name: both.raw} if test.noise is None else {name: both.raw, f"{name}(R)": both.refined}
+        for which, found in results.items():
+            accepted = found.scores > found.threshold(IDENTIFICATION_FAR)
+            yield f"{which} rank-1", found.rank_k(1), found.ranks == 1, None
+            yield f"{which} TAR@FAR={IDENTIFICATION_FAR:g}", float(accepted.mean()), accepted, None
+
+
+def _evaluate_classes(
+    learner: Learner, data: ImageData, normalisation: str, dtype: torch.dtype
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    images, labels = data.tensors("test")
+    embeddings = embed(learner.backbone, images, normalisation, dtype)
+    assert isinstance(learner.head, MarginHead)
+    device = next(learner.parameters()).device
+    predicted = learner.head.logits(embeddings.to(device)).argmax(dim=1).cpu()
+    correct = predicted == labels
+    metrics = {"accuracy": float(correct.double().mean())} | class_angles(embeddings, labels)
+    arrays = {"test_correct": correct.numpy()}
+    if embeddings.shape[1] <= 3:
+        images, labels = data.tensors("train")
+        drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype)
+        arrays["train_directions"] = nn.functional.normalize(drawn).numpy().astype(np.float16)
+        arrays["train_labels"] = labels[:DRAWN_SAMPLES].numpy().astype(np.uint8)
+        arrays["class_directions"] = nn.functional.normalize(learner.head.weight).cpu().numpy().astype(np.float16)
+    return metrics, arrays
+
+
+@torch.no_grad()
+def embed(
+    backbone: nn.Module,
+    images: Tensor | Images,
+    normalisation: str = "unit",
+    dtype: torch.dtype = torch.float32,
+    mirrored: bool = False,
+    batch_size: int = 1000,
+) -> Tensor:
+    """Embeddings (N, d) of images (N, C, H, W) uint8, on the CPU, with the backbone in evaluation mode.
+
+    Images that are not in memory are read a batch at a time.
+
+    `mirrored` adds the embedding of each image's mirror image, as the public evaluations do.
+    """
+    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
+    was_training = backbone.training
+    backbone.eval()
+    parts = []
+    for start in range(0, len(images), batch_size):
+        batch = torch.from_numpy(np.array(images[start : start + batch_size]))  # a copy: what is read from a file is read-only
+        x = normalise(batch.to(device), normalisation).to(dtype)  # type: ignore[arg-type]
+        parts.append((backbone(x) + backbone(x.flip(3)) if mirrored else backbone(x)).cpu())
+    backbone.train(was_training)
+    return torch.cat(parts)

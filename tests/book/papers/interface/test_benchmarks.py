@@ -1,0 +1,119 @@
+"""InterFace Tables VI to VIII: what is printed beside what, and verdicts that follow the runs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marginface.book.papers.comparison import Runs
+from marginface.book.papers.interface import benchmarks
+from marginface.margins import ArcFace, InterFace
+from marginface.training import Run
+
+RECIPES = benchmarks.recipes()
+MEASURES = {
+    "LFW": 0.8,
+    "CFP-FF": 0.8,
+    "CFP-FP": 0.7,
+    "templates TAR@FAR=0.001": 0.5,
+    "templates TAR@FAR=0.0001": 0.4,
+    "templates TAR@FAR=1e-05": 0.2,
+    "identification rank-1": 0.6,
+    "identification TAR@FAR=1e-06": 0.1,
+}
+
+
+def runs(gain: float) -> Runs:
+    """Five runs a loss, in which InterFace gains so much on ArcFace in everything."""
+
+    def one(name: str, seed: int) -> Run:
+        more = gain * name.startswith("InterFace") + 0.002 * seed
+        correct = {measure: np.arange(500) < 500 * (value + more) for measure, value in MEASURES.items()}
+        metrics = {measure: float(right.mean()) for measure, right in correct.items()}
+        arrays = {f"{measure} correct": right for measure, right in correct.items()}
+        return Run(replace(RECIPES[name], seed=seed), metrics, {}, arrays, "made up", "")
+
+    return {name: [one(name, seed) for seed in benchmarks.SEEDS] for name in RECIPES}
+
+
+@pytest.mark.parametrize(("number", "rows", "columns"), [(6, 17, 5), (7, 17, 6), (8, 17, 2)])
+def test_printed_tables_are_whole(number: int, rows: int, columns: int) -> None:
+    assert benchmarks.as_printed(number).shape == (rows, columns + 2)
+
+
+def test_printed_values_keep_their_rank_marks() -> None:
+    table = benchmarks.as_printed(6).set_index("method")
+    assert list(table.loc["InterFace did&dt"])[1:] == ["99.83 (2)", "98.38 (1)", "96.27 (1)", "93.28 (1)", "98.5"]
+    assert table.loc["CosFace", "CPLFW"] == "–"
+    assert benchmarks.as_printed(7).columns[2] == "IJB-B, TAR at FAR 1e-6"
+
+
+def test_each_table_is_a_view_of_the_same_runs() -> None:
+    views = [benchmarks.measures(number, runs(0.0)) for number in (6, 7, 8)]
+    assert [name for view in views for name in view] == list(MEASURES)
+    assert [len(view) for view in views] == [3, 3, 2]
+    with pytest.raises(ValueError, match="6, 7 and 8, not 5"):
+        benchmarks.measures(5, runs(0.0))
+
+
+@pytest.mark.parametrize(
+    ("number", "loss", "measure", "expected"),
+    [
+        (6, "ArcFace", "LFW", {"LFW": 99.82}),
+        (6, "ArcFace", "CFP-FF", {}),
+        (6, "CosFace", "CPLFW", {}),
+        (7, "ArcFace", "templates TAR@FAR=1e-05", {"IJB-B": 88.50, "IJB-C": 92.69}),
+        (7, "ArcFace", "templates TAR@FAR=0.001", {}),
+        (7, "InterFace did&dt", "IJB-C TAR@FAR=1e-06", {"IJB-C": 89.68}),
+        (8, "CosFace", "identification rank-1", {"MegaFace": 82.72}),
+        (8, "InterFace cid&ct", "identification rank-1", {"MegaFace(R)": 98.62, "MegaFace": 81.01}),
+        (8, "InterFace cid&ct", "MegaFace rank-1", {"MegaFace": 81.01}),
+        (8, "ArcFace", "identification TAR@FAR=1e-06", {}),
+    ],
+)
+def test_what_is_printed_for_a_measure(number: int, loss: str, measure: str, expected: dict[str, float]) -> None:
+    assert benchmarks.printed(number, loss, measure) == expected
+
+
+def test_printed_and_measured_side_by_side() -> None:
+    table = benchmarks.beside(8, runs(0.05)).set_index(["measure", "loss"])
+    line = ("identification, rank 1", "ArcFace")
+    assert table.loc[line, "printed, %"] == "MegaFace(R) 98.35 · MegaFace 81.03"
+    assert str(table.loc[line, "measured, %"]).startswith("60.40 [")
+    assert table.loc[("identification, TAR at FAR 1e-6", "ArcFace"), "printed, %"] == "–"
+
+
+@pytest.mark.parametrize(("number", "claims"), [(6, 5), (7, 6), (8, 3)])
+def test_verdicts_follow_the_runs(number: int, claims: int) -> None:
+    """Table VI prints no gain of did&ct on LFW, and gains of all three on CFP-FP; nothing is printed for FAR 1e-3."""
+    up, down = (benchmarks.verdicts(number, runs(gain)) for gain in (0.05, -0.05))
+    assert len(up) == len(down) == claims
+    assert {verdict.word for verdict in up} == {"reproduced"}
+    assert {verdict.word for verdict in down} == {"contradicted"}
+
+
+def test_the_printed_gain_is_told() -> None:
+    first = benchmarks.verdicts(6, runs(0.05))[0]
+    assert first.evidence[0].startswith("InterFace cid&ct over ArcFace, LFW, in points, printed +0.01 on LFW, measured: +5.")
+
+
+def test_runs_on_other_tests_are_judged_by_all_of_them() -> None:
+    others = runs(0.05)
+    for run in (run for group in others.values() for run in group):
+        run.metrics = {"synthetic pairs": run.metrics["LFW"]}
+    assert len(benchmarks.verdicts(6, others)) == 3
+
+
+def test_the_papers_recipe_has_its_scale_and_the_parameters_of_the_notebook() -> None:
+    recipes = benchmarks.recipes("paper", alpha=0.12, sign="released")
+    assert {recipe.data for recipe in recipes.values()} == {"faces_emore"}
+    assert recipes["ArcFace"].margin == ArcFace(64, 0.5)
+    assert recipes["InterFace did&ct"].margin == InterFace.did_ct(alpha=0.12, sign="released")
+    assert len(benchmarks.grid()) == 25
+
+
+def test_doubles_decide_nothing(shared: Path) -> None:
+    told = benchmarks.doubles("lfw+cfp/first/64", shared)
+    assert "Of these four images 4 are among the 4,058 strangers, and nobody looks for one" in told
+    assert "where LFW's protocols are at hand" in benchmarks.doubles("synthetic/4x2/32", shared)

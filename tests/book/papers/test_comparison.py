@@ -1,0 +1,63 @@
+"""What tables that compare losses are made of, on runs whose numbers are known."""
+
+import numpy as np
+import pytest
+
+from marginface.book.papers import comparison
+from marginface.margins import ArcFace
+from marginface.training import Run
+from marginface.training.recipes import Recipe
+
+
+def run(**right: int) -> Run:
+    """A run that judged so many of 1,000 pairs rightly, a keyword a measure."""
+    arrays = {f"{measure} correct": np.arange(1000) < count for measure, count in right.items()}
+    metrics = {measure: count / 1000 for measure, count in right.items()}
+    return Run(Recipe(ArcFace()), metrics, {}, arrays, "made up", "")
+
+
+@pytest.fixture
+def runs() -> comparison.Runs:
+    spread = (-2, 0, 2)
+    pairs = {"templates TAR@FAR=0.001": 500, "identification rank-1": 300}
+    return {
+        "A": [run(**{"AgeDB-30": 700 + more, "LFW": 800 + more, "CFP-FP": 600, "only here": 1} | pairs) for more in spread],
+        "B": [run(**{"AgeDB-30": 720 + more, "LFW": 900 + more, "CFP-FP": 600} | pairs) for more in spread],
+    }
+
+
+def test_verification_sets_are_told_from_other_tests(runs: comparison.Runs) -> None:
+    assert comparison.tests_of(runs) == ["LFW", "CFP-FP", "AgeDB-30"]
+    assert comparison.measures(runs) == ["AgeDB-30", "LFW", "CFP-FP", "templates TAR@FAR=0.001", "identification rank-1"]
+
+
+def test_differences_over_seeds_and_over_pairs(runs: comparison.Runs) -> None:
+    table = comparison.differences(runs, "A", ["LFW", "CFP-FP"]).set_index(["loss", "test"])
+    assert table.loc[("B", "LFW"), "adds to A, over seeds"] == "+10.00 [+10.00, +10.00]"
+    low, high = (float(v) for v in str(table.loc[("B", "LFW"), "over pairs"]).strip("[]").split(","))
+    assert 7 < low < 10 < high < 13
+    assert table.loc[("B", "CFP-FP"), "over pairs"] == "[+0.00, +0.00]"
+
+
+def test_what_the_test_sets_can_tell(runs: comparison.Runs) -> None:
+    assert "LFW has 1,000 pairs (95 % interval of one accuracy: ± 2.5 points)" in comparison.resolution(runs)
+    assert "templates" not in comparison.resolution(runs)
+    assert "FAR 1e-3 has 1,000 mates" in comparison.resolution(runs, ["templates TAR@FAR=0.001"], "mates")
+
+
+@pytest.mark.parametrize(
+    ("measure", "test", "title"),
+    [
+        ("CFP-FP", "CFP-FP", "CFP-FP"),
+        ("templates TAR@FAR=1e-05", "templates", "templates, TAR at FAR 1e-5"),
+        ("IJB-C TAR@FAR=0.0001", "IJB-C", "IJB-C, TAR at FAR 1e-4"),
+        ("MegaFace(R) rank-1", "MegaFace(R)", "MegaFace(R), rank 1"),
+    ],
+)
+def test_names(measure: str, test: str, title: str) -> None:
+    assert (comparison.test_of(measure), comparison.title(measure)) == (test, title)
+
+
+def test_missing_records_decide_nothing(runs_folder: object) -> None:
+    verdict = comparison.of_records({"A": Recipe(ArcFace(3))}, [0], lambda runs: pytest.fail("there is nothing to judge"), "x")
+    assert (verdict.word, verdict.evidence) == ("not yet", ("runs are missing: make runs ONLY=x",))

@@ -1,0 +1,299 @@
+"""A run that was interrupted, on one process or on several, and the command line."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch.utils.data import Dataset
+
+from marginface.data.batches import Batches
+from marginface.data.images import encode_image
+from marginface.data.recordio import write_records
+from marginface.data.types import FaceData
+from marginface.margins import Annealing, ArcFace, SphereFace
+from marginface.regularizers import IAM, CenterLoss, Fresh
+from marginface.training import Run, checkpoints, train
+from marginface.training.loop import NonFiniteLossError
+from marginface.training.recipes import RECIPES, Recipe
+from marginface.triplet import Triplet
+
+# everything that has a state: dropout, augmentation, momentum, a moving average, a regularizer with centres, clipping
+RECIPE = Recipe(
+    ArcFace(16, 0.2),
+    (IAM(0.1), Fresh.of(CenterLoss, weight=0.01)),
+    data="people",
+    backbone="LResNet10E-IR-w16",
+    embedding_dim=8,
+    epochs=3,
+    batch_size=16,
+    lr=0.05,
+    schedule="cosine",
+    warmup=0.2,
+    flip=0.5,
+    jitter=0.1,
+    dropout=0.2,
+    clip=5.0,
+    average=0.9,
+)
+
+INTERRUPTED = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from tests import conftest
+from tests.training import test_resume
+from marginface.training import train
+torch.set_num_threads(1)
+train(test_resume.RECIPE, conftest.people.__wrapped__(), out={out!r}, save_every=2, progress=False)
+"""
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    assert run.learner is not None
+    return {name: value for name, value in run.learner.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+@pytest.fixture
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_run_ends_as_if_it_had_not_been(people: FaceData, tmp_path: Path) -> None:
+    whole = train(RECIPE, people, out=tmp_path / "whole", save_every=1000)
+    script = INTERRUPTED.format(tests=str(Path(__file__).parents[2]), out=str(tmp_path / "killed"))
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    log, checkpoint = tmp_path / "killed" / "log.csv", tmp_path / "killed" / "checkpoint.pt"
+    while not checkpoint.exists():
+        assert process.poll() is None, "it ended without a checkpoint"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 2 <= checkpoints.read(checkpoint).step < 21
+    resumed = train(RECIPE, people, out=tmp_path / "killed", save_every=1000)
+    assert_same_weights(whole, resumed)
+    assert whole.metrics == resumed.metrics
+    assert whole.curves == resumed.curves
+    np.testing.assert_array_equal(whole.arrays["theta_histogram"], resumed.arrays["theta_histogram"])
+    rows = list(csv.DictReader(log.read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == list(range(1, 22))
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 8, 14])
+@pytest.mark.usefixtures("one_thread")
+def test_it_goes_on_from_anywhere_in_an_epoch(
+    stop: int, people: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(RECIPE, people)
+    save = checkpoints.save
+
+    def save_and_fall_over(checkpoint: checkpoints.Checkpoint, path: Path) -> None:
+        save(checkpoint, path)
+        if checkpoint.step == stop:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints, "save", save_and_fall_over)
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, people, out=tmp_path, save_every=stop)
+    assert_same_weights(whole, train(RECIPE, people, out=tmp_path, save_every=1000))
+
+
+def test_a_finished_run_is_not_trained_again(people: FaceData, tmp_path: Path) -> None:
+    first = train(RECIPE, people, out=tmp_path, max_steps=4)
+    second = train(RECIPE, people, out=tmp_path, max_steps=4)
+    assert_same_weights(first, second)
+    assert second.metrics == first.metrics
+
+
+def test_tensorboard_gets_the_curves_and_the_angles(people: FaceData, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(RECIPE, people, out=tmp_path, max_steps=12)
+    events = EventAccumulator(str(tmp_path), size_guidance={"histograms": 0}).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 10, 12]
+    assert events.Scalars("theta")[0].value == pytest.approx(90, abs=30)
+    assert events.Scalars("target")[0].value < np.cos(np.radians(events.Scalars("theta")[0].value)) + 0.2
+    assert len(events.Histograms("theta of the batch")) == 3
+    assert run.arrays["theta_histogram"].sum() == 12 * 16
+
+
+def test_what_is_no_checkpoint_or_of_another_run_is_named(people: FaceData, tmp_path: Path) -> None:
+    train(RECIPE, people, out=tmp_path, max_steps=3)
+    path = tmp_path / "checkpoint.pt"
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is of another run: its lr is 0\.05, not 0\.01"):
+        train(replace(RECIPE, lr=0.01), people, out=tmp_path, max_steps=3)
+    with pytest.raises(ValueError, match=r"its backbone is LResNet10E-IR-w16, not LResNet18E-IR-w16"):
+        train(replace(RECIPE, backbone="LResNet18E-IR-w16"), people, out=tmp_path, max_steps=3)
+    with pytest.raises(ValueError, match="its number of steps is 3, not 5"):
+        train(RECIPE, people, out=tmp_path, max_steps=5)
+    with pytest.raises(ValueError, match="its data is patterns, not other patterns"):
+        train(RECIPE, replace(people, fingerprint="other patterns"), out=tmp_path, max_steps=3)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a whole checkpoint"):
+        train(RECIPE, people, out=tmp_path, max_steps=3)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1), value=st.integers(0, 255))
+def test_a_damaged_checkpoint_is_refused_or_read(place: float, value: int, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"step": 1, "weights": torch.ones(5)}, path)
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] = value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: not a whole checkpoint"):
+        checkpoints.read(path)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "was here"),)
+
+    torch.save({"step": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(ValueError, match=r"evil\.pt"):
+        checkpoints.read(tmp_path / "evil.pt")
+    assert not (tmp_path / "was here").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to fill up")
+def test_a_full_disk_is_an_error_and_keeps_the_last_checkpoint(
+    people: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(RECIPE, people, out=tmp_path, max_steps=3)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    found = checkpoints.read(tmp_path / "checkpoint.pt")
+    plain_open = open
+
+    def open_full(path: str | Path, mode: str = "r", **options: object) -> object:
+        return plain_open("/dev/full", "wb") if mode == "xb" else plain_open(path, mode, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("builtins.open", open_full)
+    with pytest.raises(OSError, match=r"checkpoint\.pt was not written"):
+        checkpoints.save(found, tmp_path / "checkpoint.pt")
+    monkeypatch.undo()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_divergence_keeps_the_last_good_checkpoint(people: FaceData, tmp_path: Path) -> None:
+    wild = replace(RECIPE, lr=1e30, clip=None, schedule="steps", regularizers=())
+    with pytest.raises(NonFiniteLossError, match="at step"):
+        train(wild, people, out=tmp_path, save_every=1)
+    found = checkpoints.read(tmp_path / "checkpoint.pt")
+    assert all(np.isfinite(found.losses))
+
+
+class Deadly(Dataset[tuple[torch.Tensor, int]]):
+    """Images of which one kills the process that reads it."""
+
+    def __init__(self, images: Any, deadly: int) -> None:
+        self.images, self.deadly = images, deadly
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.images[index]
+
+
+def test_a_killed_reader_is_an_error_and_keeps_the_last_checkpoint(people: FaceData, tmp_path: Path) -> None:
+    order = [i for batch in Batches(120, 16, torch.Generator().manual_seed(0)) for i in batch]
+    with pytest.raises(OSError, match="a process that reads images ended at step"):
+        train(RECIPE, replace(people, train=Deadly(people.train, order[6 * 16])), out=tmp_path, save_every=1, workers=1)
+    assert checkpoints.read(tmp_path / "checkpoint.pt").step >= 1
+
+
+def test_triplets_tune_a_trained_backbone(people: FaceData, tmp_path: Path) -> None:
+    train(RECIPE, people, out=tmp_path / "first")
+    tuned = replace(RECIPE, margin=Triplet(0.2, each=4), regularizers=(), epochs=4, lr=0.005, momentum=0.0, average=0.0)
+    run = train(tuned, people, start=tmp_path / "first" / "checkpoint.pt", out=tmp_path / "second")
+    scratch = train(tuned, people)
+    assert run.curves["loss"][0] < scratch.curves["loss"][0]
+    assert run.metrics["pairs"] >= 0.8
+    with pytest.raises(ValueError, match="batch_size=18 must hold 4"):
+        train(replace(tuned, batch_size=18), people)
+
+
+def test_the_average_is_what_counts(people: FaceData) -> None:
+    plain, averaged = train(replace(RECIPE, average=0.0), people), train(RECIPE, people)
+    assert plain.curves == averaged.curves
+    assert (plain.arrays["pairs scores"] != averaged.arrays["pairs scores"]).any()
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_of_the_papers_survives_its_own_json(name: str) -> None:
+    recipe = RECIPES[name]
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.fixture(scope="module")
+def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as InsightFace's archives have it, with 40 small images of 5 people and a verification set."""
+    import pickle
+
+    numbers = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("data")
+    faces = numbers.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    images = [encode_image(faces[i % 5]) for i in range(40)]
+    write_records(root / "faces_ms1m_112x112", images, [i % 5 for i in range(40)])
+    same = [i % 2 == 0 for i in range(20)]
+    shown = [image for i, s in enumerate(same) for image in (faces[i % 5], faces[i % 5 if s else (i + 1) % 5])]
+    (root / "faces_ms1m_112x112" / "lfw.bin").write_bytes(pickle.dumps(([encode_image(image) for image in shown], same)))
+    return root
+
+
+def command(root: Path, out: Path, *more: str, processes: int = 0) -> subprocess.CompletedProcess[str]:
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"] if processes else []
+    arguments = ["arcface/mobile-arcface-ms1m", "--data", str(root), "--out", str(out), "--device", "cpu", "--workers", "0"]
+    return subprocess.run(
+        [sys.executable, "-m", *launch, "marginface.training", *arguments, *more],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
+
+
+def test_the_command_trains_a_papers_recipe_on_record_files_and_says_what_is_wrong(tiny_set: Path, tmp_path: Path) -> None:
+    done = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("LFW ")
+    other = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "10")
+    assert other.returncode == 1
+    assert "is of another run: its batch_size is 8, not 10" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_torchrun_trains_on_two_processes(tiny_set: Path, tmp_path: Path) -> None:
+    done = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "8", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("LFW ") == 1
+    found = checkpoints.read(tmp_path / "checkpoint.pt")
+    assert (found.step, len(found.random)) == (3, 2)
+
+
+def test_the_step_of_an_annealed_margin_is_in_the_checkpoint(people: FaceData, tmp_path: Path) -> None:
+    annealed = replace(RECIPE, margin=SphereFace(2, Annealing(), scale=16.0))
+    run = train(annealed, people, max_steps=2, out=tmp_path)
+    assert checkpoints.read(tmp_path / "checkpoint.pt").learner["head._extra_state"] == {"step": 2}
+    assert Recipe.from_json(run.recipe.to_json()) == annealed

@@ -1,0 +1,117 @@
+"""What is measured on the tests of face data, against the protocols written out pair by pair."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from marginface.data.types import FaceData, IdentificationTest, PairTest, TemplateTest, Test
+from marginface.heads import MarginHead
+from marginface.margins import NormFace
+from marginface.training.loop import Learner
+from marginface.training.testing import evaluate
+
+PEOPLE, EACH, STRANGERS, SIDE = 6, 4, 30, 8
+
+
+@pytest.fixture
+def data() -> FaceData:
+    numbers = np.random.default_rng(0)
+    faces = numbers.normal(128, 30, (PEOPLE, 1, 1, SIDE, SIDE)) + numbers.normal(0, 55, (PEOPLE, EACH, 1, SIDE, SIDE))
+    strangers = numbers.normal(128, 60, (STRANGERS, 1, SIDE, SIDE))
+    images = np.concatenate([faces.reshape(-1, 1, SIDE, SIDE), strangers]).clip(0, 255).astype(np.uint8)
+    probes, person = np.arange(PEOPLE * EACH), np.repeat(np.arange(PEOPLE), EACH)
+    left, right = (side.ravel() for side in np.mgrid[:PEOPLE, :PEOPLE])
+    tests: dict[str, Test] = {
+        "pairs": PairTest(images, probes[:-1], probes[1:], person[:-1] == person[1:], probes[:-1] % 5),
+        "templates": TemplateTest(images, probes, 2 * person + probes % 2, probes, 2 * left, 2 * right + 1, left == right),
+        "identification": IdentificationTest(images, probes, person, PEOPLE * EACH + np.arange(STRANGERS)),
+    }
+    train = TensorDataset(torch.from_numpy(images[:4]), torch.arange(4))
+    return FaceData("made up", "made up", 4, (1, SIDE, SIDE), train, tests, "")
+
+
+def test_every_measure_is_what_the_protocol_says(data: FaceData) -> None:
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    metrics, arrays = evaluate(learner, data)
+    raw = data.tests["pairs"].images[:][:, 0] / 127.5 - 1
+    x = (raw + raw[:, :, ::-1]).reshape(len(raw), -1)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+
+    probes, strangers = x[: PEOPLE * EACH].reshape(PEOPLE, EACH, -1), x[PEOPLE * EACH :]
+    first = [all(probe @ mate > probe @ s for s in strangers) for p in probes for probe, mate in _both_ways(p)]
+    assert metrics["identification rank-1"] == pytest.approx(np.mean(first), abs=0)
+    assert 0.1 < np.mean(first) < 0.9
+    assert arrays["identification rank-1 correct"].tolist() == first
+    highest = max(probe @ s for p in probes for probe in p for s in strangers)
+    accepted = [probe @ mate > highest for p in probes for probe, mate in _both_ways(p)]
+    assert metrics["identification TAR@FAR=1e-06"] == pytest.approx(np.mean(accepted), abs=0)
+
+    sums = probes[:, 0::2].sum(axis=1), probes[:, 1::2].sum(axis=1)
+    even, odd = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in sums)
+    scores = even @ odd.T
+    impostor = scores[~np.eye(PEOPLE, dtype=bool)].max()
+    assert metrics["templates TAR@FAR=0.0001"] == np.mean(scores.diagonal() > impostor)
+    assert arrays["templates TAR@FAR=0.0001 correct"].tolist() == (scores.diagonal() > impostor).tolist()
+    assert set(arrays) >= {"pairs correct", "pairs scores"}
+    assert abs(metrics["pairs"] - arrays["pairs correct"].mean()) < 0.01  # folds of 5 and 4 pairs count alike
+
+
+class OnDisk:
+    """Images that can be had by slices alone."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images, self.read = images, 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice, /) -> np.ndarray:
+        assert isinstance(part, slice)
+        self.read += len(self.images[part])
+        return self.images[part]
+
+
+def test_images_on_disk_are_read_once_and_give_the_same(data: FaceData) -> None:
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    expected, _ = evaluate(learner, data)
+    images = OnDisk(data.tests["pairs"].images[:])
+    tests: dict[str, Test] = {
+        name: replace(test, images=images) for name, test in data.tests.items() if not isinstance(test, PairTest)
+    }
+    metrics, _ = evaluate(learner, replace(data, tests=tests))
+    assert metrics == {name: value for name, value in expected.items() if name != "pairs"}
+    assert images.read == len(images)
+
+
+def test_quality_and_noise_count(data: FaceData) -> None:
+    """Images of no quality are as good as absent; noise is left out of the refined protocol alone."""
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    templates, identification = data.tests["templates"], data.tests["identification"]
+    assert isinstance(templates, TemplateTest)
+    assert isinstance(identification, IdentificationTest)
+    firsts = templates.place % EACH < 2  # the first image of each template
+    alone = replace(
+        templates, place=templates.place[firsts], template=templates.template[firsts], medium=templates.medium[firsts]
+    )
+    noise = np.arange(len(identification.images)) >= PEOPLE * EACH + STRANGERS // 2
+    fewer = replace(identification, distractors=identification.distractors[: STRANGERS // 2])
+    tests: dict[str, Test] = {
+        "weighted": replace(templates, quality=firsts.astype(float)),
+        "alone": alone,
+        "all": replace(identification, noise=noise),
+        "fewer": fewer,
+    }
+    metrics, arrays = evaluate(learner, replace(data, tests=tests))
+    for far in ("0.001", "0.0001", "1e-05"):
+        assert metrics[f"weighted TAR@FAR={far}"] == metrics[f"alone TAR@FAR={far}"]
+    assert metrics["all(R) rank-1"] == metrics["fewer rank-1"] > metrics["all rank-1"]
+    assert arrays["all(R) TAR@FAR=1e-06 correct"].tolist() == arrays["fewer TAR@FAR=1e-06 correct"].tolist()
+    assert "alone TAR@FAR=1e-06" not in metrics, "36 pairs cannot tell one in a million"
+
+
+def _both_ways(images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(a, b) for i, a in enumerate(images) for j, b in enumerate(images) if i != j]

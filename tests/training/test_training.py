@@ -1,0 +1,126 @@
+"""train: it learns, it repeats itself, and it says what is wrong."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from marginface import backbones
+from marginface.data.types import ImageData
+from marginface.heads import MarginHead
+from marginface.margins import ArcFace, CosFace, NormFace
+from marginface.regularizers import IAM
+from marginface.training import train
+from marginface.training.loop import Learner, NonFiniteLossError, make_optimizer, moving_average
+from marginface.training.recipes import Recipe
+from marginface.training.testing import embed
+
+RECIPE = Recipe(CosFace(10, 0.1), (IAM(0.2),), data="digits", epochs=4, batch_size=16, optimizer="adam", lr=3e-3)
+
+
+def test_it_learns(blobs: ImageData) -> None:
+    run = train(RECIPE, blobs)
+    assert run.metrics["accuracy"] > 0.95
+    assert run.curves["loss"][-1] < run.curves["loss"][0]
+    assert run.arrays["test_correct"].mean() == pytest.approx(run.metrics["accuracy"])
+    assert run.arrays["train_directions"].shape == (160, 3)
+    np.testing.assert_allclose(np.linalg.norm(run.arrays["train_directions"].astype(float), axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_every_optimizer_lowers_the_loss(optimizer: str, blobs: ImageData) -> None:
+    run = train(replace(RECIPE, optimizer=optimizer, lr={"sgd": 0.05}.get(optimizer, 1e-3)), blobs)  # type: ignore[arg-type]
+    assert np.mean(run.curves["loss"][-5:]) < np.mean(run.curves["loss"][:5])
+
+
+def test_the_same_recipe_gives_the_same_run(blobs: ImageData) -> None:
+    first, second = train(RECIPE, blobs), train(RECIPE, blobs)
+    assert first.metrics == second.metrics
+    assert first.curves == second.curves
+    assert train(replace(RECIPE, seed=1), blobs).curves != first.curves
+
+
+def test_iam_changes_training_and_its_absence_does_not(blobs: ImageData) -> None:
+    without = train(replace(RECIPE, regularizers=()), blobs, max_steps=5)
+    zero = train(replace(RECIPE, regularizers=(IAM(0.0),)), blobs, max_steps=5)
+    some = train(RECIPE, blobs, max_steps=5)
+    assert without.metrics == zero.metrics
+    assert without.curves["loss"] != some.curves["loss"]
+
+
+def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp_path: Path) -> None:
+    train(replace(RECIPE, milestones=(0.5, 0.75), gamma=0.1), blobs, max_steps=8, out=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert [float(row["lr"]) for row in rows] == pytest.approx([3e-3] * 4 + [3e-4] * 2 + [3e-5] * 2)
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+
+
+def test_backbone_and_head_are_groups_of_one_optimizer() -> None:
+    backbone = backbones.create("IAM-Toy", embedding_dim=3, image_shape=(1, 8, 8))
+    learner = Learner(backbone, MarginHead(3, 10, NormFace()))
+    optimizer = make_optimizer(replace(RECIPE, head_lr_factor=10.0, weight_decay=1e-3), learner)
+    first, second = optimizer.param_groups
+    assert (first["lr"], second["lr"]) == (3e-3, pytest.approx(3e-2))
+    assert first["weight_decay"] == second["weight_decay"] == 1e-3
+    assert second["params"] == list(learner.head.parameters())
+    assert len(first["params"]) + len(second["params"]) == len(list(learner.parameters()))
+
+
+def test_it_stays_quiet_where_there_is_no_terminal(blobs: ImageData, capsys: pytest.CaptureFixture[str]) -> None:
+    train(RECIPE, blobs, max_steps=3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_divergence_is_an_error(blobs: ImageData) -> None:
+    """An embedding that overflows must not end in a record full of NaN."""
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf)|NaN or infinity") as error:
+        train(replace(RECIPE, margin=ArcFace(1e38), regularizers=(), optimizer="sgd", lr=1e30), blobs)
+    assert isinstance(error.value, NonFiniteLossError)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 0}, "lr=0"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"optimizer": "lion"}, "optimizer='lion'"),
+        ({"milestones": (0.8, 0.5)}, "milestones"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=f"Recipe: {message}"):
+        replace(RECIPE, **change)
+
+
+def test_unknown_names_are_named(blobs: ImageData) -> None:
+    with pytest.raises(ValueError, match="unknown device 'tpu9'"):
+        train(RECIPE, blobs, device="tpu9")
+    with pytest.raises(ValueError, match="unknown backbone 'VGG'; known: Eigenfaces, IAM-Toy"):
+        train(replace(RECIPE, backbone="VGG"), blobs)
+
+
+def test_embedding_leaves_the_mode_and_the_statistics_alone() -> None:
+    backbone = backbones.create("IAM-Toy", embedding_dim=3, image_shape=(1, 28, 28))
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    images = torch.randint(256, (7, 1, 28, 28), dtype=torch.uint8)
+    torch.testing.assert_close(embed(backbone, images, batch_size=2), embed(backbone, images), rtol=1e-5, atol=1e-5)
+    assert backbone.training
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+def test_the_moving_average_forgets_its_beginning() -> None:
+    """d = min(decay, (1 + n) / (10 + n)) at the n-th update after the first, which copies."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = moving_average(network, 0.5)
+    values, expected = [3.0, 5.0, -1.0, 2.0, 7.0, 0.0, 4.0, 1.0, 6.0, 9.0, 8.0], None
+    for n, value in enumerate(values):
+        network.weight.data.fill_(value)
+        average.update_parameters(network)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        assert next(average.parameters()).item() == pytest.approx(expected, rel=1e-6)
