@@ -105,6 +105,18 @@ class IdentificationTest:
     noise: np.ndarray | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class AllPairsTest:
+    """Every two images as a pair, or, where `kind` is given, every two of different kinds: poses of a face, typefaces' families.
+
+    `images` (M, C, H, W) uint8; `people` (M,) int64 says who is on them, `kind` (M,) int64 of which kind they are.
+    """
+
+    images: Images
+    people: np.ndarray
+    kind: np.ndarray | None = None
+
+
 Test = PairTest | TemplateTest | IdentificationTest
 
 
