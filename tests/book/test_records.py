@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from marginface import regularizers
-from marginface.book import records, runs
+from marginface.book import records
+from marginface.book.items import Item
+from marginface.book.obtain import Row
 from marginface.data.catalog import load
 from marginface.data.files import data_folder
 from marginface.margins import ArcFace, CosFace, NormFace, Softmax, SphereFace
@@ -58,6 +60,7 @@ def test_every_field_of_a_recipe_is_in_its_key() -> None:
         "clip": 5.0,
         "average": 0.9,
         "steps": 10,
+        "start": QUICK,
     }
     assert set(changed) == {field.name for field in fields(Recipe)}
     keys = {QUICK.key, *(replace(QUICK, **{name: value}).key for name, value in changed.items())}
@@ -107,7 +110,8 @@ def test_other_data_makes_a_record_stale(run: Run, runs_folder: Path) -> None:
     found = records.lookup(QUICK)
     assert found is not None
     assert "not the data" in (records.stale(found) or "")
-    assert "STALE" in runs.label({"loss": [found]})
+    item = Item("IAM", "Table 2", "x", rows=lambda p: {"loss": Row(QUICK)}, claims=lambda results: ())
+    assert "STALE" in replace(item.ask(), runs={"loss": [found]}).label()
 
 
 def test_code_that_computes_something_else_makes_a_record_stale(

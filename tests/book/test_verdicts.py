@@ -2,8 +2,6 @@
 
 import pytest
 
-from marginface.book import published
-from marginface.book.papers import GRIDS, JUDGES
 from marginface.book.verdicts import (
     WORDS,
     Claim,
@@ -13,10 +11,7 @@ from marginface.book.verdicts import (
     of_claims,
     of_equivalence,
     of_increase,
-    scorecard,
-    tally,
 )
-from marginface.data.files import data_folder
 from marginface.evaluation.statistics import Estimate
 
 
@@ -86,34 +81,6 @@ def test_a_word_that_is_not_defined_is_refused() -> None:
 def test_html_is_escaped() -> None:
     assert "&lt;" in of_claims([claim(False)])._repr_html_()
     assert claims_table([claim(True)]).to_dict("records")[0]["holds"] == "true"
-
-
-def test_the_scorecard_lists_every_table_and_figure_once() -> None:
-    items = published.items()
-    assert items.groupby("paper").size().to_dict() == {"ArcFace": 19, "IAM": 8, "InterFace": 10, "PAM": 5}
-    assert not items.duplicated(["paper", "item"]).any()
-    assert set(JUDGES) <= set(zip(items["paper"], items["item"], strict=True))
-    html = scorecard(items, JUDGES)
-    assert html.count("<tr class=") == len(items)
-    assert html.count("<a href=") == len(JUDGES)
-    assert sum(int(part.split()[0]) for part in tally(items, JUDGES).split(": ")[1].split(", ") if part[0].isdigit()) == 42
-
-
-def test_the_scorecard_leaves_long_evidence_to_the_page() -> None:
-    items = published.items().head(1)
-    judges = {
-        (items["paper"].iloc[0], items["item"].iloc[0]): lambda: Verdict("undecided", ("one", "two", "three", "4th", "5th"))
-    }
-    html = scorecard(items, judges)
-    assert "one<br>two<br>three<br>and 2 more on its page" in html
-    assert "4th" not in html
-
-
-def test_every_judged_item_has_its_notebook_and_every_grid_too() -> None:
-    notebooks = data_folder().parent / "notebooks"
-    paths = published.items().set_index(["paper", "item"])["notebook"]
-    assert all((notebooks / f"{paths[key]}.ipynb").exists() for key in JUDGES)
-    assert all((notebooks / f"{name}.ipynb").exists() for name in GRIDS)
 
 
 def test_every_word_says_what_it_means() -> None:

@@ -1,5 +1,8 @@
 """The papers' printed tables, as tidy data."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 
 from marginface.data.files import data_folder
@@ -16,6 +19,14 @@ def table(paper: str, number: int) -> pd.DataFrame:
         known = sorted(p.stem for p in path.parent.glob("*_table*.csv"))
         raise ValueError(f"no printed table {paper} {number}; there are {', '.join(known)}")
     return pd.read_csv(path, dtype={"value_printed": str})
+
+
+def value(table: pd.DataFrame, conditions: Mapping[str, object]) -> float | None:
+    """The number of a printed table's line with these values in its columns; None without conditions or such a line."""
+    if not conditions:
+        return None
+    found = table[np.logical_and.reduce([table[column] == wanted for column, wanted in conditions.items()])]
+    return float(found.value.iloc[0]) if len(found) else None
 
 
 def repeat_runs() -> pd.DataFrame:

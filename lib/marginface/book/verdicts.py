@@ -1,9 +1,8 @@
-"""Claims, verdicts, and the scorecard that lists every table and figure of the four papers.
+"""Claims and verdicts.
 
 A claim is a sentence of a paper that a computation can decide. A verdict sums up a table or figure in one of `WORDS`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
@@ -21,10 +20,10 @@ WORDS = {
     "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
     "as printed": "a description without a claim to test; what we built from it is shown",
     "not yet": "no notebook yet",
+    "not judged": "a smoke run, or data that only stands in for the right one: its numbers mean nothing",
 }
 # what a word makes of verdicts that differ, the first that is among them
 MIXED = {"reproduced": "reproduced in part", "reproduced in part": "reproduced in part", "contradicted": "contradicted"}
-SHOWN = 3  # lines of evidence in the scorecard
 LEGS = ("computed", "recorded runs", "as printed", "")
 
 
@@ -96,35 +95,3 @@ def claims_table(claims: list[Claim]) -> pd.DataFrame:
     """Claims as a table to show."""
     rows = [(c.text, c.source, "true" if c.holds else "false", c.evidence) for c in claims]
     return pd.DataFrame(rows, columns=["claim", "source", "holds", "computed"])
-
-
-def scorecard(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:
-    """The scorecard as HTML: every item by paper, with a link to its page and its verdict where it has been judged.
-
-    Arguments:
-        items: as `published.items()` gives them.
-        judges: for a paper and item, the function that computes its verdict.
-    """
-    rows = []
-    for paper, group in items.groupby("paper", sort=False):
-        rows.append(f'<tr><th colspan="4">{escape(str(paper))}</th></tr>')
-        for item in group.to_dict("records"):
-            judge = judges.get((item["paper"], item["item"]))
-            verdict = judge() if judge else Verdict("not yet")
-            name = escape(item["item"])
-            title = f'<a href="notebooks/{item["notebook"]}.html">{name}</a>' if judge else name
-            word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
-            more = len(verdict.evidence) - SHOWN
-            lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
-            cells = (title, escape(item["shows"]), word, "<br>".join(map(escape, lines)))
-            kind = verdict.word.split(",")[0].replace(" ", "-")
-            rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return f'<div class="wide"><table class="scorecard"><tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def tally(items: pd.DataFrame, judges: dict[tuple[str, str], Callable[[], Verdict]]) -> str:
-    """How many of the items have which verdict, in a line of Markdown."""
-    keys = zip(items["paper"], items["item"], strict=True)
-    words = [judges[key]().word if key in judges else "not yet" for key in keys]
-    counted = ", ".join(f"{words.count(word)} {word}" for word in WORDS if word in words)
-    return f"Of {len(words)} tables and figures: {counted}."

@@ -16,6 +16,11 @@ MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d+)/([1-9]\d*)")
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
 
 
+def is_known(name: str) -> bool:
+    """Whether a name means a data set that `load` knows how to make or fetch, at hand or not: no folder of one's own."""
+    return name in CLASSIFICATION or any(pattern.fullmatch(name) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT))
+
+
 def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
     """A data set by name.
 

@@ -1,6 +1,6 @@
 """Checkpoints: all that a run needs to go on, in one file that is whole or not there."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,21 @@ def check(found: Checkpoint, recipe: Recipe, data: str, steps: int, world: int, 
     ):
         if theirs != ours:
             raise ValueError(f"{path} is of another run: its {name} is {theirs}, not {ours}")
+
+
+def started_from(recipe: Recipe, path: Path | None) -> Recipe:
+    """The recipe with the run of a checkpoint as its `start`.
+
+    Raises: ValueError where the recipe starts from another run, or from one and there is no checkpoint.
+    """
+    if path is None:
+        if recipe.start is not None:
+            raise ValueError(f"the recipe starts from the network of run {recipe.start.key}: give its checkpoint as start")
+        return recipe
+    base = Recipe.from_json(read(path).recipe)
+    if recipe.start is not None and recipe.start != base:
+        raise ValueError(f"{path} is of run {base.key}, and the recipe starts from run {recipe.start.key}")
+    return replace(recipe, start=base)
 
 
 def backbone_weights(path: Path) -> dict[str, torch.Tensor]:

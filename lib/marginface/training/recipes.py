@@ -24,7 +24,7 @@ class Recipe:
     scaled by up to `jitter` (see `batches.augment`). `dropout` is that of the backbone's output; None leaves it as the
     backbone has it. `clip` is the largest norm of the gradient. `average` is the decay of a moving average of the backbone's
     weights, which is then what is evaluated. `margin` may be a `Triplet`, to tune a trained backbone further. `steps`, where
-    given, decides how long to train, and `epochs` does not.
+    given, decides how long to train, and `epochs` does not. `start` is the run whose backbone this one starts from.
     """
 
     margin: Margin | Triplet
@@ -53,6 +53,7 @@ class Recipe:
     clip: float | None = None
     average: float = 0.0
     steps: int | None = None
+    start: "Recipe | None" = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -94,6 +95,8 @@ class Recipe:
         plain["margin"] = _named(self.margin)
         plain["regularizers"] = [_named(r) for r in self.regularizers]
         plain["milestones"] = list(self.milestones)
+        if self.start is not None:
+            plain["start"] = self.start.to_json()
         return plain
 
     @classmethod
@@ -104,13 +107,18 @@ class Recipe:
                 "margin": _built(plain["margin"]),
                 "regularizers": tuple(_built(r) for r in plain["regularizers"]),
                 "milestones": tuple(plain["milestones"]),
+                "start": cls.from_json(plain["start"]) if "start" in plain else None,
             }
         )
 
     @property
     def key(self) -> str:
-        """The first 16 hex digits of the sha256 of the whole recipe: the name of its record."""
-        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        """The first 16 hex digits of the sha256 of the whole recipe: the name of its record.
+
+        Of the run that it starts from, the key counts.
+        """
+        plain = self.to_json() | ({"start": self.start.key} if self.start else {})
+        canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -132,8 +140,8 @@ def _built(plain: dict[str, Any]) -> Any:
 
 
 def with_seeds(recipe: Recipe, seeds: list[int]) -> list[Recipe]:
-    """The recipe once for every seed."""
-    return [replace(recipe, seed=seed) for seed in seeds]
+    """The recipe once for every seed, and with it the run that it starts from."""
+    return [replace(recipe, seed=seed, start=recipe.start and with_seeds(recipe.start, [seed])[0]) for seed in seeds]
 
 
 def _drops(steps: int, *at: int) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def train(
         max_steps: stop after so many steps; the schedule is fitted to them.
         out: a folder for log.csv, TensorBoard's files and checkpoint.pt. A run goes on from a checkpoint that is there, and
             ends with the same weights as if it had not been interrupted.
-        start: a checkpoint whose backbone to start from.
+        start: the checkpoint of the run whose backbone to start from. That run becomes the recipe's `start`; where the recipe
+            names one, it must be that.
         save_every: steps between checkpoints; there is one at the end, too.
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
         compiled: whether to compile the backbone (`torch.compile`).
@@ -65,6 +66,7 @@ def train(
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
+    recipe = checkpoints.started_from(recipe, Path(start) if start is not None else None)
     data = data or load(recipe.data, data_root)
     precision = _precision(recipe.precision, device)
     fabric = _fabric(device, precision)

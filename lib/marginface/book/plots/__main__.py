@@ -2,18 +2,15 @@
 
 import sys
 
-from marginface.book import runs
-from marginface.book.papers.iam import mnist
+from marginface.book.papers.iam.mnist import FIGURE2
 from marginface.book.plots import spheres, style
 
 
 def main() -> None:
-
     style()
-    found = runs.recorded(mnist.recipes(mnist.table2_rows()), mnist.SEEDS[:1])
-    if found is None:
+    if (found := FIGURE2.recorded()) is None:
         raise SystemExit("the runs are not recorded: make runs ONLY=iam/figure2")
-    spheres({name: group[0] for name, group in found.items()}).savefig(sys.argv[1])
+    spheres({name: group[0] for name, group in found.runs.items()}).savefig(sys.argv[1])
 
 
 if __name__ == "__main__":

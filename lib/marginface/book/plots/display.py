@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from inspect import getsource
@@ -27,10 +28,21 @@ def style() -> None:
     plt.rcParams.update({"figure.dpi": 150, "savefig.bbox": "tight", "axes.titlesize": "medium", "legend.frameon": False})
 
 
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table as a page shows it: without its index, and beneath it what its numbers stand on."""
+
+    frame: pd.DataFrame
+    stands_on: str = ""
+
+    def _repr_html_(self) -> str:
+        note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
+        return f'<div class="wide">{self.frame.to_html(index=False, border=0)}</div>{note}'
+
+
 def table(frame: pd.DataFrame, stands_on: str = "") -> None:
-    """Display a table without its index, and beneath it what its numbers stand on."""
-    note = f'<p class="stands-on">{escape(stands_on)}</p>' if stands_on else ""
-    display(HTML(f'<div class="wide">{frame.to_html(index=False, border=0)}</div>{note}'))
+    """Display a `Table`."""
+    display(Table(frame, stands_on))
 
 
 def show(*figures: go.Figure, alt: str, after: str = "null") -> None:

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from marginface.book.papers import comparison
+from marginface.book import comparison
 from marginface.book.papers.interface.table1 import Comparison
 from marginface.book.plots.display import COLOURS
 from marginface.training import Run

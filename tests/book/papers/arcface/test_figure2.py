@@ -69,4 +69,4 @@ def test_claims_can_fail() -> None:
     W = figure2.centres()
     assert [c.holds for c in figure2.figure2_claims(figure2.margins(), W)] == [True, True, True]
     assert [c.holds for c in figure2.figure2_claims(figure2.margins(0.0, 0.0, 1), W)] == [False, True, False]
-    assert figure2.figure2_verdict().word == "reproduced"
+    assert figure2.FIGURE2.verdict().word == "reproduced"

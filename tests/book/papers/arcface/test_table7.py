@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marginface.book.papers import comparison
-from marginface.book.papers.arcface import table7
+from marginface.book import comparison
+from marginface.book.items import Results, beside
+from marginface.book.papers.arcface.table7 import TABLE7
 from marginface.training import Run
 from marginface.training.recipes import Recipe
 
-ROWS = table7.table7_rows()
+ROWS = {name: row for name, row in TABLE7.ask().rows.items() if row.seeded}
 
 
 def run(recipe: Recipe, seed: int, accuracy: float) -> Run:
@@ -20,16 +21,17 @@ def run(recipe: Recipe, seed: int, accuracy: float) -> Run:
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "")
 
 
-def runs(**accuracy: float) -> dict[str, list[Run]]:
+def results(**accuracy: float) -> Results:
     spread = (-0.002, 0.0, 0.002)
-    return {
+    made = {
         name: [run(row.recipe, seed, accuracy.get(name.split()[0], 0.8) + more) for seed, more in enumerate(spread)]
         for name, row in ROWS.items()
     }
+    return replace(TABLE7.ask(), runs=made)
 
 
 def test_printed_values_stand_beside_their_losses() -> None:
-    table = table7.table7(ROWS, runs()).set_index("loss")
+    table = beside(results()).set_index("row")
     assert table.loc["ArcFace", "LFW printed, %"] == "99.83"
     assert table.loc["CosFace", "CFP-FP printed, %"] == "94.40"
     assert table.loc["NormFace", "LFW printed, %"] == "–"
@@ -38,12 +40,24 @@ def test_printed_values_stand_beside_their_losses() -> None:
 
 
 def test_verdicts_follow_the_runs() -> None:
-    up = table7.table7_verdicts(runs(CosFace=0.85, ArcFace=0.9))
-    assert {verdict.word for verdict in up} == {"reproduced"}
-    down = table7.table7_verdicts(runs(CosFace=0.85, ArcFace=0.75))
-    assert {verdict.word for verdict in down} == {"reproduced", "contradicted"}
+    assert results(CosFace=0.85, ArcFace=0.9).verdict().word == "reproduced"
+    mixed = results(CosFace=0.85, ArcFace=0.75).verdict()
+    assert mixed.word == "reproduced in part"
+    assert [line.split(": ")[-1] for line in mixed.evidence] == ["reproduced"] * 2 + ["contradicted"] * 4
 
 
 def test_margins_shrink_together() -> None:
-    margins = {name: row.recipe.margin for name, row in table7.table7_rows(m=0.4).items()}
+    margins = {name: row.recipe.margin for name, row in TABLE7.ask(m=0.4).rows.items()}
     assert [margins[name].m for name in ("CosFace", "ArcFace", "InterFace cid&ct")] == pytest.approx([0.3, 0.4, 0.4])  # type: ignore[union-attr]
+
+
+def test_what_no_seed_changes_is_one_run_and_not_compared() -> None:
+    once = [row for row in TABLE7.ask().rows.values() if not row.seeded]
+    assert [len(row.recipes([0, 1, 2])) for row in once] == [1, 1]
+    assert set(results().trained) == set(ROWS)
+
+
+def test_the_papers_rows_are_its_own_recipes() -> None:
+    rows = TABLE7.ask("paper").rows
+    assert list(rows) == ["Softmax", "SphereFace", "CosFace", "ArcFace"]
+    assert {(row.recipe.data, row.recipe.backbone) for row in rows.values()} == {("faces_ms1m_112x112", "LResNet100E-IR")}

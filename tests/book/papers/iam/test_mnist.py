@@ -1,36 +1,39 @@
 """IAM's MNIST example: recipes, tables and verdicts from runs whose numbers are known."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from marginface.book.papers.iam import mnist
+from marginface.book.items import Item, Results
+from marginface.book.obtain import Row
+from marginface.book.papers.iam.mnist import FIGURE2, TABLE1, TABLE2
 from marginface.margins import CosFace, NormFace
 from marginface.regularizers import IAM
 from marginface.training import Run
 
 
-def make_run(row: mnist.Row, seed: int, accuracy: float, intra: float = 10, inter: float = 60) -> Run:
-    metrics = {"accuracy": accuracy, "intra_angle": intra, "inter_angle": inter}
-    return Run(replace(row.recipe, seed=seed), metrics, {}, {}, "MNIST", "0" * 64)
+def made(item: Item, value: Callable[[bool, int], dict[str, float]]) -> Results:
+    """Five runs a row at s = 10, with the metrics for whether it has IAM and its number."""
+    asked = item.ask(scale=10.0)
+
+    def run(row: Row, seed: int) -> Run:
+        metrics = {"accuracy": 0.98, "intra_angle": 10.0, "inter_angle": 60.0} | value(bool(row.recipe.regularizers), seed)
+        return Run(replace(row.recipe, seed=seed), metrics, {}, {}, "MNIST", "0" * 64)
+
+    return replace(asked, runs={name: [run(row, seed) for seed in range(5)] for name, row in asked.rows.items()})
 
 
-def runs_where_iam_adds(points: float, noise: float, rows: dict[str, mnist.Row]) -> dict[str, list[Run]]:
+def where_iam_adds(points: float, noise: float) -> Results:
     numbers = np.random.default_rng(0)
     shared = numbers.normal(0, 0.002, 5)
-    return {
-        name: [
-            make_run(row, seed, 0.98 + shared[seed] + (row.base != name) * (points + numbers.normal(0, noise)) / 100)
-            for seed in range(5)
-        ]
-        for name, row in rows.items()
-    }
+    return made(TABLE2, lambda iam, seed: {"accuracy": 0.98 + shared[seed] + iam * (points + numbers.normal(0, noise)) / 100})
 
 
 def test_the_rows_are_those_of_the_printed_table() -> None:
-    rows = mnist.table2_rows()
-    assert [row.printed for row in rows.values()] == [99.08, 99.42, 99.24, 99.42]
+    rows = TABLE2.ask(scale=10.0).rows
+    assert list(rows)[3] == "AM-Softmax (CosFace), m = 0.1, s = 10 + 0.2 × IAM"
     softmax, with_iam, cosface, both = (row.recipe for row in rows.values())
     assert (softmax.margin, softmax.regularizers) == (NormFace(10.0), ())
     assert (with_iam.margin, with_iam.regularizers) == (NormFace(10.0), (IAM(0.2),))
@@ -38,49 +41,45 @@ def test_the_rows_are_those_of_the_printed_table() -> None:
     assert (both.margin, both.regularizers) == (CosFace(10.0, 0.1), (IAM(0.2),))
 
 
-def test_other_parameters_have_no_printed_number() -> None:
-    assert [row.printed for row in mnist.table2_rows(beta=0.5).values()] == [99.08, None, 99.24, None]
-    assert [row.printed for row in mnist.table2_rows(m=0.2).values()] == [99.08, 99.42, None, None]
+@pytest.mark.parametrize(
+    ("parameters", "printed"),
+    [
+        ({}, ["99.08", "99.42", "99.24", "99.42"]),
+        ({"beta": 0.5}, ["99.08", "–", "99.24", "–"]),
+        ({"m": 0.2}, ["99.08", "99.42", "–", "–"]),
+    ],
+)
+def test_printed_numbers_stand_beside_their_settings(parameters: dict[str, float], printed: list[str]) -> None:
+    asked = TABLE2.ask("book", scale=10.0, **parameters)
+    runs = {name: [Run(row.recipe, {"accuracy": 0.98}, {}, {}, "MNIST", "")] for name, row in asked.rows.items()}
+    assert TABLE2.tabulate is not None
+    assert TABLE2.tabulate(replace(asked, runs=runs))["printed, %"].tolist() == printed
 
 
 @pytest.mark.parametrize(
-    ("points", "noise", "words"),
-    [
-        (0.3, 0.01, {"reproduced"}),
-        (-0.3, 0.01, {"contradicted"}),
-        (0, 1.0, {"same direction, within noise", "opposite direction, within noise"}),
-    ],
+    ("points", "noise", "word"), [(0.3, 0.01, "reproduced"), (-0.3, 0.01, "contradicted"), (0, 1.0, "within noise")]
 )
-def test_verdicts_follow_the_difference(points: float, noise: float, words: set[str]) -> None:
-    rows = mnist.table2_rows()
-    verdicts = mnist.table2_verdicts(rows, runs_where_iam_adds(points, noise, rows))
-    assert len(verdicts) == 2
-    assert {verdict.word for verdict in verdicts} <= words
+def test_verdicts_follow_the_difference(points: float, noise: float, word: str) -> None:
+    verdict = where_iam_adds(points, noise).verdict()
+    assert len(verdict.evidence) == 2
+    assert all(line.endswith(word) for line in verdict.evidence)
 
 
-def test_table2_shows_printed_and_measured() -> None:
-    rows = mnist.table2_rows()
-    table = mnist.table2(rows, runs_where_iam_adds(0.3, 0.0, rows))
-    assert table["printed, %"].tolist() == ["99.08", "99.42", "99.24", "99.42"]
+def test_table2_shows_what_iam_adds() -> None:
+    assert TABLE2.tabulate is not None
+    table = TABLE2.tabulate(where_iam_adds(0.3, 0.0))
     assert table["IAM adds, points"].tolist() == ["", "+0.30 [+0.30, +0.30]"] * 2
 
 
-def test_figure2_verdicts_want_tighter_classes_and_wider_gaps() -> None:
-    rows = mnist.table2_rows()
-    runs = {
-        name: [
-            make_run(row, s, 0.99, 10 + s / 10 - 2 * (row.base != name), 60 + s / 10 - 3 * (row.base != name)) for s in range(3)
-        ]
-        for name, row in rows.items()
-    }
-    assert [verdict.word for verdict in mnist.figure2_verdicts(rows, runs)] == ["reproduced", "contradicted"] * 2
+def test_figure2_wants_tighter_classes_and_wider_gaps() -> None:
+    found = made(FIGURE2, lambda iam, seed: {"intra_angle": 10 + seed / 10 - 2 * iam, "inter_angle": 60 + seed / 10 - 3 * iam})
+    assert [line.split(": ")[-1] for line in found.verdict().evidence] == ["reproduced", "contradicted"] * 2
 
 
 def test_the_network_is_the_one_of_table_1() -> None:
-    verdict = mnist.table1_verdict()
+    verdict = TABLE1.verdict()
     assert (verdict.word, verdict.leg) == ("as printed", "computed")
 
 
 def test_the_grid_has_every_seed_of_both_scales() -> None:
-    grid = mnist.grid()
-    assert len(grid) == len(set(grid)) == 4 * 2 * len(mnist.SEEDS)
+    assert len(TABLE2.grid()) == len(set(TABLE2.grid())) == 4 * 2 * len(TABLE2.seeds)

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.book.papers.comparison import Runs
+from marginface.book.items import Results
+from marginface.book.obtain import Runs
 from marginface.book.papers.interface import benchmarks
 from marginface.margins import ArcFace, InterFace
 from marginface.training import Run
 
-RECIPES = benchmarks.recipes()
+ROWS = benchmarks.TABLE6.ask().rows
+TABLES = {6: benchmarks.TABLE6, 7: benchmarks.TABLE7, 8: benchmarks.TABLE8}
 MEASURES = {
     "LFW": 0.8,
     "CFP-FF": 0.8,
@@ -32,9 +34,13 @@ def runs(gain: float) -> Runs:
         correct = {measure: np.arange(500) < 500 * (value + more) for measure, value in MEASURES.items()}
         metrics = {measure: float(right.mean()) for measure, right in correct.items()}
         arrays = {f"{measure} correct": right for measure, right in correct.items()}
-        return Run(replace(RECIPES[name], seed=seed), metrics, {}, arrays, "made up", "")
+        return Run(replace(ROWS[name].recipe, seed=seed), metrics, {}, arrays, "made up", "")
 
-    return {name: [one(name, seed) for seed in benchmarks.SEEDS] for name in RECIPES}
+    return {name: [one(name, seed) for seed in benchmarks.TABLE6.seeds] for name in ROWS}
+
+
+def results(number: int, gain: float) -> Results:
+    return replace(TABLES[number].ask(), runs=runs(gain))
 
 
 @pytest.mark.parametrize(("number", "rows", "columns"), [(6, 17, 5), (7, 17, 6), (8, 17, 2)])
@@ -77,7 +83,7 @@ def test_what_is_printed_for_a_measure(number: int, loss: str, measure: str, exp
 
 
 def test_printed_and_measured_side_by_side() -> None:
-    table = benchmarks.beside(8, runs(0.05)).set_index(["measure", "loss"])
+    table = benchmarks.beside(8, results(8, 0.05)).set_index(["measure", "loss"])
     line = ("identification, rank 1", "ArcFace")
     assert table.loc[line, "printed, %"] == "MegaFace(R) 98.35 · MegaFace 81.03"
     assert str(table.loc[line, "measured, %"]).startswith("60.40 [")
@@ -87,30 +93,29 @@ def test_printed_and_measured_side_by_side() -> None:
 @pytest.mark.parametrize(("number", "claims"), [(6, 5), (7, 6), (8, 3)])
 def test_verdicts_follow_the_runs(number: int, claims: int) -> None:
     """Table VI prints no gain of did&ct on LFW, and gains of all three on CFP-FP; nothing is printed for FAR 1e-3."""
-    up, down = (benchmarks.verdicts(number, runs(gain)) for gain in (0.05, -0.05))
-    assert len(up) == len(down) == claims
-    assert {verdict.word for verdict in up} == {"reproduced"}
-    assert {verdict.word for verdict in down} == {"contradicted"}
+    up, down = (results(number, gain).verdict() for gain in (0.05, -0.05))
+    assert len(up.evidence) == len(down.evidence) == claims
+    assert (up.word, down.word) == ("reproduced", "contradicted")
 
 
 def test_the_printed_gain_is_told() -> None:
-    first = benchmarks.verdicts(6, runs(0.05))[0]
-    assert first.evidence[0].startswith("InterFace cid&ct over ArcFace, LFW, in points, printed +0.01 on LFW, measured: +5.")
+    first = results(6, 0.05).verdict().evidence[0]
+    assert first.startswith("InterFace cid&ct over ArcFace, LFW, in points, printed +0.01 on LFW, measured: +5.")
 
 
 def test_runs_on_other_tests_are_judged_by_all_of_them() -> None:
-    others = runs(0.05)
-    for run in (run for group in others.values() for run in group):
+    others = results(6, 0.05)
+    for run in (run for group in others.runs.values() for run in group):
         run.metrics = {"synthetic pairs": run.metrics["LFW"]}
-    assert len(benchmarks.verdicts(6, others)) == 3
+    assert len(benchmarks.claims(6, others)) == 3
 
 
 def test_the_papers_recipe_has_its_scale_and_the_parameters_of_the_notebook() -> None:
-    recipes = benchmarks.recipes("paper", alpha=0.12, sign="released")
+    recipes = {name: row.recipe for name, row in benchmarks.TABLE6.ask("paper", alpha=0.12, sign="released").rows.items()}
     assert {recipe.data for recipe in recipes.values()} == {"faces_emore"}
     assert recipes["ArcFace"].margin == ArcFace(64, 0.5)
     assert recipes["InterFace did&ct"].margin == InterFace.did_ct(alpha=0.12, sign="released")
-    assert len(benchmarks.grid()) == 25
+    assert len(benchmarks.TABLE6.grid()) == 25
 
 
 def test_doubles_decide_nothing(shared: Path) -> None:

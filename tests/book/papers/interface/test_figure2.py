@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marginface.book.papers.comparison import Runs
+from marginface.book.obtain import Runs
 from marginface.book.papers.interface import figure2
 from marginface.margins import InterFace
 from marginface.training import Run
 
-RECIPES = figure2.recipes()
+RECIPES = {name: row.recipe for name, row in figure2.FIGURE2.ask().rows.items()}
 
 
 def directions(degrees: np.ndarray) -> np.ndarray:
@@ -49,12 +49,13 @@ def runs(spread: float, centres: list[float]) -> Runs:
 
 
 def test_verdicts_follow_the_circles() -> None:
-    better = figure2.verdicts(runs(3, [45.0 * k for k in range(8)]))
-    assert len(better) == 9
-    assert {verdict.word for verdict in better} == {"reproduced"}
-    worse = figure2.verdicts(runs(9, [0.0, 10, 90, 140, 180, 220, 270, 310]))
-    assert {verdict.word for verdict in worse} == {"contradicted"}
-    assert better[0].evidence[0].startswith("InterFace cid&ct: samples are closer to their class centre, by degrees: +2.6")
+    asked = figure2.FIGURE2.ask()
+    better = replace(asked, runs=runs(3, [45.0 * k for k in range(8)])).verdict()
+    assert len(better.evidence) == 9
+    assert better.word == "reproduced"
+    worse = replace(asked, runs=runs(9, [0.0, 10, 90, 140, 180, 220, 270, 310])).verdict()
+    assert worse.word == "contradicted"
+    assert better.evidence[0].startswith("InterFace cid&ct: samples are closer to their class centre, by degrees: +2.6")
 
 
 def test_failed_seeds_are_left_out_for_all_losses() -> None:
@@ -72,7 +73,7 @@ def test_failed_seeds_are_left_out_for_all_losses() -> None:
 
 
 def test_the_table_has_means_over_seeds() -> None:
-    table = figure2.table(runs(3, [45.0 * k for k in range(8)])).set_index("loss")
+    table = figure2.table(replace(figure2.FIGURE2.ask(), runs=runs(3, [45.0 * k for k in range(8)]))).set_index("loss")
     assert table.loc["InterFace did&ct", "smallest angle between centres, °"] == "45.0 [45.0, 45.0]"
     assert table.loc["InterFace did&ct", "unevenness of these angles, °"] == "0.0 [0.0, 0.0]"
     assert str(table.loc["ArcFace", "spread of a class, °"]).startswith("6.3")
@@ -82,7 +83,7 @@ def test_the_parameters_are_those_of_the_text() -> None:
     assert RECIPES["InterFace cid&ct"].margin == InterFace(4, 0.5, 0.1, a=0.2, d_inter=math.pi / 4)
     assert RECIPES["InterFace did&ct"].margin == InterFace(4, 0.5, 0.1, a=0.3)
     assert RECIPES["InterFace did&dt"].margin == InterFace(4, 0.5, 0.1, b=math.radians(10))
-    assert len(set(figure2.grid())) == 64
+    assert len(set(figure2.FIGURE2.grid())) == 64
 
 
 def test_the_film_of_a_run_and_its_end_where_there_is_none() -> None:

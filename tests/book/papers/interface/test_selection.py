@@ -12,27 +12,30 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from marginface.book import plots
-from marginface.book.papers import GRIDS, comparison
-from marginface.book.papers.comparison import Runs
-from marginface.book.papers.interface import losses, selection, sign
-from marginface.book.papers.interface.losses import VARIED
+from marginface.book.items import Results
+from marginface.book.papers.interface import ITEMS, selection
+from marginface.book.papers.interface.selection import TABLE2
 from marginface.book.records import store
 from marginface.evaluation.statistics import paired_difference
 from marginface.margins import ArcFace, InterFace
-from marginface.training import Run
+from marginface.training import Recipe, Run
 
 TESTS = ("LFW", "CFP-FF", "CFP-FP")
-A = VARIED[2][1]
 PAIRS = 10_000
 
 
-def made_up(percent: Mapping[str, Sequence[Sequence[float]]], number: int = 2) -> Runs:
-    """Runs with these accuracies, (seeds, tests) in percent for every row."""
-    rows = selection.recipes(number)
-    return {name: [run(rows[name], seed, each) for seed, each in enumerate(seeds)] for name, seeds in percent.items()}
+ROWS = TABLE2.ask().rows
 
 
-def run(recipe: losses.Recipe, seed: int, percent: Sequence[float]) -> Run:
+def made_up(percent: Mapping[str, Sequence[Sequence[float]]], a: Sequence[float] = TABLE2.parameters["a"]) -> Results:
+    """Table II with these values of a, from runs with these accuracies, (seeds, tests) in percent for every row."""
+    asked = TABLE2.ask(a=a)
+    values = {name: percent[name] for name in asked.rows}
+    runs = {name: [run(ROWS[name].recipe, s, each) for s, each in enumerate(seeds)] for name, seeds in values.items()}
+    return replace(asked, runs=runs)
+
+
+def run(recipe: Recipe, seed: int, percent: Sequence[float]) -> Run:
     metrics, arrays = {"templates TAR@FAR=0.001": 0.5}, {}
     for test, value in zip(TESTS, percent, strict=True):
         metrics[test] = value / 100
@@ -41,15 +44,14 @@ def run(recipe: losses.Recipe, seed: int, percent: Sequence[float]) -> Run:
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "")
 
 
-def experiment(mean: Callable[[str], float], noise: float, seeds: int = 3, number: int = 2) -> Runs:
+def experiment(
+    mean: Callable[[str], float], noise: float, seeds: int = 3, a: Sequence[float] = TABLE2.parameters["a"]
+) -> Results:
     """Every row of a table at a mean, its runs spread by noise; each seed moves all rows alike by up to three points."""
     numbers = np.random.default_rng(1)
     shared = numbers.uniform(-3, 3, seeds)
-    values = {
-        name: [[mean(name) + shared[s] + numbers.normal(0, noise) for _ in TESTS] for s in range(seeds)]
-        for name in selection.recipes(number)
-    }
-    return made_up(values, number)
+    values = {name: [[mean(name) + shared[s] + numbers.normal(0, noise) for _ in TESTS] for s in range(seeds)] for name in ROWS}
+    return made_up(values, a)
 
 
 def winner(name: str, by: float) -> Callable[[str], float]:
@@ -57,60 +59,33 @@ def winner(name: str, by: float) -> Callable[[str], float]:
 
 
 def test_only_accuracies_on_pairs_are_counted() -> None:
-    runs = experiment(lambda name: 80, 1)
-    assert all("templates TAR@FAR=0.001" in run.metrics for group in runs.values() for run in group)
-    assert selection.accuracies(runs).shape == (len(TESTS), len(runs), 3)
-    measured = selection.table(2, runs, VARIED[2][1]).columns.get_level_values(1)[7:]
+    results = experiment(lambda name: 80, 1)
+    assert all("templates TAR@FAR=0.001" in run.metrics for group in results.runs.values() for run in group)
+    assert selection.accuracies(results.runs).shape == (len(TESTS), len(results.runs), 3)
+    measured = selection.table(2, results).columns.get_level_values(1)[7:]
     assert list(measured) == [*TESTS, "sum"]
 
 
-def test_recipes_take_the_parameters() -> None:
-    rows = selection.recipes(2, alpha=0.12, sign="released", scale=8, values=(0.15,), epochs=3)
+def test_rows_take_the_parameters() -> None:
+    rows = TABLE2.ask(alpha=0.12, sign="released", scale=8.0, a="[0.15]", epochs=3).rows
     assert list(rows) == ["ArcFace", "f = 0", "a = 0.15"]
-    assert rows["ArcFace"].margin == ArcFace(8, 0.5)
-    assert rows["a = 0.15"].margin == InterFace.cid_ct(scale=8, alpha=0.12, a=0.15, sign="released")
-    assert {recipe.epochs for recipe in rows.values()} == {3}
-    degrees, radians = selection.recipes(5)["b = 10°"].margin, selection.recipes(5, unit="radians")["b = 10"].margin
-    assert (degrees.b, radians.b) == (pytest.approx(math.radians(10)), 10)  # type: ignore[union-attr]
-
-
-def test_a_smoke_run_has_two_seeds() -> None:
-    assert losses.seeds_of("[3, 4, 5]", "smoke") == [3, 4]
-    assert losses.seeds_of([3, 4, 5], "book") == [3, 4, 5]
-    assert losses.seeds_of([3], "smoke") == [3]
+    assert rows["ArcFace"].recipe.margin == ArcFace(8, 0.5)
+    assert rows["a = 0.15"].recipe.margin == InterFace.cid_ct(scale=8, alpha=0.12, a=0.15, sign="released")
+    assert {row.recipe.epochs for row in rows.values()} == {3}
+    degrees = selection.TABLE5.ask(b=10).rows["b = 10°"].recipe.margin
+    assert degrees.b == pytest.approx(math.radians(10))  # type: ignore[union-attr]
 
 
 def test_the_paper_profile_has_the_papers_recipe_and_scale() -> None:
-    for number in range(1, 6):
-        rows = selection.recipes(number, "paper", scale=16)
-        assert {(row.data, row.backbone) for row in rows.values()} == {("faces_webface_112x112", "LResNet50E-IR")}
-        assert {row.margin.scale for row in rows.values()} == {64}  # type: ignore[union-attr]
-    assert {row.margin.scale for row in sign.recipes("paper").values()} == {64}  # type: ignore[union-attr]
-
-
-def test_every_recorded_run_is_in_the_grid() -> None:
-    listed = set(losses.grid())
-    for name in ("table1", "table2", "table3", "table4", "table5", "sign"):
-        assert len(set(GRIDS[name])) == len(GRIDS[name])
-        assert set(GRIDS[name]) <= listed
-
-
-@pytest.mark.parametrize("values", [(0.1, 0.2), [0.1, 0.2], "[0.1, 0.2]"])
-def test_values_as_a_notebook_gets_them(values: object) -> None:
-    assert selection.as_values(values) == (0.1, 0.2)  # type: ignore[arg-type]
-    assert selection.as_values(0.1) == selection.as_values("0.1") == (0.1,)
-
-
-@pytest.mark.parametrize("values", ["a lot", [], [0.1, 0.1], [-1], "[0.1, null]", "[NaN]", {"a": 1}])
-def test_other_values_are_refused(values: object) -> None:
-    with pytest.raises(ValueError, match="is not a list of"):
-        selection.as_values(values)  # type: ignore[arg-type]
+    for item in (item for item in ITEMS if item.notebook in ("table1", "table2", "table3", "table4", "table5", "sign")):
+        recipes = [row.recipe for row in item.ask("paper", scale=16.0).rows.values()]
+        assert {(recipe.data, recipe.backbone) for recipe in recipes} == {("faces_webface_112x112", "LResNet50E-IR")}
+        assert {recipe.margin.scale for recipe in recipes} == {64}  # type: ignore[union-attr]
 
 
 def test_the_table_has_the_printed_numbers_and_ours_with_points() -> None:
-    order = {name: 80.0 + place for place, name in enumerate(selection.recipes(2))}
-    runs = made_up({name: [[level] * 3] * 2 for name, level in order.items()})
-    table = selection.table(2, runs, A)
+    order = {name: 80.0 + place for place, name in enumerate(ROWS)}
+    table = selection.table(2, made_up({name: [[level] * 3] * 2 for name, level in order.items()}))
     table.columns = [" ".join(column) for column in table.columns]
     row = table.set_index(" setting").loc["a = 0.2"]
     assert row["as printed, % (Borda points) AgeDB-30"] == "95.033 (6)"
@@ -123,43 +98,44 @@ def test_the_table_has_the_printed_numbers_and_ours_with_points() -> None:
 
 
 def test_a_value_that_is_not_printed_has_no_printed_number() -> None:
-    runs = {name: group for name, group in experiment(lambda name: 80, 1).items() if name in ("ArcFace", "f = 0", "a = 0.1")}
-    table = selection.table(2, runs, (0.15,))
+    asked = TABLE2.ask(a=0.15)
+    runs = {name: [run(row.recipe, s, (80, 81, 82)) for s in range(3)] for name, row in asked.rows.items()}
+    table = selection.table(2, replace(asked, runs=runs))
     assert (table["as printed, % (Borda points)"] == "–").all().all()
 
 
 def test_a_clear_winner_is_chosen_and_believed() -> None:
-    runs = experiment(winner("a = 0.2", 4), 0.3)
-    found = selection.choose(runs)
+    results = experiment(winner("a = 0.2", 4), 0.3)
+    found = selection.choose(results.runs)
     assert found.chosen == ("a = 0.2",)
     assert found.sums.max() == 18
     assert found.again[1] > 0.99
     assert found.as_high < 0.2  # ranks cannot say how clear it is: all points are not so rare
     assert found.p_value < 0.001
-    assert selection.selection_verdict(2, runs, A).word == "reproduced"
+    assert results.verdict().word == "reproduced"
 
 
 def test_a_seed_that_moves_all_settings_is_not_noise() -> None:
     """The seeds of `experiment` are points apart; the spread is that of the settings."""
-    assert selection.choose(experiment(lambda name: 80, 0.3, seeds=8)).spread == pytest.approx(0.3 / 3**0.5, rel=0.3)
+    assert selection.choose(experiment(lambda name: 80, 0.3, seeds=8).runs).spread == pytest.approx(0.3 / 3**0.5, rel=0.3)
 
 
 def test_another_clear_winner_contradicts_the_paper_if_its_choice_is_worse() -> None:
-    assert selection.selection_verdict(2, experiment(winner("a = 0.2", -4), 0.3), A).word == "contradicted"
+    assert experiment(winner("a = 0.2", -4), 0.3).verdict().word == "contradicted"
 
 
 def test_better_than_most_and_worse_than_one_is_reproduced_in_part() -> None:
     def level(name: str) -> float:
         return {"a = 0.2": 84, "a = 0.5": 88}.get(name, 80)
 
-    verdict = selection.selection_verdict(2, experiment(level, 0.3), A)
+    verdict = experiment(level, 0.3).verdict()
     assert verdict.word == "reproduced in part"
     assert "chooses a = 0.5" in verdict.evidence[1]
 
 
 def test_settings_that_do_not_differ_are_noise() -> None:
-    runs = experiment(lambda name: 80, 1)
-    found, verdict = selection.choose(runs), selection.selection_verdict(2, runs, A)
+    results = experiment(lambda name: 80, 1)
+    found, verdict = selection.choose(results.runs), results.verdict()
     assert verdict.word.endswith("within noise")
     assert found.as_high > 0.05
     assert found.by_chance == pytest.approx(1 / 6, abs=0.02)
@@ -167,45 +143,44 @@ def test_settings_that_do_not_differ_are_noise() -> None:
 
 
 def test_null_rows_do_not_take_part() -> None:
-    runs = experiment(winner("ArcFace", 10), 0.3)
-    assert "ArcFace" not in selection.choose(runs).names
-    assert selection.choose(runs).points.max() == 6
-    assert selection.choose(runs).p_value > 0.01
+    results = experiment(winner("ArcFace", 10), 0.3)
+    assert "ArcFace" not in selection.choose(results.runs).names
+    assert selection.choose(results.runs).points.max() == 6
+    assert selection.choose(results.runs).p_value > 0.01
 
 
 def test_settings_that_tie_share_the_choice() -> None:
-    runs = made_up({name: [[80, 80, 80]] * 3 for name in selection.recipes(2)})
-    found = selection.choose(runs)
+    results = made_up({name: [[80, 80, 80]] * 3 for name in ROWS})
+    found = selection.choose(results.runs)
     assert found.chosen == found.names
     assert (found.sums == 3).all()
     assert found.by_chance == pytest.approx(1 / 6)
     assert found.p_value == 1
-    assert selection.selection_verdict(2, runs, A).word.endswith("within noise")
+    assert results.verdict().word.endswith("within noise")
 
 
 def test_one_run_decides_nothing_and_says_so() -> None:
-    runs = experiment(winner("a = 0.2", 4), 0.3, seeds=1)
-    assert selection.selection_verdict(2, runs, A).word == "same direction, within noise"
-    answers = selection.choice_table(2, runs, A).set_index("question")["answer"]
+    results = experiment(winner("a = 0.2", 4), 0.3, seeds=1)
+    assert results.verdict().word == "same direction, within noise"
+    answers = selection.choice_table(2, results).set_index("question")["answer"]
     assert answers["a choice of a = 0.2 in a repetition"] == "– (one run a setting)"
     assert "[one run]" in answers["a = 0.2 above the mean of the other settings, points"]
 
 
 def test_without_the_papers_choice_nothing_can_be_decided() -> None:
-    runs = {name: group for name, group in experiment(lambda name: 80, 1).items() if name not in ("a = 0.2", "a = 0.6")}
-    verdict = selection.selection_verdict(2, runs, (0.1, 0.3, 0.4, 0.5))
-    assert verdict.word == "undecided"
-    assert not selection.choice_table(2, runs, (0.1, 0.3, 0.4, 0.5))["question"].str.contains("a = 0.2").any()
+    results = experiment(lambda name: 80, 1, a=(0.1, 0.3, 0.4, 0.5))
+    assert results.verdict().word == "undecided"
+    assert not selection.choice_table(2, results)["question"].str.contains("a = 0.2").any()
 
 
 def test_a_single_value_can_be_shown() -> None:
-    runs = {name: group for name, group in experiment(lambda name: 80, 1).items() if name in ("ArcFace", "f = 0", "a = 0.2")}
-    assert selection.selection_verdict(2, runs, (0.2,)).word == "undecided"
-    assert len(selection.choice_table(2, runs, (0.2,))) > 3
+    results = experiment(lambda name: 80, 1, a=(0.2,))
+    assert results.verdict().word == "undecided"
+    assert len(selection.choice_table(2, results)) > 3
 
 
 def test_the_choice_table_says_what_is_printed() -> None:
-    answers = selection.choice_table(2, experiment(lambda name: 80, 1), A).set_index("question")["answer"]
+    answers = selection.choice_table(2, experiment(lambda name: 80, 1)).set_index("question")["answer"]
     assert answers["the paper's choice"] == "a = 0.2, with a sum of 25"
     assert "f = 0 above ArcFace, which is the same loss, points" in answers
 
@@ -223,16 +198,17 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     numbers = np.random.default_rng(0)
     for _ in range(200):
         noise = numbers.normal(0, 1, (8, 3, 3))  # rows, seeds, tests
-        runs = made_up({name: 80 + n for name, n in zip(selection.recipes(2), noise, strict=True)})
+        runs = made_up({name: 80 + n for name, n in zip(ROWS, noise, strict=True)}).runs
         halves = selection.half_widths(runs)
         hits += [abs(noise[2:, :, t].mean(axis=1)) < halves[test] for t, test in enumerate(TESTS)]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
-    assert np.isnan(list(selection.half_widths(experiment(lambda name: 80, 1, seeds=1)).values())).all()
+    assert np.isnan(list(selection.half_widths(experiment(lambda name: 80, 1, seeds=1).runs).values())).all()
 
 
 def test_the_figure_has_a_panel_for_every_test() -> None:
-    runs = experiment(lambda name: 80, 1)
-    figure = plots.parameter(selection.by_value(runs, A), runs["ArcFace"], selection.half_widths(runs), "a", 0.2)
+    results = experiment(lambda name: 80, 1)
+    runs = results.runs
+    figure = plots.parameter(selection.by_value(2, results), runs["ArcFace"], selection.half_widths(runs), "a", 0.2)
     assert [axes.get_title() for axes in figure.axes] == list(TESTS)
 
 
@@ -264,14 +240,14 @@ def test_simulated_tests_vary_together_as_measured() -> None:
     assert (selection.simulated_sums(null, apart, 3, 500, 0).max(axis=1) == 18).mean() == pytest.approx(1 / 36, abs=0.03)
 
 
-def test_the_recorded_verdict_needs_every_record(runs_folder: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "stale", lambda run: None)
+def test_the_verdict_needs_every_record(runs_folder: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marginface.book.items.stale", lambda run, root: None)
     monkeypatch.setattr("marginface.book.records.data_folder", lambda: runs_folder)
     monkeypatch.setattr("marginface.book.records.rehearse", lambda recipe: [])
-    runs = experiment(winner("a = 0.2", 4), 0.3)
-    every = [run for group in runs.values() for run in group]
+    every = [run for group in experiment(winner("a = 0.2", 4), 0.3).runs.values() for run in group]
     for each in every[:-1]:
+        each.provenance = {"steps": 1, "device": "cpu", "precision": "32-true"}
         store(each)
-    assert selection.recorded_verdict(2).word == "not yet"
+    assert TABLE2.verdict().word == "not yet"
     store(every[-1])
-    assert selection.recorded_verdict(2).word == "reproduced"
+    assert TABLE2.verdict().word == "reproduced"

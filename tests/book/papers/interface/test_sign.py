@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from marginface.book.items import Results
 from marginface.book.papers.interface import sign
 from marginface.book.papers.interface.figure1 import shift_degrees
 from marginface.training import Run
 
-ROWS = sign.recipes()
+ROWS = {name: row.recipe for name, row in sign.SIGN.ask().rows.items()}
 PAIRS = 4000
 
 
-def runs(printed: float, released: float, noise: float = 0.1, seeds: int = 5) -> dict[str, list[Run]]:
+def results(printed: float, released: float, noise: float = 0.1, seeds: int = 5) -> Results:
     numbers = np.random.default_rng(0)
     shared = numbers.normal(0, 2, seeds)
     levels = {name: printed if name.endswith("paper") else released for name in ROWS} | {"ArcFace": 80.0}
-    return {name: [run(name, s, levels[name] + shared[s] + numbers.normal(0, noise)) for s in range(seeds)] for name in ROWS}
+    made = {name: [run(name, s, levels[name] + shared[s] + numbers.normal(0, noise)) for s in range(seeds)] for name in ROWS}
+    return replace(sign.SIGN.ask(), runs=made)
 
 
 def run(name: str, seed: int, percent: float) -> Run:
@@ -39,24 +41,25 @@ def test_both_signs_are_compared_under_one_recipe() -> None:
 
 @pytest.mark.parametrize(("printed", "released", "word"), [(82, 80, "reproduced"), (80, 82, "contradicted")])
 def test_the_verdict_follows_the_runs(printed: float, released: float, word: str) -> None:
-    assert sign.verdict(runs(printed, released)).word == word
+    assert results(printed, released).verdict().word == word
 
 
 def test_noise_is_called_noise() -> None:
-    verdict = sign.verdict(runs(80, 80, 1.0))
+    verdict = results(80, 80, 1.0).verdict()
     assert verdict.word == "undecided"
     assert all(line.endswith("within noise") for line in verdict.evidence)
 
 
 def test_the_difference_is_paired_by_seed() -> None:
     """Seeds are points apart, signs a fifth of a point: only pairs show it."""
-    found = sign.difference(runs(80.2, 80, 0.01), "InterFace did&ct, paper", "InterFace did&ct, released")
+    made = results(80.2, 80, 0.01)
+    found = sign.claims(made)[1].difference(made.runs)
     assert found.low > 0.15
     assert found.high < 0.25
 
 
 def test_the_comparison_has_both_kinds_of_interval() -> None:
-    table = sign.comparison_table(runs(82, 80, 0.0)).astype(str)
+    table = sign.comparison_table(results(82, 80, 0.0)).astype(str)
     row = table[table["loss"] == "InterFace cid&ct"].iloc[0]
     assert row["printed − released, over seeds"].startswith("+2.00 [")
     low, high = (float(v) for v in row["over pairs"].strip("[]").split(","))
@@ -91,7 +94,7 @@ def test_the_logits_of_the_table_are_those_that_train() -> None:
 
 
 def test_the_share_of_images_that_are_near_enough() -> None:
-    table = sign.tightened_table(runs(80, 80), sign.sets()).set_index("loss")
+    table = sign.tightened_table(results(80, 80).runs, sign.sets()).set_index("loss")
     assert table["start"].tolist() == ["0.0%"] * 3
     assert table["middle"].tolist() == ["50.0%", "75.0%", "25.0%"]  # below 18°, 27° and 10°
     assert table["end"].tolist() == ["100.0%"] * 3

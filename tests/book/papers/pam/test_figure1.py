@@ -70,7 +70,7 @@ def test_eq_10_as_printed_is_right_where_sine_and_cosine_of_the_last_angle_agree
 def test_claims() -> None:
     claims = figure1.figure1_claims(figure1.plane(), figure1.margins(0.3, 0.5))
     assert [claim.holds for claim in claims] == [True, True, True, False, False]
-    assert figure1.figure1_verdict().word == "reproduced in part"
+    assert figure1.FIGURE1.verdict().word == "reproduced in part"
     facing = figure1.Plane((140.0, 40.0), (np.array([130.0]), np.array([50.0])))
     evidence = figure1.figure1_claims(facing, figure1.margins(0.3, 0.5))[3].evidence
     assert "here 80.0°, nearest samples 80.0°" in evidence

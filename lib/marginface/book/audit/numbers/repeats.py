@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from marginface.book import published
 from marginface.book.audit.numbers import borda
 from marginface.book.audit.numbers.granularity import PAIRS
-from marginface.book.papers import GRIDS
+from marginface.book.papers import grids
 from marginface.book.records import lookup
 from marginface.evaluation.statistics import estimate, friedman, mcnemar
 from marginface.training import Run
@@ -113,7 +113,7 @@ def magface_table() -> pd.DataFrame:
 def recorded_groups() -> list[list[Run]]:
     """Our own recorded runs that differ in nothing but their seed, at least two each."""
     grouped: dict[Recipe, list[Run]] = {}
-    for recipe in dict.fromkeys(recipe for recipes in GRIDS.values() for recipe in recipes):
+    for recipe in dict.fromkeys(recipe for recipes in grids().values() for recipe in recipes):
         run = lookup(recipe)
         if run is not None:
             grouped.setdefault(replace(recipe, seed=0), []).append(run)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from marginface import reference
+from marginface.book.items import Item, Results
 from marginface.book.verdicts import Claim, Verdict, of_claims
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, Margin, Softmax, SphereFace, WeightNormSoftmax
@@ -124,11 +125,6 @@ def _claims_on_order(curves: dict[str, np.ndarray]) -> list[Claim]:
 def _span(where: np.ndarray) -> str:
     """The smallest and largest angle at which something is so, in words."""
     return f"between {DEGREES[where].min():.2f}° and {DEGREES[where].max():.2f}°" if where.any() else "nowhere"
-
-
-def figure4_verdict() -> Verdict:
-    verdict = of_claims(figure4_claims(figure4()))
-    return replace(verdict, evidence=("part (a) only; (b) and (c) not yet", *verdict.evidence))
 
 
 @dataclass(frozen=True)
@@ -250,12 +246,32 @@ def table1_claims(rows: dict[str, Boundary]) -> list[Claim]:
     ]
 
 
-def table1_verdict() -> Verdict:
-    return of_claims(table1_claims(table1()))
-
-
 def _width(margin: Margin) -> np.ndarray:
     """θ2 - θ1 along the boundary of class 1, for θ2 up to 90°, where there is a boundary."""
     theta2 = np.linspace(0, 90, 181)
     width = theta2 - boundary_angle(margin, theta2)
     return width[np.isfinite(width)]
+
+
+def figure4_verdict(results: Results) -> Verdict:
+    """The verdict on part (a) of Figure 4."""
+    verdict = of_claims(figure4_claims(figure4(results.settings.m_arcface, results.settings.m_cosface)))
+    return replace(verdict, evidence=("part (a) only; (b) and (c) not yet", *verdict.evidence))
+
+
+FIGURE4 = Item(
+    "ArcFace",
+    "Figure 4",
+    notebook="arcface/figure4",
+    parameters={"m_arcface": 0.5, "m_cosface": 0.35},
+    statements=lambda p: figure4_claims(figure4(p.m_arcface, p.m_cosface)),
+    judge=figure4_verdict,
+)
+TABLE1 = Item(
+    "ArcFace",
+    "Table 1",
+    notebook="arcface/table1",
+    parameters={"m_sphereface": 2.0, "m_cosface": 0.35, "m_arcface": 0.5},
+    statements=lambda p: table1_claims(table1(p.m_sphereface, p.m_cosface, p.m_arcface)),
+)
+FIGURE3 = replace(TABLE1, name="Figure 3")  # the same boundaries, drawn

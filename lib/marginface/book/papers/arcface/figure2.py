@@ -5,7 +5,8 @@ import math
 import numpy as np
 import torch
 
-from marginface.book.verdicts import Claim, Verdict, of_claims
+from marginface.book.items import Item
+from marginface.book.verdicts import Claim
 from marginface.margins import ArcFace, CosFace, Margin, NormFace, SphereFace
 
 APART = (60, 75, 90, 120, 150, 180)  # degrees between two class centres, far enough for every loss to leave regions
@@ -129,5 +130,10 @@ def figure2_claims(losses: dict[str, Margin], W: np.ndarray) -> list[Claim]:
     ]
 
 
-def figure2_verdict() -> Verdict:
-    return of_claims(figure2_claims(margins(), centres()))
+FIGURE2 = Item(
+    "ArcFace",
+    "Figure 2",
+    notebook="arcface/figure2",
+    parameters={"m_arcface": 0.5, "m_cosface": 0.35, "m_sphereface": 2.0, "classes": 8},
+    statements=lambda p: figure2_claims(margins(p.m_arcface, p.m_cosface, p.m_sphereface), centres(p.classes)),
+)

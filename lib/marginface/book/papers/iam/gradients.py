@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from marginface import reference
+from marginface.book.items import Item
 from marginface.book.verdicts import Claim
 from marginface.heads import MarginHead
 from marginface.margins import NormFace
@@ -308,3 +309,12 @@ def _free_gradients(equation: Equation, batch: Batch, s: float, chosen: Sequence
 
 def _error(ours: Tensor, exact: Tensor) -> float:
     return float((ours - exact).abs().max() / exact.abs().max())
+
+
+GRADIENTS = Item(
+    "IAM",
+    "Eqs. 9–14",
+    notebook="iam/gradients",
+    parameters={"scale": 30.0, "beta": 0.2, "equation_scale": 4.0, "betas": (0.0, 0.2, 0.5, 1.0, 2.0)},
+    statements=lambda p: equation_claims(random_batch(), p.equation_scale, p.beta) + beta_claims(p.scale),
+)

@@ -1,61 +1,64 @@
 """IAM (Inter-class Angular Margin Loss): the MNIST example of §5.1, which is Tables 1 and 2 and Figure 2."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pandas as pd
 from torch import nn
 
 from marginface import backbones
 from marginface.book import published
-from marginface.book.records import stale
-from marginface.book.runs import recorded
-from marginface.book.verdicts import Claim, Verdict, combine, of_increase
-from marginface.evaluation.statistics import Estimate, estimate, paired_difference, wilson
-from marginface.margins import CosFace, NormFace
+from marginface.book.items import Above, Item, Results
+from marginface.book.obtain import Row
+from marginface.book.verdicts import Claim, Verdict
+from marginface.evaluation.statistics import estimate, wilson
+from marginface.margins import CosFace, Margin, NormFace
 from marginface.regularizers import IAM
-from marginface.training import Run
 from marginface.training.recipes import Recipe
 
-SEEDS = [0, 1, 2]
 SCALE = 10.0  # s of the MNIST example, which the paper does not print
 FACE_SCALE = 30.0  # s of §5.2, for faces
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of Table 2: a recipe, and what the paper prints for it (None where it prints nothing)."""
-
-    recipe: Recipe
-    base: str  # the row that it adds IAM to; its own name where it adds nothing
-    printed: float | None
-    scale: float  # s
-
-
-def table2_rows(beta: float = 0.2, m: float = 0.1, scale: float = SCALE, epochs: int = 3) -> dict[str, Row]:
-    """The four losses of Table 2 under the paper's names for them.
+def rows(chosen: SimpleNamespace) -> dict[str, Row]:
+    """The four losses of Table 2 for each scale s: the paper calls them Eq. (3) and [9][11], without and with IAM.
 
     β and m are printed. The rest is ours: scale, optimizer and learning rate were chosen on 10,000 images held out of the
     training set.
     """
-    table = published.table("iam", 2)
-    rows = {}
-    for base, margin, printed_m in (("Eq.(3)", NormFace(scale), None), (f"[9][11], m = {m:g}", CosFace(scale, m), m)):
-        for added in (0.0, beta):
-            match = table[(table.beta == added) & (table.m.isna() if printed_m is None else table.m == printed_m)]
-            name = f"{base} + {added:g} × IAM" if added else base
-            recipe = Recipe(
-                margin,
-                (IAM(added),) if added else (),
-                epochs=epochs,
-                batch_size=64,
-                optimizer="adam",
-                lr=1e-3,
-                weight_decay=0.0,
-                milestones=(0.6, 0.85),
-            )
-            rows[name] = Row(recipe, base, float(match.value.iloc[0]) if len(match) else None, scale)
-    return rows
+    found = {}
+    for s in chosen.scale:
+        bases: dict[str, tuple[Margin, float | None]] = {
+            f"scaled softmax, s = {s:g}": (NormFace(s), None),
+            f"AM-Softmax (CosFace), m = {chosen.m:g}, s = {s:g}": (CosFace(s, chosen.m), chosen.m),
+        }
+        for base, (margin, m) in bases.items():
+            for beta in (0.0, chosen.beta):
+                name = f"{base} + {beta:g} × IAM" if beta else base
+                found[name] = Row(_recipe(margin, beta, chosen.epochs), _printed(beta, m))
+    return found
+
+
+def _recipe(margin: Margin, beta: float, epochs: int) -> Recipe:
+    return Recipe(
+        margin,
+        (IAM(beta),) if beta else (),
+        epochs=epochs,
+        batch_size=64,
+        optimizer="adam",
+        lr=1e-3,
+        weight_decay=0.0,
+        milestones=(0.6, 0.85),
+    )
+
+
+def _printed(beta: float, m: float | None) -> dict[str, object]:
+    """The line of the printed table with these settings."""
+    return {"beta": beta, "base_loss": "Eq.(3) scaled softmax"} if m is None else {"beta": beta, "m": m}
+
+
+def pairs(results: Results) -> dict[str, str]:
+    """Each row that has IAM, and the row that it adds IAM to."""
+    return {name: base for name in results.rows if (base := name.split(" + ")[0]) != name}
 
 
 def table1_verdict() -> Verdict:
@@ -72,56 +75,44 @@ def table1_verdict() -> Verdict:
     return Verdict("as printed" if claim.holds else "contradicted", (f"{claim.text}: {claim.evidence}",), "computed")
 
 
-def recipes(rows: dict[str, Row]) -> dict[str, Recipe]:
-    return {name: row.recipe for name, row in rows.items()}
-
-
-def table2(rows: dict[str, Row], runs: dict[str, list[Run]]) -> pd.DataFrame:
+def table2(results: Results) -> pd.DataFrame:
     """Table 2 as printed beside what was measured, in percent: mean and 95 % interval, standard deviation over runs."""
+    printed, added = published.table("iam", 2), {claim.row: claim.difference(results.runs) for claim in table2_claims(results)}
     lines = []
-    for name, row in rows.items():
-        ours = estimate([100 * run.metrics["accuracy"] for run in runs[name]])
-        added = "" if row.base == name else difference("accuracy", name, row.base, runs, 100).format("+.2f")
-        printed = "–" if row.printed is None else f"{row.printed:.2f}"
-        lines.append((name, printed, ours.format(), f"{ours.std:.2f}", added))
+    for name, row in results.rows.items():
+        ours = estimate(results.values(name, ["accuracy"]))
+        theirs = published.value(printed, row.printed)
+        more = added[name].format("+.2f") if name in added else ""
+        lines.append((name, "–" if theirs is None else f"{theirs:.2f}", ours.format(), f"{ours.std:.2f}", more))
     columns = ["loss", "printed, %", "measured, %", "std", "IAM adds, points"]
     return pd.DataFrame(lines, columns=columns)
 
 
-def table2_verdicts(rows: dict[str, Row], runs: dict[str, list[Run]]) -> list[Verdict]:
-    """Table 2's claim, that IAM improves both losses, from differences of runs that share their seed."""
-    return [
-        of_increase(
-            difference("accuracy", name, row.base, runs, 100),
-            f"IAM adds to {row.base} at s = {row.scale:g}, in points",
-        )
-        for name, row in rows.items()
-        if row.base != name
-    ]
+def table2_claims(results: Results) -> list[Above]:
+    """IAM improves both losses."""
+    return [Above(row, base, ("accuracy",), f"IAM adds to {base}, in points") for row, base in pairs(results).items()]
 
 
-def figure2(rows: dict[str, Row], runs: dict[str, list[Run]]) -> pd.DataFrame:
+def figure2(results: Results) -> pd.DataFrame:
     """How the classes of Figure 2 lie on the sphere: test images, degrees, mean over runs and 95 % interval."""
     lines = []
-    for name in rows:
-        within, between = (estimate([run.metrics[m] for run in runs[name]]) for m in ("intra_angle", "inter_angle"))
+    for name, group in results.runs.items():
+        within, between = (estimate([run.metrics[m] for run in group]) for m in ("intra_angle", "inter_angle"))
         lines.append((name, within.format(".1f"), between.format(".1f")))
     columns = ["loss", "sample to its class centre, °", "class centre to the nearest other, °"]
     return pd.DataFrame(lines, columns=columns)
 
 
-def figure2_verdicts(rows: dict[str, Row], runs: dict[str, list[Run]]) -> list[Verdict]:
-    """Figure 2's claims: with IAM, samples lie closer to their centre, and centres further from each other."""
-    verdicts = []
-    for name, row in rows.items():
-        if row.base != name:
-            closer = difference("intra_angle", row.base, name, runs)
-            further = difference("inter_angle", name, row.base, runs)
-            verdicts += [
-                of_increase(closer, f"IAM tightens classes of {row.base}, in degrees"),
-                of_increase(further, f"IAM spreads centres of {row.base}, in degrees"),
-            ]
-    return verdicts
+def figure2_claims(results: Results) -> list[Above]:
+    """With IAM, samples lie closer to their centre, and centres further from each other."""
+    return [
+        claim
+        for row, base in pairs(results).items()
+        for claim in (
+            Above(base, row, ("intra_angle",), f"IAM tightens classes of {base}, in degrees", "degrees"),
+            Above(row, base, ("inter_angle",), f"IAM spreads centres of {base}, in degrees", "degrees"),
+        )
+    ]
 
 
 def resolution_of_test_set(accuracy: float = 0.99, images: int = 10_000) -> str:
@@ -130,36 +121,23 @@ def resolution_of_test_set(accuracy: float = 0.99, images: int = 10_000) -> str:
     return f"One run at {accuracy:.0%} on {images:,} images: 95 % interval [{100 * low:.2f}, {100 * high:.2f}] %."
 
 
-def difference(metric: str, name: str, base: str, runs: dict[str, list[Run]], factor: float = 1.0) -> Estimate:
-    """name - base in a metric, run by run with the same seed."""
-    treated, untreated = ([factor * run.metrics[metric] for run in runs[which]] for which in (name, base))
-    return paired_difference(treated, untreated)
-
-
-def grid() -> list[Recipe]:
-    """The recorded runs of Table 2 and Figure 2, all losses of one seed before the next seed."""
-    order = [(scale, seed) for scale in (SCALE, FACE_SCALE) for seed in SEEDS]
-    return [replace(row.recipe, seed=seed) for scale, seed in order for row in table2_rows(scale=scale).values()]
-
-
-def table2_recorded() -> Verdict:
-    """Table 2's verdict from the recorded runs at both scales."""
-    return _recorded(table2_verdicts, [SCALE, FACE_SCALE])
-
-
-def figure2_recorded() -> Verdict:
-    """Figure 2's verdict from the recorded runs."""
-    return _recorded(figure2_verdicts, [SCALE])
-
-
-def _recorded(judge: Callable[[dict[str, Row], dict[str, list[Run]]], list[Verdict]], scales: list[float]) -> Verdict:
-    verdicts, old = [], []
-    for scale in scales:
-        rows = table2_rows(scale=scale)
-        runs = recorded(recipes(rows), SEEDS)
-        if runs is None:
-            return Verdict("not yet", ("runs are missing: make runs ONLY=iam/table2",))
-        verdicts += judge(rows, runs)
-        old += [reason for group in runs.values() for run in group if (reason := stale(run))]
-    verdict = combine(verdicts)
-    return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
+PARAMETERS = {"beta": 0.2, "m": 0.1, "epochs": 3}
+TABLE1 = Item("IAM", "Table 1", notebook="iam/table2", judge=lambda results: table1_verdict())
+TABLE2 = Item(
+    "IAM",
+    "Table 2",
+    notebook="iam/table2",
+    parameters=PARAMETERS | {"scale": (SCALE, FACE_SCALE)},
+    rows=rows,
+    claims=table2_claims,
+    tabulate=table2,
+)
+FIGURE2 = Item(
+    "IAM",
+    "Figure 2",
+    notebook="iam/figure2",
+    parameters=PARAMETERS | {"scale": (SCALE,)},
+    rows=rows,
+    claims=figure2_claims,
+    tabulate=figure2,
+)

@@ -1,22 +1,19 @@
 """InterFace Tables VI to VIII: three views of one set of runs, beside what the paper prints for 17 methods."""
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 
-from marginface.book import published
-from marginface.book.papers import comparison
-from marginface.book.papers.comparison import Runs
+from marginface.book import comparison, published
+from marginface.book.items import Above, Item, Results
+from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
-from marginface.book.papers.interface.losses import PAPER_SCALE, Sign
-from marginface.book.verdicts import Verdict, combine, of_increase
 from marginface.data.catalog import HALF_SPLIT
 from marginface.data.faces import half_split
 from marginface.data.files import data_root
-from marginface.training.recipes import Recipe
 
-SEEDS = losses.FIVE_SEEDS
 BASE = "ArcFace"
 # what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
 PRINTED = {
@@ -28,23 +25,9 @@ PRINTED = {
 DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))
 
 
-def recipes(
-    profile: str = "book",
-    alpha: float = 0.1,
-    sign: Sign = "paper",
-    scale: float = losses.SCALE,
-    data: str = losses.SMALL.data,
-    epochs: int = losses.SMALL.epochs,
-) -> dict[str, Recipe]:
-    """What the three tables train; with profile "paper" by the paper's own recipe, whose scale is 64."""
-    paper = profile == "paper"
-    base = losses.paper(6) if paper else losses.small(data, epochs)
-    return losses.recipes(losses.table6(alpha, sign, PAPER_SCALE if paper else scale), base)
-
-
-def grid() -> list[Recipe]:
-    """The recorded runs of the three tables."""
-    return [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes().values()]
+def rows(chosen: SimpleNamespace) -> dict[str, Row]:
+    """What the three tables train."""
+    return losses.rows(losses.table6(chosen.alpha, chosen.sign, losses.scale_of(chosen)), chosen, 6)
 
 
 def as_printed(number: int) -> pd.DataFrame:
@@ -92,9 +75,9 @@ def printed(number: int, loss: str, measure: str) -> dict[str, float]:
     return found
 
 
-def beside(number: int, runs: Runs) -> pd.DataFrame:
+def beside(number: int, results: Results) -> pd.DataFrame:
     """What was measured beside what is printed for the same loss, in percent: the mean over seeds with its 95 % interval."""
-    lines = []
+    lines, runs = [], results.runs
     for measure in measures(number, runs):
         columns = list(dict.fromkeys(benchmark for loss in runs for benchmark in printed(number, loss, measure)))
         for loss, group in runs.items():
@@ -105,34 +88,23 @@ def beside(number: int, runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def verdicts(number: int, runs: Runs) -> list[Verdict]:
-    """Wherever the paper prints more for InterFace than for ArcFace, whether it is more here.
+def claims(number: int, results: Results) -> list[Above]:
+    """Wherever the paper prints more for InterFace than for ArcFace, that it is more.
 
     Of several printed columns the first decides (see `printed`). Where nothing measured stands beside a printed column, as
     on synthetic data, all measures count.
     """
-    claims = []
-    for measure in measures(number, runs):
+    found, chosen = [], measures(number, results.runs)
+    for measure in chosen:
         base = printed(number, BASE, measure)
         for loss in losses.variants():
             values = printed(number, loss, measure)
             gains = [(column, values[column] - base[column]) for column in base if column in values]
             if gains and gains[0][1] > 0:
-                claims.append((loss, measure, f"printed {gains[0][1]:+.2f} on {gains[0][0]}, measured"))
-    if not claims:
-        claims = [(loss, measure, "measured") for measure in measures(number, runs) for loss in losses.variants()]
-    return [
-        of_increase(
-            comparison.difference(measure, runs[loss], runs[BASE]),
-            f"{loss} over {BASE}, {comparison.title(measure)}, in points, {told}",
-        )
-        for loss, measure, told in claims
-    ]
-
-
-def recorded_verdict(number: int) -> Verdict:
-    """The verdict on Table 6, 7 or 8 from the recorded runs."""
-    return comparison.of_records(recipes(), SEEDS, lambda runs: combine(verdicts(number, runs)), f"table{number}")
+                found.append((loss, measure, f"in points, printed {gains[0][1]:+.2f} on {gains[0][0]}, measured"))
+    if not found:
+        found = [(loss, measure, "in points, measured") for measure in chosen for loss in losses.variants()]
+    return [Above(loss, BASE, (name,), f"{loss} over {BASE}, {comparison.title(name)}, {told}") for loss, name, told in found]
 
 
 def doubles(data: str, root: str | Path | None = None) -> str:
@@ -168,3 +140,19 @@ def _metric(measure: str) -> str:
 
 def _spaced(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _item(number: int, numeral: str) -> Item:
+    return Item(
+        "InterFace",
+        f"Table {numeral}",
+        notebook=f"table{number}",
+        parameters={"alpha": 0.1, "sign": losses.SIGNS} | losses.PARAMETERS,
+        rows=rows,
+        seeds=losses.FIVE_SEEDS,
+        claims=partial(claims, number),
+        tabulate=partial(beside, number),
+    )
+
+
+TABLE6, TABLE7, TABLE8 = _item(6, "VI"), _item(7, "VII"), _item(8, "VIII")

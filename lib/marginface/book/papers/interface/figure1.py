@@ -7,7 +7,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from marginface.book.verdicts import Claim, Verdict, of_claims
+from marginface.book.items import Item
+from marginface.book.parameters import OneOf
+from marginface.book.verdicts import Claim
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace, Margin
 
@@ -75,10 +77,6 @@ def figure1_claims(losses: dict[str, Margin]) -> list[Claim]:
     return claims
 
 
-def figure1_verdict() -> Verdict:
-    return of_claims(figure1_claims(figure1()))
-
-
 SETS: dict[str, InterFace] = {
     "cid&ct": InterFace.cid_ct(),
     "did&ct": InterFace.did_ct(),
@@ -133,3 +131,12 @@ def gradient_table(seed: int = 0) -> pd.DataFrame:
 def _gradients(margin: InterFace, head: MarginHead, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     head.margin = margin
     return torch.autograd.grad(head(x, y), [x, head.weight])
+
+
+FIGURE1 = Item(
+    "InterFace",
+    "Figure 1",
+    notebook="figure1",
+    parameters={"m": 0.5, "alpha": 0.1, "sign": OneOf(("paper", "released"))},
+    statements=lambda p: figure1_claims(figure1(p.m, p.alpha, p.sign)),
+)

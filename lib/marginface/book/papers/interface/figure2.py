@@ -3,20 +3,22 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from marginface.book.papers import comparison
-from marginface.book.papers.comparison import Runs
-from marginface.book.papers.interface.losses import Sign
+from marginface.book.comparison import difference
+from marginface.book.items import Item, Results
+from marginface.book.obtain import Row, Runs
+from marginface.book.papers.interface.losses import SIGNS
 from marginface.book.verdicts import Verdict, combine, of_increase
-from marginface.evaluation.statistics import Estimate, estimate, paired_difference
+from marginface.evaluation.statistics import estimate
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.training import Run
 from marginface.training.recipes import Recipe
 
-SEEDS = list(range(16))  # more than elsewhere, because some leave classes where they cannot be told apart
 BASE = "ArcFace"
 SCALE = 4.0  # s, which the paper does not print for this figure
 
@@ -38,27 +40,17 @@ TOY = Recipe(
 )
 
 
-def margins(alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE, d_inter: float = math.pi / 4) -> dict[str, Margin]:
+def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """The losses of the figure. Its cid has d_inter = π/4, as §II.e says, and not the π/2 of Table VI."""
-    return {
-        BASE: ArcFace(scale, 0.5),
-        "InterFace cid&ct": InterFace.cid_ct(scale=scale, alpha=alpha, d_inter=d_inter, sign=sign),
-        "InterFace did&ct": InterFace.did_ct(scale=scale, alpha=alpha, sign=sign),
-        "InterFace did&dt": InterFace.did_dt(scale=scale, alpha=alpha, sign=sign),
+    common = {"scale": chosen.scale, "alpha": chosen.alpha, "sign": chosen.sign}
+    margins: dict[str, Margin] = {
+        BASE: ArcFace(chosen.scale, 0.5),
+        "InterFace cid&ct": InterFace.cid_ct(**common, d_inter=math.pi / 4),
+        "InterFace did&ct": InterFace.did_ct(**common),
+        "InterFace did&dt": InterFace.did_dt(**common),
     }
-
-
-def recipes(
-    alpha: float = 0.1, sign: Sign = "paper", scale: float = SCALE, data: str = TOY.data, epochs: int = TOY.epochs
-) -> dict[str, Recipe]:
-    """How the losses of the figure are trained here."""
-    base = replace(TOY, data=data, epochs=epochs)
-    return {name: replace(base, margin=margin) for name, margin in margins(alpha, sign, scale).items()}
-
-
-def grid() -> list[Recipe]:
-    """The recorded runs of the figure."""
-    return [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes().values()]
+    base = replace(TOY, data=chosen.data, epochs=chosen.epochs)
+    return {name: Row(replace(base, margin=margin)) for name, margin in margins.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,45 +136,50 @@ def failures(runs: Runs) -> str:
     return f"Of {len(next(iter(runs.values())))} runs a loss, these failed: {counts}. What follows is over the seeds {seeds}."
 
 
-def table(runs: Runs) -> pd.DataFrame:
+def table(results: Results) -> pd.DataFrame:
     """How the classes lie on the circle with each loss: the mean over the seeds of `apart` with its 95 % interval."""
     lines = []
-    for name, group in apart(runs).items():
-        line = {"loss": name} | {measure: estimate(_measured(measure, group)).format(".1f") for measure in MEASURES}
+    for name, group in apart(results.runs).items():
+        line = {"loss": name}
+        for measure in MEASURES:
+            line[measure] = estimate([_measured(measure, run) for run in group]).format(".1f")
         accuracy = estimate([100 * run.metrics["accuracy"] for run in group])
         lines.append(line | {"accuracy on other images, %": accuracy.format(".1f")})
     return pd.DataFrame(lines)
 
 
-def difference(measure: str, ours: list[Run], theirs: list[Run], confidence: float = 0.95) -> Estimate:
-    """How much more the first have, over runs that share their seed."""
-    return paired_difference(_measured(measure, ours), _measured(measure, theirs), confidence)
-
-
-def verdicts(runs: Runs) -> list[Verdict]:
+def verdict(results: Results) -> Verdict:
     """What §II.e says of the figure: samples "better distributed around the class centers", and these "more uniformly".
 
     Nine claims on one figure: their intervals are so wide that all of them together hold at 95 % (Bonferroni).
     """
-    found, runs = [], apart(runs)
+    found, runs = [], apart(results.runs)
     confidence = 1 - 0.05 / max(1, len(CLAIMS) * (len(runs) - 1))
     for measure, (sign, claim) in CLAIMS.items():
         for name in runs:
             if name != BASE:
                 pair = (runs[name], runs[BASE]) if sign > 0 else (runs[BASE], runs[name])
-                found.append(of_increase(difference(measure, *pair, confidence), f"{name}: {claim}, by degrees"))
-    return found
+                more = difference(*pair, partial(_measured, measure), confidence)
+                found.append(of_increase(more, f"{name}: {claim}, by degrees"))
+    return combine(found)
 
 
-def figure2_recorded() -> Verdict:
-    """The verdict from the recorded runs."""
-    return comparison.of_records(recipes(), SEEDS, lambda runs: combine(verdicts(runs)), "figure2")
-
-
-def _measured(measure: str, group: list[Run]) -> list[float]:
-    return [MEASURES[measure](circle(run)) for run in group]
+def _measured(measure: str, run: Run) -> float:
+    return MEASURES[measure](circle(run))
 
 
 def _degrees(directions: np.ndarray) -> np.ndarray:
     x, y = directions.astype(np.float64).T
     return np.degrees(np.arctan2(y, x)) % 360
+
+
+FIGURE2 = Item(
+    "InterFace",
+    "Figure 2",
+    notebook="figure2",
+    parameters={"alpha": 0.1, "sign": SIGNS, "scale": SCALE, "data": TOY.data, "epochs": TOY.epochs},
+    rows=rows,
+    seeds=range(16),  # more than elsewhere, because some leave classes where they cannot be told apart
+    judge=verdict,
+    tabulate=table,
+)

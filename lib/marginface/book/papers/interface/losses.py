@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Literal
 
+from marginface.book.obtain import Row
 from marginface.book.papers.arcface import table7
-from marginface.book.runs import as_seeds
+from marginface.book.parameters import OneOf
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
-from marginface.training.recipes import RECIPES, Recipe
+from marginface.training.recipes import RECIPES
 
 SEEDS, FIVE_SEEDS = [0, 1, 2], [0, 1, 2, 3, 4]
 SCALE = 16.0  # s for some thousand people; margins, α, a and b are the paper's
@@ -26,6 +28,8 @@ SMALL = replace(
 )
 Sign = Literal["paper", "released"]
 Unit = Literal["degrees", "radians"]
+SIGNS = OneOf(("paper", "released"))
+PARAMETERS = {"data": SMALL.data, "epochs": SMALL.epochs, "scale": SCALE}  # of every table's notebook
 
 # what Tables II to V vary, and its values as printed
 VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
@@ -102,29 +106,15 @@ def signs(alpha: float = 0.1, scale: float = SCALE) -> dict[str, Margin]:
     return {f"{name}, {sign}": margin for sign in both for name, margin in variants(alpha, sign, scale).items()}
 
 
-def recipes(margins: dict[str, Margin], base: Recipe = SMALL) -> dict[str, Recipe]:
-    """A recipe for each loss."""
-    return {name: replace(base, margin=margin) for name, margin in margins.items()}
+def rows(margins: dict[str, Margin], chosen: SimpleNamespace, number: int) -> dict[str, Row]:
+    """A row for each loss; with profile "paper" by the paper's own recipe: CASIA for Tables I to V, MS1MV2 for VI to VIII."""
+    if chosen.profile == "paper":
+        base = RECIPES["interface/arcface-casia" if number <= 5 else "interface/arcface-ms1mv2"]
+    else:
+        base = replace(SMALL, data=chosen.data, epochs=chosen.epochs)
+    return {name: Row(replace(base, margin=margin)) for name, margin in margins.items()}
 
 
-def seeds_of(seeds: list[int] | str, profile: str) -> list[int]:
-    """A notebook's seeds, as `runs.as_seeds` reads them; with profile "smoke" the first two."""
-    return as_seeds(seeds)[: 2 if profile == "smoke" else None]
-
-
-def small(data: str = SMALL.data, epochs: int = SMALL.epochs) -> Recipe:
-    """The small recipe on another half, size or length."""
-    return replace(SMALL, data=data, epochs=epochs)
-
-
-def paper(number: int) -> Recipe:
-    """The paper's own recipe: CASIA for Tables I to V, MS1MV2 for VI to VIII; its scale is 64."""
-    return RECIPES["interface/arcface-casia" if number <= 5 else "interface/arcface-ms1mv2"]
-
-
-def grid() -> list[Recipe]:
-    """Every recorded run, those first that most tables share."""
-    runs = [replace(recipe, seed=seed) for seed in FIVE_SEEDS for recipe in recipes(table6() | signs() | table1()).values()]
-    for number in (2, 4, 5, 3):
-        runs += [replace(recipe, seed=seed) for seed in SEEDS for recipe in recipes(selection(number)).values()]
-    return list(dict.fromkeys(runs))
+def scale_of(chosen: SimpleNamespace) -> float:
+    """s: what was asked for, and with profile "paper" the paper's."""
+    return PAPER_SCALE if chosen.profile == "paper" else chosen.scale

@@ -1,8 +1,9 @@
 """InterFace Tables II to V: the choice of a, α and b by Borda counts; and what Table I shares with them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,61 +12,31 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from marginface.book.audit.numbers import borda as audit
-from marginface.book.papers.comparison import Runs, of_records, tests_of
+from marginface.book.comparison import tests_of
+from marginface.book.items import Item, Results
+from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
-from marginface.book.papers.interface.losses import FIVE_SEEDS, PAPER_SCALE, SCALE, SEEDS, SMALL, VARIED, Sign, Unit
+from marginface.book.papers.interface.losses import EQUAL_MARGINS, VARIED, Unit
+from marginface.book.parameters import OneOf
 from marginface.book.verdicts import Verdict, of_increase
 from marginface.evaluation.statistics import Estimate, borda, estimate, paired_difference
 from marginface.training import Run
-from marginface.training.recipes import Recipe
 
 NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
 DRAWS = 10_000
 
 
-def recipes(
-    number: int,
-    profile: str = "book",
-    *,
-    values: Sequence[float] | None = None,
-    alpha: float = 0.1,
-    sign: Sign = "paper",
-    unit: Unit = "degrees",
-    scale: float = SCALE,
-    data: str = SMALL.data,
-    epochs: int = SMALL.epochs,
-) -> dict[str, Recipe]:
-    """What Table `number`, 1 to 5, compares; with profile "paper" by the paper's own recipe, whose scale is 64.
-
-    `values` are those of the parameter that the table varies, None for the printed ones.
-    """
-    base = losses.paper(number) if profile == "paper" else losses.small(data, epochs)
-    scale = PAPER_SCALE if profile == "paper" else scale
-    if number == 1:
-        return losses.recipes(losses.table1(scale), base)
-    grid = None if values is None else tuple(values)
-    return losses.recipes(losses.selection(number, alpha, grid, sign, unit, scale), base)
+def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
+    """What Table `number`, 2 to 5, compares, with the values of the parameter that it varies."""
+    s, values = losses.scale_of(chosen), values_of(number, chosen)
+    unit: Unit = chosen.unit if number == 5 else "degrees"
+    alpha = 0.1 if number == 3 else chosen.alpha
+    return losses.rows(losses.selection(number, alpha, values, chosen.sign, unit, s), chosen, number)
 
 
-def grid(number: int) -> list[Recipe]:
-    """The recorded runs of a table, all settings of one seed before the next seed."""
-    rows = recipes(number).values()
-    return [replace(recipe, seed=seed) for seed in (FIVE_SEEDS if number == 1 else SEEDS) for recipe in rows]
-
-
-def as_values(values: float | str | Sequence[float]) -> tuple[float, ...]:
-    """A notebook's values of a parameter: a number, a list, or the list as JSON, as papermill's -p hands it over.
-
-    Raises: ValueError for anything else, for a value that is not positive, and for one that comes twice.
-    """
-    try:
-        parsed: Any = json.loads(values) if isinstance(values, str) else values
-        found = tuple(float(value) for value in (parsed if isinstance(parsed, list | tuple) else [parsed]))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{values!r} is not a list of numbers such as [0.1, 0.2]") from error
-    if not found or len(set(found)) < len(found) or not all(0 < value < np.inf for value in found):
-        raise ValueError(f"{values!r} is not a list of different positive numbers such as [0.1, 0.2]")
-    return found
+def values_of(number: int, chosen: SimpleNamespace) -> tuple[float, ...]:
+    """The values of the parameter that a table varies."""
+    return tuple(m1 for m1, _ in EQUAL_MARGINS) if number == 1 else getattr(chosen, VARIED[number][0])
 
 
 def settings(runs: Runs) -> Runs:
@@ -73,9 +44,9 @@ def settings(runs: Runs) -> Runs:
     return {name: group for name, group in runs.items() if name not in NULL_ROWS}
 
 
-def by_value(runs: Runs, values: Sequence[float]) -> dict[float, list[Run]]:
+def by_value(number: int, results: Results) -> dict[float, list[Run]]:
     """The rows that take part, by the value of the parameter."""
-    return dict(zip(values, settings(runs).values(), strict=True))
+    return dict(zip(values_of(number, results.settings), settings(results.runs).values(), strict=True))
 
 
 def accuracies(runs: Runs) -> NDArray[np.float64]:
@@ -83,8 +54,9 @@ def accuracies(runs: Runs) -> NDArray[np.float64]:
     return np.array([[[100 * run.metrics[test] for run in group] for group in runs.values()] for test in tests_of(runs)])
 
 
-def table(number: int, runs: Runs, values: Sequence[float]) -> pd.DataFrame:
+def table(number: int, results: Results) -> pd.DataFrame:
     """A table as printed beside what was measured, both with their Borda points and sums."""
+    runs, values = results.runs, values_of(number, results.settings)
     printed, own = audit.printed(number), settings(runs)
     points = borda(accuracies(own).mean(axis=2))
     texts = dict(zip(own, (f"{value:g}" for value in values), strict=True))
@@ -237,8 +209,9 @@ def selected(number: int, runs: Runs, values: Sequence[float]) -> str | None:
     return next((name for name, value in zip(settings(runs), values, strict=True) if value == wanted), None)
 
 
-def choice_table(number: int, runs: Runs, values: Sequence[float]) -> pd.DataFrame:
+def choice_table(number: int, results: Results) -> pd.DataFrame:
     """What is chosen, as printed and here, and how much of it chance would do."""
+    runs, values = results.runs, values_of(number, results.settings)
     printed, found, wanted = audit.printed(number), choose(runs), selected(number, runs, values)
     assert printed.selected is not None
     top = found.sums.max()
@@ -271,11 +244,12 @@ def _percent(share: float) -> str:
     return "– (one run a setting)" if np.isnan(share) else f"{share:.0%}"
 
 
-def selection_verdict(number: int, runs: Runs, values: Sequence[float]) -> Verdict:
+def selection_verdict(number: int, results: Results) -> Verdict:
     """Whether the value that the paper chooses is told from noise: better than the mean of the others, and chosen here.
 
     It is "reproduced in part" if it is better than the others are on average, and another has a higher sum.
     """
+    runs, values = results.runs, values_of(number, results.settings)
     found, wanted = choose(runs), selected(number, runs, values)
     share = "" if np.isnan(found.as_high) else f", as high or higher in {found.as_high:.0%} of cases if no setting differed"
     counted = f"our Borda count chooses {' and '.join(found.chosen)}, with a sum of {found.sums.max():g}{share}"
@@ -293,7 +267,19 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def recorded_verdict(number: int) -> Verdict:
-    """The verdict on Table 2 to 5 from the recorded runs."""
-    values = VARIED[number][1]
-    return of_records(recipes(number), SEEDS, lambda runs: selection_verdict(number, runs, values), f"table{number}")
+def _item(number: int, numeral: str, **parameters: Any) -> Item:
+    return Item(
+        "InterFace",
+        f"Table {numeral}",
+        notebook=f"table{number}",
+        parameters={VARIED[number][0]: VARIED[number][1]} | parameters | {"sign": losses.SIGNS} | losses.PARAMETERS,
+        rows=partial(rows, number),
+        tabulate=partial(table, number),
+        judge=partial(selection_verdict, number),
+    )
+
+
+TABLE2 = _item(2, "II", alpha=0.1)
+TABLE3 = _item(3, "III")
+TABLE4 = _item(4, "IV", alpha=0.1)
+TABLE5 = _item(5, "V", alpha=0.1, unit=OneOf(("degrees", "radians")))

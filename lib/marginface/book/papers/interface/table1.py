@@ -1,19 +1,20 @@
 """InterFace Table I: is ArcFace with its margin on both sides, RArc, equivalent to ArcFace?"""
 
 from dataclasses import dataclass, replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from marginface.book.audit.numbers import borda as audit
-from marginface.book.papers.comparison import Runs, of_records, tests_of
-from marginface.book.papers.interface.losses import EQUAL_MARGINS, FIVE_SEEDS, VARIED
-from marginface.book.papers.interface.selection import accuracies, recipes
+from marginface.book.items import Item, Results, Within
+from marginface.book.obtain import Row
+from marginface.book.papers.interface import losses
+from marginface.book.papers.interface.losses import VARIED
+from marginface.book.papers.interface.selection import accuracies, table
 from marginface.book.verdicts import Verdict, combine, of_equivalence
-from marginface.evaluation.statistics import Estimate, borda, equivalence, paired_difference
-
-MARGIN = 0.5  # points; see `typical_range`
-VALUES = tuple(m1 for m1, _ in EQUAL_MARGINS)
+from marginface.evaluation.statistics import Estimate, borda, equivalence
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,34 @@ class Comparison:
     p_value: float
 
 
-def comparisons(runs: Runs, margin: float = MARGIN) -> list[Comparison]:
-    """Every split of the margin against the first, which is ArcFace: on every test, and on their mean."""
-    tests, found = [*tests_of(runs), "mean"], []
-    accuracy = accuracies(runs)
-    accuracy = np.concatenate([accuracy, accuracy.mean(axis=0, keepdims=True)])
-    for k, name in enumerate(list(runs)[1:], start=1):
-        for test, values in zip(tests, accuracy, strict=True):
-            difference = paired_difference(values[k].tolist(), values[0].tolist(), confidence=0.9)
-            p_value = equivalence((values[k] - values[0]).tolist(), margin).p_value if difference.runs > 1 else np.nan
-            found.append(Comparison(name, test, difference, p_value))
+def rows(chosen: SimpleNamespace) -> dict[str, Row]:
+    """The four splits of the margin; the first is ArcFace."""
+    return losses.rows(losses.table1(losses.scale_of(chosen)), chosen, 1)
+
+
+def claims(results: Results) -> list[Within]:
+    """Every split of the margin is equivalent to ArcFace, on the mean over tests."""
+    base, *others = results.runs
+    points = results.settings.margin
+    text = f"equals ArcFace within ± {points:g} points, mean over tests"
+    return [Within(name, base, tuple(results.tests), points, f"{name} {text}") for name in others]
+
+
+def comparisons(results: Results) -> list[Comparison]:
+    """Every split of the margin against ArcFace: on every test, and on their mean."""
+    tests, found = {test: (test,) for test in results.tests} | {"mean": tuple(results.tests)}, []
+    for claim in claims(results):
+        for test, measures in tests.items():
+            difference = replace(claim, measures=measures).difference(results.runs)
+            p_value = np.nan
+            if difference.runs > 1:
+                own, base = (results.values(row, measures) for row in (claim.row, claim.over))
+                p_value = equivalence(np.subtract(own, base).tolist(), claim.points).p_value
+            found.append(Comparison(claim.row, test, difference, p_value))
     return found
 
 
-def comparison_table(found: list[Comparison], margin: float = MARGIN) -> pd.DataFrame:
+def comparison_table(found: list[Comparison], margin: float) -> pd.DataFrame:
     """The differences, and whether each is shown to be within ± margin."""
     lines = []
     for each in found:
@@ -51,16 +66,11 @@ def comparison_table(found: list[Comparison], margin: float = MARGIN) -> pd.Data
     return pd.DataFrame(lines, columns=columns)
 
 
-def equivalence_verdict(runs: Runs, margin: float = MARGIN) -> Verdict:
-    """Whether every split of the margin is shown to be equivalent to ArcFace, on the mean over tests."""
-    claims = [
-        of_equivalence(each.difference, margin, f"{each.name} equals ArcFace within ± {margin:g} points, mean over tests")
-        for each in comparisons(runs, margin)
-        if each.test == "mean"
-    ]
-    printed, sums = audit.printed(1).sums, borda(accuracies(runs).mean(axis=2)).sum(axis=0)
+def equivalence_verdict(results: Results) -> Verdict:
+    """Whether every split of the margin is shown to be equivalent to ArcFace; and the Borda sums, which the paper goes by."""
+    printed, sums = audit.printed(1).sums, borda(accuracies(results.runs).mean(axis=2)).sum(axis=0)
     listed = f"Borda sums {', '.join(f'{total:g}' for total in sums)} here, {', '.join(map(str, printed))} as printed"
-    verdict = combine(claims)
+    verdict = combine([claim.judge(results.runs) for claim in claims(results)])
     return replace(verdict, evidence=(*verdict.evidence, listed))
 
 
@@ -74,6 +84,14 @@ def typical_range() -> str:
     )
 
 
-def recorded_verdict() -> Verdict:
-    """Table I's verdict from the recorded runs."""
-    return of_records(recipes(1), FIVE_SEEDS, equivalence_verdict, "table1")
+TABLE1 = Item(
+    "InterFace",
+    "Table I",
+    notebook="table1",
+    parameters=losses.PARAMETERS | {"margin": 0.5},  # points; see `typical_range`
+    rows=rows,
+    seeds=losses.FIVE_SEEDS,
+    claims=claims,
+    judge=equivalence_verdict,
+    tabulate=partial(table, 1),
+)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from marginface import reference
 from marginface.adjacent import PAM, nearest_neighbours
-from marginface.book.verdicts import Claim, Verdict, of_claims
+from marginface.book.items import Item
+from marginface.book.verdicts import Claim
 from marginface.margins import ArcFace, CosFace, Margin, NormFace
 
 CIRCLE = np.linspace(0, 360, 3600, endpoint=False)  # directions in the plane, degrees
@@ -197,10 +198,6 @@ def figure1_claims(drawn: Plane, losses: dict[str, Margin]) -> list[Claim]:
     ]
 
 
-def figure1_verdict() -> Verdict:
-    return of_claims(figure1_claims(plane(), margins(0.3, 0.5)))
-
-
 def _forms(theta: Tensor, theta_i: Tensor, theta_j: Tensor) -> dict[str, Tensor]:
     """Eq. 10 in its forms, at angles in degrees."""
     cosine, R_i, R_j = (angle.deg2rad().cos() for angle in (theta, theta_i, theta_j))
@@ -250,3 +247,12 @@ def include_self_table(classes: int = 50, dim: int = 8, R: float = 0.95) -> pd.D
         own = float((i == j).double().mean())
         lines.append((f"include_self={include_self}", f"{own:.0%}", f"{loss.penalty(W).item():.3f}"))
     return pd.DataFrame(lines, columns=["reading", "pairs of a class with itself", "loss"])
+
+
+FIGURE1 = Item(
+    "PAM",
+    "Figure 1",
+    notebook="pam/figure1",
+    parameters={"m_cosface": 0.3, "m_arcface": 0.5, "apart": 100.0, "spread": 11.0},
+    statements=lambda p: figure1_claims(plane(p.apart, p.spread), margins(p.m_cosface, p.m_arcface)),
+)

@@ -2,25 +2,20 @@
 
 import math
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from marginface.book.records import stale
-from marginface.book.runs import recorded
-from marginface.book.verdicts import Verdict
+from marginface.book.obtain import Runs
 from marginface.data.catalog import HALF_SPLIT
 from marginface.data.faces import half_split
 from marginface.data.files import data_root
 from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
 from marginface.training import Run
-from marginface.training.recipes import Recipe
 
 TESTS = ("LFW", "CFP-FF", "CFP-FP")
-Runs = dict[str, list[Run]]
 
 
 def measures(runs: Runs) -> list[str]:
@@ -57,9 +52,14 @@ def mean(measure: str, runs: list[Run]) -> str:
     return estimate([100 * run.metrics[measure] for run in runs]).format()
 
 
-def difference(measure: str, ours: list[Run], theirs: list[Run]) -> Estimate:
-    """How much more the first have than the second, in points, over runs that share their seed."""
-    return paired_difference([100 * run.metrics[measure] for run in ours], [100 * run.metrics[measure] for run in theirs])
+def mean_of(measures: Sequence[str], factor: float = 100) -> Callable[[Run], float]:
+    """What a run has in the mean of some measures, times a factor: 100 for points of percent."""
+    return lambda run: factor * float(np.mean([run.metrics[measure] for measure in measures]))
+
+
+def difference(ours: list[Run], theirs: list[Run], value: Callable[[Run], float], confidence: float = 0.95) -> Estimate:
+    """How much more the first have of something than the second, over runs that share their seed."""
+    return paired_difference([value(run) for run in ours], [value(run) for run in theirs], confidence)
 
 
 def differences(runs: Runs, base: str, chosen: list[str], measured: str = "test") -> pd.DataFrame:
@@ -75,7 +75,7 @@ def differences(runs: Runs, base: str, chosen: list[str], measured: str = "test"
                 {
                     "loss": name,
                     measured: title(measure),
-                    f"adds to {base}, over seeds": difference(measure, results, runs[base]).format("+.2f"),
+                    f"adds to {base}, over seeds": difference(results, runs[base], mean_of([measure])).format("+.2f"),
                     "over pairs": f"[{100 * pairs.low:+.2f}, {100 * pairs.high:+.2f}]",
                 }
             )
@@ -92,16 +92,6 @@ def resolution(runs: Runs, chosen: list[str] | None = None, noun: str = "pairs")
             f"{title(measure)} has {len(correct):,} {noun} (95 % interval of one accuracy: ± {50 * (high - low):.1f} points)"
         )
     return "; ".join(parts) + "."
-
-
-def of_records(recipes: dict[str, Recipe], seeds: list[int], judge: Callable[[Runs], Verdict], notebook: str) -> Verdict:
-    """What `judge` makes of the recorded runs; "not yet" where one is missing."""
-    runs = recorded(recipes, seeds)
-    if runs is None:
-        return Verdict("not yet", (f"runs are missing: make runs ONLY={notebook}",))
-    verdict = judge(runs)
-    old = [reason for group in runs.values() for run in group if (reason := stale(run))]
-    return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
 
 
 def split_of(data: str, root: str | Path | None = None) -> str:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from marginface.book.papers import comparison
+from marginface.book import comparison
+from marginface.book.obtain import Runs
 from marginface.margins import ArcFace
 from marginface.training import Run
 from marginface.training.recipes import Recipe
@@ -17,7 +18,7 @@ def run(**right: int) -> Run:
 
 
 @pytest.fixture
-def runs() -> comparison.Runs:
+def runs() -> Runs:
     spread = (-2, 0, 2)
     pairs = {"templates TAR@FAR=0.001": 500, "identification rank-1": 300}
     return {
@@ -26,12 +27,12 @@ def runs() -> comparison.Runs:
     }
 
 
-def test_verification_sets_are_told_from_other_tests(runs: comparison.Runs) -> None:
+def test_verification_sets_are_told_from_other_tests(runs: Runs) -> None:
     assert comparison.tests_of(runs) == ["LFW", "CFP-FP", "AgeDB-30"]
     assert comparison.measures(runs) == ["AgeDB-30", "LFW", "CFP-FP", "templates TAR@FAR=0.001", "identification rank-1"]
 
 
-def test_differences_over_seeds_and_over_pairs(runs: comparison.Runs) -> None:
+def test_differences_over_seeds_and_over_pairs(runs: Runs) -> None:
     table = comparison.differences(runs, "A", ["LFW", "CFP-FP"]).set_index(["loss", "test"])
     assert table.loc[("B", "LFW"), "adds to A, over seeds"] == "+10.00 [+10.00, +10.00]"
     low, high = (float(v) for v in str(table.loc[("B", "LFW"), "over pairs"]).strip("[]").split(","))
@@ -39,7 +40,7 @@ def test_differences_over_seeds_and_over_pairs(runs: comparison.Runs) -> None:
     assert table.loc[("B", "CFP-FP"), "over pairs"] == "[+0.00, +0.00]"
 
 
-def test_what_the_test_sets_can_tell(runs: comparison.Runs) -> None:
+def test_what_the_test_sets_can_tell(runs: Runs) -> None:
     assert "LFW has 1,000 pairs (95 % interval of one accuracy: ± 2.5 points)" in comparison.resolution(runs)
     assert "templates" not in comparison.resolution(runs)
     assert "FAR 1e-3 has 1,000 mates" in comparison.resolution(runs, ["templates TAR@FAR=0.001"], "mates")
@@ -56,8 +57,3 @@ def test_what_the_test_sets_can_tell(runs: comparison.Runs) -> None:
 )
 def test_names(measure: str, test: str, title: str) -> None:
     assert (comparison.test_of(measure), comparison.title(measure)) == (test, title)
-
-
-def test_missing_records_decide_nothing(runs_folder: object) -> None:
-    verdict = comparison.of_records({"A": Recipe(ArcFace(3))}, [0], lambda runs: pytest.fail("there is nothing to judge"), "x")
-    assert (verdict.word, verdict.evidence) == ("not yet", ("runs are missing: make runs ONLY=x",))

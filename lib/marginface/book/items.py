@@ -1,0 +1,269 @@
+"""Items: a numbered table or figure of a paper as a description, which the page, the scorecard, the runs and the tests read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from marginface.book import comparison, descriptions, obtain, published
+from marginface.book.obtain import Row, Runs
+from marginface.book.parameters import COMMON, as_seeds, settings
+from marginface.book.records import stale
+from marginface.book.runs import say
+from marginface.book.verdicts import WORDS, Claim, Verdict, claims_table, combine, of_claims, of_equivalence, of_increase
+from marginface.evaluation.statistics import Estimate
+from marginface.training import Recipe
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+    from marginface.book.plots.display import Table
+
+SMOKE = "This is a smoke run: a few steps on embedded data, to see whether everything works. Its numbers mean nothing."
+
+
+@dataclass(frozen=True)
+class Above:
+    """The claim that one row has more than another, in the mean of some measures, by runs that share their seed."""
+
+    row: str
+    over: str
+    measures: tuple[str, ...]
+    text: str
+    unit: Literal["points", "degrees"] = "points"
+
+    def difference(self, runs: Runs) -> Estimate:
+        """How much more the row has, in points of percent or in degrees."""
+        factor = 100 if self.unit == "points" else 1
+        return comparison.difference(runs[self.row], runs[self.over], comparison.mean_of(self.measures, factor))
+
+    def judge(self, runs: Runs) -> Verdict:
+        """The verdict from these runs."""
+        return of_increase(self.difference(runs), self.text)
+
+
+@dataclass(frozen=True)
+class Within:
+    """The claim that two rows are equivalent: that they differ by at most so many points, in the mean of some measures."""
+
+    row: str
+    over: str
+    measures: tuple[str, ...]
+    points: float
+    text: str
+
+    def difference(self, runs: Runs) -> Estimate:
+        """How much more the row has, in points, with the 90 % interval of two one-sided tests at 5 %."""
+        return comparison.difference(runs[self.row], runs[self.over], comparison.mean_of(self.measures, 100), confidence=0.9)
+
+    def judge(self, runs: Runs) -> Verdict:
+        """The verdict from these runs."""
+        return of_equivalence(self.difference(runs), self.points, self.text)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or figure. It has `rows` that are trained, or `statements` that are computed.
+
+    `parameters` are what its notebook can be asked for, with their defaults: numbers, lists of numbers, words, or `OneOf` some.
+    Of the values so given, as attributes, `rows` makes the rows, and `statements` the claims that a computation decides; the
+    profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows. `judge` replaces the verdict
+    that follows from claims or statements, `tabulate` the table that sets printed beside measured.
+    """
+
+    paper: str
+    name: str
+    notebook: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rows: Callable[[SimpleNamespace], Mapping[str, Row]] | None = None
+    seeds: Sequence[int] = (0, 1, 2)
+    statements: Callable[[SimpleNamespace], list[Claim]] | None = None
+    claims: Callable[["Results"], Sequence[Above | Within]] | None = None
+    judge: Callable[["Results"], Verdict] | None = None
+    tabulate: Callable[["Results"], pd.DataFrame] | None = None
+
+    def obtain(
+        self,
+        profile: str = "book",
+        *,
+        seeds: Sequence[int] | str | None = None,
+        device: str = "auto",
+        root: str | Path | None = None,
+        **parameters: Any,
+    ) -> "Results":
+        """What the item's page shows; see `obtain.obtain` for the profiles.
+
+        Raises: ValueError for a parameter or a value that the item does not have, naming the nearest; DataMissingError where
+            "paper" has no data.
+        """
+        asked = self.ask(profile, **parameters)
+        if self.rows is None:
+            return asked
+        wanted = list(self.seeds) if seeds is None else as_seeds(seeds)
+        if profile == "smoke":
+            wanted = wanted[:2]
+            _warn(SMOKE)
+        return replace(asked, runs=obtain.obtain(asked.rows, wanted, profile, device=device, root=root), root=root)
+
+    def ask(self, profile: str = "book", **parameters: Any) -> "Results":
+        """The item with these values, its rows, and no runs yet. Raises: ValueError as `obtain` does."""
+        chosen = settings(profile, self.parameters, parameters, COMMON if self.rows else ("profile",))
+        return Results(self, chosen, self.rows(chosen) if self.rows else {})
+
+    def recorded(self) -> "Results | None":
+        """What its page shows with all defaults, from records alone; None where one is missing."""
+        asked = self.ask()
+        runs = obtain.recorded(asked.rows, list(self.seeds))
+        return None if runs is None else replace(asked, runs=runs)
+
+    def verdict(self) -> Verdict:
+        """The verdict of its page with all defaults."""
+        if (results := self.recorded()) is None:
+            return Verdict("not yet", (f"runs are missing: make runs ONLY={self.notebook}",))
+        return results.verdict()
+
+    def grid(self) -> list[Recipe]:
+        """The recipes of its recorded runs: every row with the first seed, then with the next."""
+        rows = self.ask().rows.values()
+        return list(dict.fromkeys(recipe for seed in self.seeds for row in rows for recipe in row.recipes([seed])))
+
+
+@dataclass(frozen=True)
+class Results:
+    """An item with the values it was asked for and, where it trains, its rows and their runs."""
+
+    item: Item
+    settings: SimpleNamespace
+    rows: Mapping[str, Row] = field(default_factory=dict)
+    runs: Runs = field(default_factory=dict)
+    root: str | Path | None = None
+
+    @property
+    def trained(self) -> Runs:
+        """The runs of the rows that have a seed."""
+        return {name: group for name, group in self.runs.items() if self.rows[name].seeded}
+
+    @property
+    def tests(self) -> list[str]:
+        """The verification sets that all runs were tested on."""
+        return comparison.tests_of(self.runs)
+
+    def values(self, row: str, measures: Sequence[str]) -> list[float]:
+        """What each run of a row has in the mean of some measures, in percent."""
+        return [comparison.mean_of(measures)(run) for run in self.runs[row]]
+
+    @property
+    def meaningless(self) -> bool:
+        """Whether these are numbers of a smoke run, or of data that only stands in for the right one."""
+        trained_on = {(self.rows[name].recipe.data, run.recipe.data) for name, group in self.runs.items() for run in group}
+        return bool(self.runs) and (self.settings.profile == "smoke" or any(data != used for data, used in trained_on))
+
+    def stale(self) -> list[str]:
+        """Why records of these runs no longer stand, one line for each that does not."""
+        runs = [run for group in self.runs.values() for run in group if "created" in run.provenance]
+        return [reason for run in runs if (reason := stale(run, self.root))]
+
+    def label(self) -> str:
+        """One line that says what the numbers stand on. It goes beneath every table and figure of them."""
+        if not self.runs:
+            return "Computed"
+        runs = [run for group in self.runs.values() for run in group]
+        data = ", ".join(sorted({run.data_label for run in runs}))
+        seeds = sorted({run.recipe.seed for run in runs})
+        devices = ", ".join(sorted({f"{run.provenance['device']} {run.provenance['precision']}" for run in runs}))
+        if recorded := sum("created" in run.provenance for run in runs):
+            old = self.stale()
+            kind = f"{recorded} recorded runs" + (f", {len(old)} of them STALE: {old[0]}" if old else "")
+        else:
+            kind = "your run, not recorded"
+        steps = ", ".join(f"{s:,}" for s in sorted({run.provenance["steps"] for run in runs}))
+        return f"{data} · {kind} · seeds {seeds} · {steps} steps · {devices}"
+
+    def recipe(self) -> "Table":
+        """What all rows share, and what varies: data, network, loss, optimizer, rates, length, augmentation, seeds."""
+        seeds = sorted({run.recipe.seed for group in self.trained.values() for run in group})
+        return _table(descriptions.recipe_table({name: row.recipe for name, row in self.rows.items()}, seeds))
+
+    def table(self) -> "Table":
+        """Printed beside measured, or what the item tabulates."""
+        return self.show((self.item.tabulate or beside)(self))
+
+    def show(self, frame: pd.DataFrame) -> "Table":
+        """A table of these results, with the line beneath it that says what they stand on."""
+        return _table(frame, self.label())
+
+    def statements(self) -> "Table":
+        """The paper's sentences that a computation decides."""
+        assert self.item.statements is not None
+        return _table(claims_table(self.item.statements(self.settings)), "Computed")
+
+    def data(self) -> "Markdown":
+        """Who is trained on and who is tested on, in a sentence for each data set."""
+        names = dict.fromkeys(row.recipe.data for row in self.rows.values())
+        return _markdown(" ".join(comparison.split_of(name, self.root) for name in names))
+
+    def resolution(self, measures: Sequence[str] | None = None, noun: str = "pairs") -> "Markdown":
+        """How fine a difference the tests can show, in a sentence."""
+        return _markdown(comparison.resolution(self.runs, measures if measures is None else list(measures), noun))
+
+    def differences(self, base: str, measures: Sequence[str] | None = None, measured: str = "test") -> "Table":
+        """How much every other row adds to a base, in points: over seeds, and over test pairs drawn anew."""
+        chosen = self.tests if measures is None else list(measures)
+        return self.show(comparison.differences(self.trained, base, chosen, measured))
+
+    def verdict(self) -> Verdict:
+        """The item's verdict from these results: the one that its page and the scorecard show."""
+        if self.meaningless:
+            return Verdict("not judged", (WORDS["not judged"],))
+        if self.item.judge is not None:
+            verdict = self.item.judge(self)
+        elif self.item.statements is not None:
+            verdict = of_claims(self.item.statements(self.settings))
+        else:
+            assert self.item.claims is not None
+            verdict = combine([claim.judge(self.runs) for claim in self.item.claims(self)])
+        old = self.stale()
+        return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
+
+
+def beside(results: Results) -> pd.DataFrame:
+    """What is printed beside what was measured on every test, in percent: the mean over seeds with its 95 % interval."""
+    paper, number = results.item.paper.lower(), int(results.item.name.split()[1])
+    printed = published.table(paper, number)
+    lines = []
+    for name, group in results.runs.items():
+        line = {"row": name}
+        for test in results.tests:
+            if len(own := printed[printed.benchmark == test]):
+                theirs = published.value(own, results.rows[name].printed)
+                line[f"{test} printed, %"] = "–" if theirs is None else f"{theirs:.2f}"
+            line[f"{test} measured, %"] = comparison.mean(test, group)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _table(frame: pd.DataFrame, stands_on: str = "") -> "Table":
+    from marginface.book.plots.display import Table
+
+    return Table(frame, stands_on)
+
+
+def _markdown(text: str) -> "Markdown":
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def _warn(text: str) -> None:
+    """Say something at the top of the page, or on stderr where there is none."""
+    from IPython.core.getipython import get_ipython
+    from IPython.display import HTML, display
+
+    if get_ipython() is None:
+        say(text)
+    else:
+        display(HTML(f'<p class="smoke"><strong>{escape(text)}</strong></p>'))

@@ -1,0 +1,126 @@
+"""The runs that a page shows: from the records, or trained on the spot."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marginface.book.records import lookup
+from marginface.book.runs import run_missing, say, starting_point, unfinished
+from marginface.data.types import DataMissingError
+from marginface.training import Recipe, Run, train
+from marginface.training.recipes import with_seeds
+
+if TYPE_CHECKING:
+    from marginface.data.types import FaceData, ImageData
+
+Runs = dict[str, list[Run]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: how it is trained, and which line of the printed table it stands beside.
+
+    `printed` are the values that the printed line has in its columns, such as {"method": "Softmax"}; empty where the paper
+    has no such row. `seeded` is False for what no seed changes.
+    """
+
+    recipe: Recipe
+    printed: Mapping[str, Any] = field(default_factory=dict)
+    seeded: bool = True
+
+    def recipes(self, seeds: list[int]) -> list[Recipe]:
+        """The recipe once for every seed."""
+        return with_seeds(self.recipe, seeds) if self.seeded else [self.recipe]
+
+
+def obtain(
+    rows: Mapping[str, Row],
+    seeds: list[int],
+    profile: str = "book",
+    *,
+    device: str = "auto",
+    root: str | Path | None = None,
+) -> Runs:
+    """What a page shows: for every row one run a seed, each on the row's own data.
+
+    Arguments:
+        profile: "book": recorded runs; what is missing is trained on the spot and stored, or, where data cannot be had,
+            every row is trained on what stands in for its data, and nothing is stored. "smoke": seconds on the stand-ins;
+            the numbers mean nothing. "paper": trained now on the paper's own data, never replaced by anything else; what was
+            interrupted goes on from its last checkpoint in `records.unfinished`.
+        root: the data folder.
+    Raises: DataMissingError where "paper" has no data; ValueError for data of a name that there is not.
+    """
+    wanted = {name: row.recipes(seeds) for name, row in rows.items()}
+    if profile == "smoke":
+        return {name: [_on_stand_in(r, device, epochs=1, max_steps=8) for r in group] for name, group in wanted.items()}
+    if profile == "paper":
+        data = _papers_data({row.recipe.data for row in rows.values()}, root)
+        return {name: [_as_printed(r, data[r.data], device, root) for r in group] for name, group in wanted.items()}
+    if (found := recorded(rows, seeds)) is not None:
+        return found
+    if missing := _missing_data({row.recipe.data for row in rows.values()}, root):
+        say(f"{missing}: training on what stands in for it")
+        return {name: [_on_stand_in(r, device) for r in group] for name, group in wanted.items()}
+    run_missing([recipe for group in wanted.values() for recipe in group], device=device, root=root)
+    return recorded(rows, seeds) or {}
+
+
+def recorded(rows: Mapping[str, Row], seeds: list[int]) -> Runs | None:
+    """The records of every row with every seed, or None where one is missing."""
+    found = {name: [lookup(recipe) for recipe in row.recipes(seeds)] for name, row in rows.items()}
+    complete = {name: [run for run in group if run is not None] for name, group in found.items()}
+    return complete if complete == found else None
+
+
+def _papers_data(names: set[str], root: str | Path | None) -> dict[str, "ImageData | FaceData"]:
+    """All of it, before hours of training; what is missing is an error that names it."""
+    from marginface.data.catalog import load
+    from marginface.data.files import data_root
+
+    if data_root(root) is None:
+        raise DataMissingError("profile 'paper' reads the paper's own data: set data_root or MARGINFACE_DATA to its folder")
+    return {name: load(name, root, fetch=False) for name in names}
+
+
+def _missing_data(names: set[str], root: str | Path | None) -> DataMissingError | None:
+    """Which data cannot be had; a name that nothing has is an error, since it may be a slip."""
+    from marginface.data.catalog import is_known, load
+
+    for name in sorted(names):
+        try:
+            load(name, root)
+        except DataMissingError as missing:
+            if not is_known(name):
+                raise
+            return missing
+    return None
+
+
+def _as_printed(recipe: Recipe, data: "ImageData | FaceData", device: str, root: str | Path | None) -> Run:
+    start, workers = starting_point(recipe, device, root), min(8, os.cpu_count() or 1)
+    return train(recipe, data, device=device, out=unfinished(recipe), start=start, workers=workers)
+
+
+def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_steps: int | None = None) -> Run:
+    data = stand_in(recipe.data)
+    fitted = dataclasses.replace(recipe, data=data.name, epochs=epochs or recipe.epochs, start=None)
+    return train(fitted, data, device=device, max_steps=max_steps)
+
+
+@cache
+def stand_in(name: str) -> "ImageData | FaceData":
+    """What there is without any data: digits for MNIST's, synthetic faces for faces. Their numbers mean nothing for either."""
+    from marginface.data import synthetic
+    from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, MOST_SEEN, load
+
+    if name in CLASSIFICATION:
+        return load("digits")
+    if few := MOST_SEEN.fullmatch(name):
+        return synthetic.load_classes(int(few[1]), 20, int(few[2]))
+    match = HALF_SPLIT.fullmatch(name)
+    return load(f"synthetic/12x4/{match[2] if match else 112}")

@@ -1,0 +1,34 @@
+"""Recipes in words."""
+
+from dataclasses import replace
+
+from marginface.book import descriptions
+from marginface.margins import CosFace, NormFace
+from marginface.regularizers import IAM, Fresh, RingLoss
+from marginface.training.recipes import Recipe
+
+RECIPE = Recipe(CosFace(16, 0.1 + 0.05), (IAM(0.2), Fresh.of(RingLoss, weight=0.01)), seed=3)
+
+
+def test_a_recipe_is_described_by_what_is_not_a_default() -> None:
+    line = "mnist IAM-Toy CosFace(scale=16, m=0.15) + IAM(beta=0.2) + RingLoss(weight=0.01) seed=3"
+    assert descriptions.describe(RECIPE) == line
+    assert descriptions.describe(replace(RECIPE, backbone="Pixels", margin=NormFace())) == "mnist Pixels none seed=3"
+
+
+def test_what_rows_share_is_said_once() -> None:
+    rows = {"A": RECIPE, "B": replace(RECIPE, lr=0.01, schedule="cosine", warmup=0.05, start=RECIPE)}
+    table = descriptions.recipe_table(rows, [0, 1]).set_index(["setting", "row"])["value"]
+    assert table["optimizer", "all rows"] == "SGD, momentum 0.9, weight decay 0.0005"
+    assert table["learning rate", "A"] == "0.1, times 0.1 after 50% and 75%"
+    assert table["learning rate", "B"] == "0.01, falling to 0 as a cosine, rising over the first 5%"
+    assert table["starts from", "B"] == f"the network of run {RECIPE.key}"
+    assert table["starts from", "A"] == "–"
+    assert table["seeds", "all rows"] == "0, 1"
+
+
+def test_what_is_fitted_at_once_has_no_optimizer() -> None:
+    rows = {"A": RECIPE, "raw pixels": replace(RECIPE, backbone="Pixels")}
+    table = descriptions.recipe_table(rows, [0]).set_index(["setting", "row"])["value"]
+    assert table["network", "raw pixels"] == "Pixels, fitted at once"
+    assert ("optimizer", "all rows") in table.index

@@ -1,0 +1,110 @@
+"""Items: what a page, the scorecard and the runs read from one description."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.book.test_runs import QUICK
+
+from marginface.book import published
+from marginface.book.items import SMOKE, Above, Item
+from marginface.book.obtain import Row
+from marginface.book.papers import ITEMS, find, grids
+from marginface.book.records import lookup
+from marginface.book.verdicts import Claim
+from marginface.data.files import data_folder
+from marginface.training import Run
+
+TOY = Item(
+    "ArcFace",
+    "Table 7",
+    notebook="toy",
+    parameters={"beta": 0.2},
+    rows=lambda p: {
+        "without": Row(replace(QUICK, regularizers=())),
+        "with": Row(replace(QUICK, data="mnist" if p.profile == "paper" else "digits")),
+    },
+    seeds=(0, 1),
+    claims=lambda results: (Above("with", "without", ("accuracy",), "it adds"),),
+)
+
+
+def made(accuracy: float, data: str = "digits") -> dict[str, list[Run]]:
+    def run(name: str, row: Row, seed: int) -> Run:
+        value = 0.9 + 0.001 * seed + accuracy * (name == "with")
+        recipe = replace(row.recipe, seed=seed, data=data)
+        return Run(recipe, {"accuracy": value}, {}, {}, data, "", {"device": "cpu", "precision": "32-true", "steps": 7})
+
+    return {name: [run(name, row, seed) for seed in (0, 1)] for name, row in TOY.ask().rows.items()}
+
+
+def test_a_verdict_follows_the_claims() -> None:
+    assert replace(TOY.ask(), runs=made(0.01)).verdict().word == "reproduced"
+    assert replace(TOY.ask(), runs=made(-0.01)).verdict().word == "contradicted"
+
+
+def test_what_means_nothing_is_not_judged() -> None:
+    """A smoke run, and data that stands in for the right one."""
+    assert replace(TOY.ask("smoke"), runs=made(0.01)).verdict().word == "not judged"
+    assert replace(TOY.ask(), runs=made(0.01, "synthetic/4x4/8")).verdict().word == "not judged"
+
+
+def test_a_smoke_run_says_so_and_has_two_seeds(runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = TOY.obtain("smoke", seeds=[3, 4, 5], device="cpu")
+    assert [run.recipe.seed for run in results.runs["with"]] == [3, 4]
+    assert SMOKE in capsys.readouterr().err
+    assert "your run, not recorded" in results.label()
+    assert not runs_folder.exists()
+
+
+def test_the_grid_has_every_row_with_a_seed_before_the_next_seed() -> None:
+    assert [(recipe.seed, len(recipe.regularizers)) for recipe in TOY.grid()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_a_parameter_that_an_item_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean 'beta'"):
+        TOY.obtain(betta=0.3)
+    with pytest.raises(ValueError, match="seeds='all'"):
+        TOY.obtain(seeds="all")
+
+
+def test_statements_are_judged_with_the_values_that_are_asked_for() -> None:
+    item = Item("PAM", "Figure 1", "x", {"m": 0.5}, statements=lambda p: [Claim("m is 0.5", "§1", p.m == 0.5, f"{p.m}")])
+    assert item.verdict().word == "reproduced"
+    assert item.obtain(m=0.4).verdict().word == "contradicted"
+    assert item.obtain("smoke").verdict().word == "reproduced"  # computed: the numbers are the same
+
+
+def test_every_item_is_listed_once_with_its_notebook() -> None:
+    listed = published.items().set_index(["paper", "item"])["notebook"]
+    names = [(item.paper, item.name) for item in ITEMS]
+    assert len(set(names)) == len(names)
+    for item in ITEMS:
+        assert (data_folder().parent / "notebooks" / f"{item.notebook}.ipynb").exists()
+        if (item.paper, item.name) in listed.index:
+            assert listed[item.paper, item.name] == item.notebook
+    assert find("ArcFace", "Table 7") is not None
+    assert find("ArcFace", "Table 99") is None
+
+
+@pytest.mark.parametrize("item", [item for item in ITEMS if item.parameters], ids=lambda item: item.notebook)
+def test_the_notebook_has_the_items_parameters_with_its_defaults(item: Item) -> None:
+    """The cell that people change, and the description that the scorecard reads, cannot disagree."""
+    import nbformat
+
+    notebook = nbformat.read(data_folder().parent / "notebooks" / f"{item.notebook}.ipynb", as_version=4)
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    values: dict[str, object] = {}
+    exec(cell.source, values)
+    given = {name: values[name] for name in item.parameters}
+    assert item.ask(**given).settings == item.ask().settings  # type: ignore[arg-type]
+    if item.rows is not None:
+        assert list(values["seeds"]) == list(item.seeds)  # type: ignore[call-overload]
+    assert re.search(r"\.obtain\(", "".join(c.source for c in notebook.cells))
+
+
+def test_every_record_is_asked_for_by_an_item() -> None:
+    asked = {recipe.key for recipes in grids().values() for recipe in recipes}
+    assert {path.stem for path in (data_folder() / "runs").glob("*.json")} == asked
+    assert all(lookup(recipe) is not None for recipe in grids()["iam/table2"])
