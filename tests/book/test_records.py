@@ -1,6 +1,9 @@
 """Records: what is kept, what is found again, what is stale."""
 
+import base64
 import json
+import zlib
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,69 @@ def test_a_record_comes_back_as_it_was(run: Run, runs_folder: Path) -> None:
     assert {"commit", "versions", "device", "duration_s", "rehearsal", "created"} <= set(record["provenance"])
     assert record["data"]["fingerprint"] == load("digits").fingerprint
     assert records.stale(found) is None
+
+
+def test_every_kind_of_array_comes_back(run: Run, runs_folder: Path) -> None:
+    numbers = np.random.default_rng(0)
+    run.arrays = {
+        "decisions": numbers.random(1003) < 0.8,
+        "grid": numbers.random((3, 7)) < 0.5,
+        "angles": numbers.normal(size=(5, 9)).astype(np.float16),
+        "one number": np.array(12_345_678),
+        "turned": np.arange(12, dtype=np.uint16).reshape(3, 4).T,
+        "nothing": np.empty((0, 4), dtype=np.float32),
+    }
+    records.store(run)
+    found = records.lookup(QUICK)
+    assert found is not None
+    assert {name: (a.dtype, a.shape) for name, a in found.arrays.items()} == {
+        name: (a.dtype, a.shape) for name, a in run.arrays.items()
+    }
+    assert all(np.array_equal(found.arrays[name], array) for name, array in run.arrays.items())
+    assert found.curves == {name: [float(f"{value:.6g}") for value in values] for name, values in run.curves.items()}
+
+
+def test_an_older_record_is_read_and_repacked(run: Run, runs_folder: Path) -> None:
+    path = records.store(run)
+    record = json.loads(path.read_text())
+    old = run.arrays | {"pairs scores": np.linspace(-1, 1, 3000).astype(np.float16)}
+    record["arrays"] = {
+        name: {
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "zlib_base64": base64.b64encode(zlib.compress(array.tobytes())).decode(),
+        }
+        for name, array in old.items()
+    }
+    path.write_text(json.dumps(record, indent=1))
+    read = records.lookup(QUICK)
+    assert read is not None
+    assert all(np.array_equal(read.arrays[name], array) for name, array in old.items())
+    records.repack(path)
+    found = records.lookup(QUICK)
+    assert found is not None
+    assert list(found.arrays) == list(run.arrays), "no page reads the scores of single pairs"
+    assert all(np.array_equal(found.arrays[name], array) for name, array in run.arrays.items())
+    assert (found.recipe, found.metrics, found.curves) == (read.recipe, read.metrics, read.curves)
+    assert found.provenance == read.provenance
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-9], lambda text: text[:40] + "~~~~" + text[44:], lambda text: "'\"" + text]
+)
+def test_damaged_arrays_are_named(run: Run, runs_folder: Path, damage: Callable[[str], str]) -> None:
+    path = records.store(run)
+    record = json.loads(path.read_text())
+    record["arrays"]["lzma_base85"] = damage(record["arrays"]["lzma_base85"])
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=f"{QUICK.key}.json: not a record"):
+        records.lookup(QUICK)
+
+
+def test_records_are_small() -> None:
+    """Thousands of them are in the repository and in the package."""
+    sizes = [path.stat().st_size for path in (data_folder() / "runs").glob("*.json")]
+    assert np.mean(sizes) < 17_000, "runs of faces, of which there are most, have 13,000"
 
 
 def test_a_record_is_written_whole_or_not_at_all(run: Run, runs_folder: Path) -> None:

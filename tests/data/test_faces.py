@@ -9,7 +9,7 @@ from marginface.data import faces
 from marginface.data.catalog import load
 from marginface.data.faces import half_split
 from marginface.data.files import read_lines
-from marginface.data.types import DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest
+from marginface.data.types import AllPairsTest, DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,16 @@ def test_nobody_is_trained_and_tested(half: str, people: int, images: int, count
     assert (len(split.probes), len(split.distractors)) == counts
 
 
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_all_pairs_are_of_the_people_who_are_tested(half: str, shared: Path) -> None:
+    split = half_split(shared, half)
+    everybody = faces._everybody(split)
+    assert {name: len(images) for name, images in everybody.items() if name != "LFW"} == {"CFP-FF": 2500, "CFP-FP": 3500}
+    assert {name.split("/")[1] for name in everybody["LFW"]} == set(split.probes)
+    assert not {name for names in split.people.values() for name in names} & {n for names in everybody.values() for n in names}
+    assert set(split.tests["CFP-FP"].names) <= set(everybody["CFP-FP"])
+
+
 def test_someone_in_both_sets_is_one_person(shared: Path) -> None:
     both = [names for names in half_split(shared).people.values() if {name[:3] for name in names} == {"lfw", "cfp"}]
     assert len(both) > 10
@@ -64,7 +74,7 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     monkeypatch.setattr(faces, "lfw_people", lambda path: {name: v for name, v in people.items() if name in needed})
     first = load("lfw+cfp/first/32", shared)
     assert isinstance(first, FaceData)
-    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 5)
+    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 8)
     templates, identification = first.tests["templates"], first.tests["identification"]
     assert isinstance(templates, TemplateTest)
     assert isinstance(identification, IdentificationTest)
@@ -72,6 +82,15 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     numbers = np.unique(templates.template[np.isin(templates.place, identification.probes[identification.people == 1])])
     assert numbers.tolist() == [2, 3]
     assert len(identification.distractors) == 5
+    everybody = {name: test for name, test in first.tests.items() if isinstance(test, AllPairsTest)}
+    assert list(everybody) == ["LFW all pairs", "CFP-FF all pairs", "CFP-FP all pairs"]
+    assert sorted(np.bincount(everybody["LFW all pairs"].people)) == sorted(map(len, probes.values()))
+    frontal, both = everybody["CFP-FF all pairs"], everybody["CFP-FP all pairs"]
+    assert set(np.bincount(frontal.people)) == {10}
+    assert set(np.bincount(both.people)) == {14}
+    assert frontal.kind is None
+    assert both.kind is not None
+    assert np.bincount(both.kind).tolist() == [10 * len(set(both.people)), 4 * len(set(both.people))]
     image, label = first.train[len(first.train) - 1]  # type: ignore[arg-type]
     assert (tuple(image.shape), int(label)) == ((1, 32, 32), 3)
     assert len(list((cache / "faces").iterdir())) == 2

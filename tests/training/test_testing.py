@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from marginface.data.types import FaceData, IdentificationTest, PairTest, TemplateTest, Test
+from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, PairTest, TemplateTest, Test
+from marginface.evaluation.placements import Placements
 from marginface.heads import MarginHead
 from marginface.margins import NormFace
 from marginface.training.loop import Learner
@@ -29,6 +30,8 @@ def data() -> FaceData:
         "pairs": PairTest(images, probes[:-1], probes[1:], person[:-1] == person[1:], probes[:-1] % 5),
         "templates": TemplateTest(images, probes, 2 * person + probes % 2, probes, 2 * left, 2 * right + 1, left == right),
         "identification": IdentificationTest(images, probes, person, PEOPLE * EACH + np.arange(STRANGERS)),
+        "all": AllPairsTest(images, person, None, probes),
+        "across": AllPairsTest(images, person, probes % 2, probes),
     }
     train = TensorDataset(torch.from_numpy(images[:4]), torch.arange(4))
     return FaceData("made up", "made up", 4, (1, SIDE, SIDE), train, tests, "")
@@ -37,10 +40,7 @@ def data() -> FaceData:
 def test_every_measure_is_what_the_protocol_says(data: FaceData) -> None:
     learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
     metrics, arrays = evaluate(learner, data)
-    raw = data.tests["pairs"].images[:][:, 0] / 127.5 - 1
-    x = (raw + raw[:, :, ::-1]).reshape(len(raw), -1)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-
+    x = _directions(data)
     probes, strangers = x[: PEOPLE * EACH].reshape(PEOPLE, EACH, -1), x[PEOPLE * EACH :]
     first = [all(probe @ mate > probe @ s for s in strangers) for p in probes for probe, mate in _both_ways(p)]
     assert metrics["identification rank-1"] == pytest.approx(np.mean(first), abs=0)
@@ -56,8 +56,23 @@ def test_every_measure_is_what_the_protocol_says(data: FaceData) -> None:
     impostor = scores[~np.eye(PEOPLE, dtype=bool)].max()
     assert metrics["templates TAR@FAR=0.0001"] == np.mean(scores.diagonal() > impostor)
     assert arrays["templates TAR@FAR=0.0001 correct"].tolist() == (scores.diagonal() > impostor).tolist()
-    assert set(arrays) >= {"pairs correct", "pairs scores"}
     assert abs(metrics["pairs"] - arrays["pairs correct"].mean()) < 0.01  # folds of 5 and 4 pairs count alike
+
+
+@pytest.mark.parametrize(("name", "across"), [("all", False), ("across", True)])
+def test_all_pairs(data: FaceData, name: str, across: bool) -> None:
+    """The strangers among the images are no part of the test."""
+    metrics, arrays = evaluate(Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace())), data)
+    x = _directions(data)[: PEOPLE * EACH]
+    pairs = [(i, j) for i in range(len(x)) for j in range(i) if not across or (i - j) % 2]
+    genuine, impostor = ([x[i] @ x[j] for i, j in pairs if (i // EACH == j // EACH) is same] for same in (True, False))
+    assert metrics[f"{name} AUC"] == pytest.approx(np.mean([[g > i for i in impostor] for g in genuine]), abs=1e-6)
+    limit = sorted(impostor)[-1 - len(impostor) // 100]
+    assert metrics[f"{name} TAR@FAR=1e-02"] == np.mean(np.array(genuine) > limit)
+    assert f"{name} TAR@FAR=1e-03" not in metrics, "240 pairs cannot tell one in a thousand"
+    kept = Placements.of({key.removeprefix(f"{name} "): array for key, array in arrays.items() if key.startswith(f"{name} ")})
+    assert kept.genuine.tolist() == [len(genuine) / PEOPLE] * PEOPLE
+    assert kept.tars[1] == metrics[f"{name} TAR@FAR=1e-02"]
 
 
 class OnDisk:
@@ -111,6 +126,12 @@ def test_quality_and_noise_count(data: FaceData) -> None:
     assert metrics["all(R) rank-1"] == metrics["fewer rank-1"] > metrics["all rank-1"]
     assert arrays["all(R) TAR@FAR=1e-06 correct"].tolist() == arrays["fewer TAR@FAR=1e-06 correct"].tolist()
     assert "alone TAR@FAR=1e-06" not in metrics, "36 pairs cannot tell one in a million"
+
+
+def _directions(data: FaceData) -> np.ndarray:
+    raw = data.tests["pairs"].images[:][:, 0] / 127.5 - 1
+    x = (raw + raw[:, :, ::-1]).reshape(len(raw), -1)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def _both_ways(images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -20,6 +20,7 @@ from marginface.data.files import read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
 from marginface.data.types import (
+    AllPairsTest,
     DataMissingError,
     FaceData,
     IdentificationTest,
@@ -126,7 +127,9 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
-    everybody's images with even numbers, and "identification" looks for them among the distractors.
+    everybody's images with even numbers, and "identification" looks for them among the distractors. "LFW all pairs",
+    "CFP-FF all pairs" and "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and
+    frontal ones with profiles.
     """
     split = half_split(root, half)
     sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
@@ -135,11 +138,13 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     images = every.images[every.find(tuple(name for names in split.people.values() for name in names))]
     labels = np.repeat(np.arange(len(split.people)), [len(names) for names in split.people.values()])
     looked_for = tuple(name for names in split.probes.values() for name in names)
+    everybody = _everybody(split)
     needed = [name for pairs in split.tests.values() for name in pairs.names] + [*looked_for, *split.distractors]
+    needed += [name for names in everybody.values() for name in names]
     used = tuple(dict.fromkeys(needed))
     tested = Faces(every.images[every.find(used)], used)  # one array for all tests, so that each image is embedded once
     tests: dict[str, Test] = {}
-    known_by: list[np.ndarray] = [images, labels]  # not by templates and distractors, which are of the same images
+    known_by: list[np.ndarray] = [images, labels]  # not by templates, distractors and all pairs, of which are the same images
     for name, pairs in split.tests.items():
         tests[name] = PairTest(tested.images, tested.find(pairs.left), tested.find(pairs.right), pairs.same, pairs.fold)
         own = Faces(every.images[every.find(pairs.names)], pairs.names)
@@ -150,6 +155,8 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
         tests["identification"] = IdentificationTest(
             tested.images, tested.find(looked_for), who, tested.find(split.distractors)
         )
+    for name, names in everybody.items():
+        tests[f"{name} all pairs"] = _all_pairs_test(tested, names, across=name == "CFP-FP")
     return FaceData(
         name=f"lfw+cfp/{half}/{size}",
         label=f"LFW and CFP, {half} half, {size} × {size} grey",
@@ -167,6 +174,22 @@ def _template_test(tested: Faces, people: dict[str, tuple[str, ...]]) -> Templat
     template = np.array([2 * who + i % 2 for who, names in enumerate(people.values()) for i in range(len(names))])
     left, right = (half.ravel() for half in np.mgrid[: len(people), : len(people)])
     return TemplateTest(tested.images, place, template, np.arange(len(place)), 2 * left, 2 * right + 1, left == right)
+
+
+def _everybody(split: Split) -> dict[str, tuple[str, ...]]:
+    """The images of which all pairs are tested: of LFW the probes, of CFP everybody in the test's folds."""
+    found = {"LFW": tuple(name for names in split.probes.values() for name in names)}
+    for test, kinds in {"CFP-FF": ("frontal",), "CFP-FP": ("frontal", "profile")}.items():
+        people = sorted({name.split("/")[1] for name in split.tests[test].names})
+        found[test] = tuple(name for person in people for name in _cfp_images(person) if name.split("/")[2] in kinds)
+    return {test: names for test, names in found.items() if names}
+
+
+def _all_pairs_test(tested: Faces, names: tuple[str, ...], across: bool) -> AllPairsTest:
+    """`across` poses, frontal images with profiles, or all alike."""
+    people = np.unique([name.split("/")[1] for name in names], return_inverse=True)[1]
+    profile = np.array(["/profile/" in name for name in names], dtype=np.int64)
+    return AllPairsTest(tested.images, people, profile if across else None, tested.find(names))
 
 
 def load_most_seen(root: Path, count: int, size: int) -> ImageData:

@@ -107,17 +107,19 @@ class IdentificationTest:
 
 @dataclass(frozen=True, eq=False)
 class AllPairsTest:
-    """Every two images as a pair, or, with `kind`, every two of different kinds: poses of a face, families of typefaces.
+    """Every two images as a pair, or, where `kind` is given, every two of different kinds: poses, or families of typefaces.
 
-    `images` (M, C, H, W) uint8; `people` (M,) int64 says who is on them, `kind` (M,) int64 of which kind they are.
+    `images` (M, C, H, W) uint8; `people` (M,) int64 says who is on them, `kind` (M,) int64 of which kind they are. Where
+    `place` (N,) int64 is given, N of the images are meant, and `people` and `kind` are (N,).
     """
 
     images: Images
     people: np.ndarray
     kind: np.ndarray | None = None
+    place: np.ndarray | None = None
 
 
-Test = PairTest | TemplateTest | IdentificationTest
+Test = PairTest | TemplateTest | IdentificationTest | AllPairsTest
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,17 @@
 """What a network is worth on the tests of its data."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from marginface.data.align import normalise
-from marginface.data.types import FaceData, ImageData, Images, PairTest, TemplateTest, Test
+from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, Images, PairTest, TemplateTest, Test
 from marginface.evaluation.classification import class_angles
 from marginface.evaluation.identification import megaface
+from marginface.evaluation.placements import all_pairs
 from marginface.evaluation.templates import pool, template_scores
 from marginface.evaluation.verification import far_threshold, kfold_accuracy
 from marginface.heads import MarginHead
@@ -29,7 +31,8 @@ def evaluate(
     For images of classes: accuracy and class angles; arrays of which test images are right and of the first training
     samples' directions. For faces, with the embeddings of an image and its mirror added: the accuracy of every set of pairs
     over its folds; for templates TAR at FAR; for identification the share of mates at rank 1, and TAR at FAR. Arrays of which
-    pairs were judged rightly, of genuine ones alone where the measure is about them, and of every score in sets of pairs.
+    pairs were judged rightly, of genuine ones alone where the measure is about them. For all pairs of a set AUC, and TAR at
+    FAR as "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`).
     """
     if isinstance(data, ImageData):
         return _evaluate_classes(learner, data, normalisation, dtype)
@@ -40,22 +43,20 @@ def evaluate(
         if id(test.images) not in embedded:
             found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=True).double()
             embedded[id(test.images)] = nn.functional.normalize(found).numpy(), found.norm(dim=1).numpy()
-        for measure, value, correct, scores in _judge(name, test, *embedded[id(test.images)]):
-            metrics[measure], arrays[f"{measure} correct"] = value, correct
-            if scores is not None:
-                arrays[f"{measure} scores"] = scores.astype(np.float16)
+        for measure, value, kept in _judge(name, test, *embedded[id(test.images)]):
+            metrics[measure] = value
+            arrays |= kept
     return metrics, arrays
 
 
 def _judge(
     name: str, test: Test, directions: np.ndarray, lengths: np.ndarray
-) -> Iterator[tuple[str, float, np.ndarray, np.ndarray | None]]:
-    """What a test measures of unit embeddings (M, d), whose lengths (M,) were, too: its name, its value, which pairs came
-    out right, all scores."""
+) -> Iterator[tuple[str, float, dict[str, np.ndarray]]]:
+    """What a test measures of unit embeddings (M, d), whose lengths (M,) were, too: its name, its value, what is kept of it."""
     if isinstance(test, PairTest):
         scores = (directions[test.left] * directions[test.right]).sum(axis=1)
-        result = kfold_accuracy(scores, test.same, test.fold)
-        yield name, result.accuracy, result.correct, scores
+        verified = kfold_accuracy(scores, test.same, test.fold)
+        yield name, verified.accuracy, {f"{name} correct": verified.correct}
     elif isinstance(test, TemplateTest):
         weights = None if test.quality is None else test.quality * lengths[test.place]
         templates = pool(directions[test.place], test.template, test.medium, weights)
@@ -63,8 +64,13 @@ def _judge(
         for far in TEMPLATE_FARS:
             if far >= 1e-5 or far * (~test.same).sum() >= 1:
                 accepted = scores[test.same] > far_threshold(scores, test.same, far)
-                yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), accepted, None
-    else:
+                yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), {f"{name} TAR@FAR={far:g} correct": accepted}
+    elif isinstance(test, AllPairsTest):
+        found = all_pairs(directions if test.place is None else directions[test.place], test.people, test.kind)
+        yield f"{name} AUC", found.auc, {f"{name} {part}": array for part, array in found.arrays().items()}
+        for far, tar in zip(found.fars, found.tars, strict=True):
+            yield f"{name} TAR@FAR={far:.0e}", float(tar), {}
+    elif isinstance(test, IdentificationTest):
         noise = np.zeros(len(test.images), dtype=bool) if test.noise is None else test.noise
         both = megaface(
             directions[test.probes],
@@ -75,10 +81,13 @@ def _judge(
             depth=1,
         )
         results = {name: both.raw} if test.noise is None else {name: both.raw, f"{name}(R)": both.refined}
-        for which, found in results.items():
-            accepted = found.scores > found.threshold(IDENTIFICATION_FAR)
-            yield f"{which} rank-1", found.rank_k(1), found.ranks == 1, None
-            yield f"{which} TAR@FAR={IDENTIFICATION_FAR:g}", float(accepted.mean()), accepted, None
+        for which, result in results.items():
+            accepted = result.scores > result.threshold(IDENTIFICATION_FAR)
+            yield f"{which} rank-1", result.rank_k(1), {f"{which} rank-1 correct": result.ranks == 1}
+            measure = f"{which} TAR@FAR={IDENTIFICATION_FAR:g}"
+            yield measure, float(accepted.mean()), {f"{measure} correct": accepted}
+    else:
+        assert_never(test)
 
 
 def _evaluate_classes(
