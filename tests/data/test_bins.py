@@ -87,7 +87,7 @@ def test_a_pickle_that_calls_is_refused_and_does_nothing(tmp_path: Path) -> None
         ((ENCODED[:-1], SAME), "5 images for 3 pairs"),
         ((ENCODED, [True, False, 2]), "answer 2 is neither"),
         ((ENCODED, np.zeros((3, 2), bool)), "answer 0 is neither"),
-        (([*ENCODED[:2], b"text", *ENCODED[3:]], SAME), "image 2: not a JPEG, PNG, BMP or PNM image: 4 bytes"),
+        (([*ENCODED[:2], b"text", *ENCODED[3:]], SAME), "image 2: not a JPEG, PNG, WebP, BMP or PNM image: 4 bytes"),
         (([*ENCODED[:2], "Ωmega", *ENCODED[3:]], SAME), "image 2: text instead"),
         (([*ENCODED[:2], 7, *ENCODED[3:]], SAME), "image 2: expected bytes, got int"),
         (([*ENCODED[:2], ENCODED[2][:-9], *ENCODED[3:]], SAME), "image 2: not a whole image"),

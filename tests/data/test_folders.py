@@ -51,7 +51,7 @@ def test_folders_without_images_are_named(tmp_path: Path) -> None:
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     put(tmp_path, "ann/1.png")
     (tmp_path / "ann" / "1.png").write_bytes(b"text")
-    with pytest.raises(ValueError, match=r"ann.1\.png: not a JPEG, PNG, BMP or PNM image: 4 bytes"):
+    with pytest.raises(ValueError, match=r"ann.1\.png: not a JPEG, PNG, WebP, BMP or PNM image: 4 bytes"):
         list_people(tmp_path).read(0)
 
 

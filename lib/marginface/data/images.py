@@ -1,19 +1,20 @@
-"""Encoded images (JPEG, PNG, BMP, PGM and its relatives) to arrays of RGB bytes.
+"""Encoded images (JPEG, PNG, WebP, BMP, PGM and its relatives) to arrays of RGB bytes.
 
 OpenCV decodes more formats than these; what comes from elsewhere does not reach its rarer decoders.
 """
 
-import re
+import os
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from marginface.data.files import read_bytes
+from marginface.data.image_headers import FORMATS, DamagedError, look
 
 Encoded = bytes | memoryview | np.ndarray
 MAX_PIXELS = 2**26  # a damaged header must not make the decoder ask for gigabytes
-_PNM_SIZE = re.compile(rb"P\d(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})")
 
 
 def decode_image(encoded: Encoded, name: str) -> np.ndarray:
@@ -35,20 +36,32 @@ def decode_planes(encoded: Encoded, name: str) -> np.ndarray:
 def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
     content = bytes(encoded)
-    size = _claimed_size(content)
-    if size is None:
-        raise ValueError(f"{name}: not a JPEG, PNG, BMP or PNM image: {_start(content)}")
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"{name}: its header claims {size[0]} × {size[1]} pixels, more than any face image has")
+    try:
+        found = look(content)
+    except DamagedError as error:
+        raise ValueError(f"{name}: not a whole image: {_start(content)} ({error})") from error
+    if found is None:
+        raise ValueError(f"{name}: not a {FORMATS} image: {_start(content)}")
+    width, height, plain = found
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
     image = None
-    if size[0] and size[1]:
+    if width and height:
+        _quiet()
         try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            image = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error as error:
             raise ValueError(f"{name}: not an image that OpenCV can decode: {_start(content)} ({error.err})") from error
     if image is None:
         raise ValueError(f"{name}: not a whole image: {_start(content)}")
     return image
+
+
+@cache
+def _quiet() -> None:
+    """OpenCV's own lines about damage name no file, and ours do. Whoever has set its level is obeyed."""
+    if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
 
 
 def _start(content: bytes) -> str:
@@ -68,50 +81,3 @@ def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> by
         raise ValueError(f"kind must be '.png' or '.jpg', got {kind!r}")
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     return cv2.imencode(kind, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == ".jpg" else [])[1].tobytes()
-
-
-def _claimed_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height in the header, zeros where it is damaged or cut short; None for other formats than the four."""
-    if content.startswith(b"\xff\xd8"):
-        return _jpeg_size(content)
-    if content.startswith(b"\x89PNG"):
-        return _png_size(content)
-    if content.startswith(b"BM"):
-        width, height = (abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))
-        return width, height
-    if content[:1] == b"P" and content[1:2] in b"123456":
-        found = _PNM_SIZE.match(content)
-        return (int(found[1]), int(found[2])) if found else (0, 0)
-    return None
-
-
-def _png_size(content: bytes) -> tuple[int, int]:
-    """Width and height in the header, or zeros where a chunk is cut short: OpenCV would first allocate what its length claims.
-
-    Source: PNG, 5.2 and 5.3: after eight bytes chunks of a length, a name, that many bytes, and a checksum of four.
-    """
-    at, name = 8, b""
-    while at < len(content) and name != b"IEND":
-        name = content[at + 4 : at + 8]
-        at += 12 + int.from_bytes(content[at : at + 4], "big")
-    whole = name == b"IEND" and at <= len(content)
-    return (int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")) if whole else (0, 0)
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in the frame header, or zeros where there is none.
-
-    Source: ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
-    """
-    at = 2
-    while at + 9 <= len(content):
-        marker = content[at + 1]
-        if content[at] != 0xFF:  # decoders skip what stands between segments, and so do we
-            at = content.find(b"\xff", at) % (len(content) + 1)
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
-        elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            at += 1 if marker == 0xFF else 2  # fill bytes, and markers that stand alone
-        else:
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return 0, 0
