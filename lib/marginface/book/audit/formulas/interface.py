@@ -31,6 +31,14 @@ def _on_notation() -> list[Claim]:
             "misprint",
         ),
         Claim(
+            "Eq. 4 closes a bracket of its numerator after the exponent that it was opened in",
+            "InterFace Eq. 4",
+            False,
+            "s(cos(θ_yi + m1) without the last bracket inside; in the denominator the same term is right (or lost in "
+            "extraction)",
+            "misprint",
+        ),
+        Claim(
             "“According to equation (6), we can transform the Arcface decision boundary”",
             "InterFace §II c",
             False,
