@@ -1,5 +1,7 @@
 """What tables that compare losses are made of, on runs whose numbers are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,19 @@ def test_what_the_test_sets_can_tell(runs: Runs) -> None:
 )
 def test_names(measure: str, test: str, title: str) -> None:
     assert (comparison.test_of(measure), comparison.title(measure)) == (test, title)
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_recorded_counts_of_a_split_are_those_of_the_data(
+    half: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = comparison.split_counts(half, shared)
+    assert counted == comparison.split_counts(half, tmp_path), "a folder without protocols"
+    monkeypatch.delenv("MARGINFACE_DATA")
+    assert counted == comparison.split_counts(half)
+
+
+def test_who_is_trained_on_without_any_data(no_data: None) -> None:
+    told = comparison.split_of("lfw+cfp/first/64")
+    assert told.startswith("The first half has 936 people with 6,408 images. 36 people of LFW and 51 of CFP were left out")
+    assert comparison.split_of("synthetic/4x2/32") == "`synthetic/4x2/32` is no half of LFW and CFP."

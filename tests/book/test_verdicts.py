@@ -19,6 +19,16 @@ def claim(holds: bool) -> Claim:
     return Claim("a < b", "§1", holds, "a is 1, b is 2")
 
 
+def test_misprints_and_observations_do_not_count() -> None:
+    others = [Claim("a < b", "§1", False, "a is 2", kind) for kind in ("misprint", "observation")]
+    assert of_claims([claim(True), *others]).word == "reproduced"
+    assert of_claims([claim(True), *others]).evidence == ("1 of 1 claims hold; beside them 1 misprint and 1 observation",)
+    assert of_claims(others).word == "as printed"
+    assert claims_table([claim(False), *others])["holds"].tolist() == ["false", "misprint", "observation: not so"]
+    with pytest.raises(ValueError, match="kind='joke' must be one of claim, observation, misprint"):
+        Claim("a", "b", True, "c", "joke")
+
+
 def increase(mean: float, half: float) -> Verdict:
     return of_increase(Estimate(mean, half, mean - half, mean + half, 3), "it grows")
 

@@ -11,7 +11,7 @@ import pandas as pd
 from marginface.book.obtain import Runs
 from marginface.data.catalog import HALF_SPLIT
 from marginface.data.faces import half_split
-from marginface.data.files import data_root
+from marginface.data.files import data_folder, data_root
 from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
 from marginface.training import Run
 
@@ -94,16 +94,45 @@ def resolution(runs: Runs, chosen: list[str] | None = None, noun: str = "pairs")
     return "; ".join(parts) + "."
 
 
-def split_of(data: str, root: str | Path | None = None) -> str:
-    """Who is trained on, in a sentence that is computed where the protocols are at hand."""
-    place, match = data_root(root), HALF_SPLIT.fullmatch(data)
-    if place is None or match is None:
-        return f"How many people `{data}` leaves to train on is computed where its protocols are at hand."
-    split = half_split(place, match[1])
+DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))  # pixel-identical files of LFW
+
+
+def split_counts(half: str, root: str | Path | None = None) -> dict[str, int]:
+    """What a half split leaves and tests: people, images, who was left out, strangers, and where LFW's doubles are.
+
+    Counted in the protocols where they are at hand, and else as `data/splits.csv` has it from them.
+
+    Arguments: half: "first" or "second".
+    """
+    place = data_root(root)
+    if place is None or not (place / "protocols").is_dir():
+        table = pd.read_csv(data_folder() / "splits.csv").set_index("half").to_dict("index")
+        return {str(name): int(count) for name, count in table[half].items()}
+    split = half_split(place, half)
     images = list(split.people.values())
-    both = sum({name.split("/")[0] for name in names} == {"lfw", "cfp"} for names in images)
+    doubles = [name for names in DOUBLES for name in names]
+    return {
+        "people": len(images),
+        "images": sum(map(len, images)),
+        "left_out_lfw": split.dropped["LFW"],
+        "left_out_cfp": split.dropped["CFP"],
+        "in_both": sum({name.split("/")[0] for name in names} == {"lfw", "cfp"} for names in images),
+        "tested_people": len(split.probes),
+        "strangers": len(split.distractors),
+        "doubles_looked_for": sum(name in split.probes for name in doubles),
+        "doubles_among_strangers": sum(f"lfw/{name}/{name}_0001.jpg" in split.distractors for name in doubles),
+    }
+
+
+def split_of(data: str, root: str | Path | None = None) -> str:
+    """Who is trained on, in a sentence."""
+    match = HALF_SPLIT.fullmatch(data)
+    if match is None:
+        return f"`{data}` is no half of LFW and CFP."
+    found = split_counts(match[1], root)
     return (
-        f"The {match[1]} half has {len(images):,} people with {sum(map(len, images)):,} images. {split.dropped['LFW']} people "
-        f"of LFW and {split.dropped['CFP']} of CFP were left out because the other set tests on them; {both} are in both sets "
-        f"and count as one person each. Nobody who is trained on is in a test pair of either set."
+        f"The {match[1]} half has {found['people']:,} people with {found['images']:,} images. {found['left_out_lfw']} people "
+        f"of LFW and {found['left_out_cfp']} of CFP were left out because the other set tests on them; "
+        f"{found['in_both']} are in "
+        "both sets and count as one person each. Nobody who is trained on is in a test pair of either set."
     )

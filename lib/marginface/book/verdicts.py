@@ -25,16 +25,26 @@ WORDS = {
 # what a word makes of verdicts that differ, the first that is among them
 MIXED = {"reproduced": "reproduced in part", "reproduced in part": "reproduced in part", "contradicted": "contradicted"}
 LEGS = ("computed", "recorded runs", "as printed", "")
+# a misprint is a slip of the pen whose meaning is plain; an observation is about what the paper does not state
+KINDS = ("claim", "observation", "misprint")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper, where it stands, whether it holds, and the numbers that decide it."""
+    """A sentence of a paper, where it stands, whether it holds, and the numbers that decide it.
+
+    Only those of the kind "claim" count in a verdict; the others of `KINDS` are shown beside them.
+    """
 
     text: str
     source: str
     holds: bool
     evidence: str
+    kind: str = "claim"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind={self.kind!r} must be one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,21 @@ class Verdict:
 
 
 def of_claims(claims: list[Claim], leg: str = "computed") -> Verdict:
-    """The verdict on a list of claims that are true or false."""
-    failed = [f"not so: {claim.text}" for claim in claims if not claim.holds]
-    held = len(claims) - len(failed)
+    """The verdict on a list of claims that are true or false; misprints and observations are counted apart."""
+    counted = [claim for claim in claims if claim.kind == "claim"]
+    failed = [f"not so: {claim.text}" for claim in counted if not claim.holds]
+    held = len(counted) - len(failed)
+    if not counted:
+        return Verdict("as printed", (f"no claim{beside(claims)}",), leg)
     word = "reproduced in part" if held and failed else "contradicted" if failed else "reproduced"
-    return Verdict(word, (f"{held} of {len(claims)} claims hold", *failed), leg)
+    return Verdict(word, (f"{held} of {len(counted)} claims hold{beside(claims)}", *failed), leg)
+
+
+def beside(claims: list[Claim]) -> str:
+    """How many misprints and observations stand beside the claims, to follow a count of these; "" where none do."""
+    counts = [(sum(claim.kind == kind for claim in claims), kind) for kind in ("misprint", "observation")]
+    listed = [f"{count} {kind}{'s' * (count > 1)}" for count, kind in counts if count]
+    return f"; beside them {' and '.join(listed)}" if listed else ""
 
 
 def of_increase(difference: Estimate, claim: str) -> Verdict:
@@ -92,6 +112,7 @@ def combine(verdicts: list[Verdict]) -> Verdict:
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """Claims as a table to show."""
-    rows = [(c.text, c.source, "true" if c.holds else "false", c.evidence) for c in claims]
+    """Claims as a table to show: a claim is true or false, the other kinds are named."""
+    words = {("claim", True): "true", ("claim", False): "false", ("observation", False): "observation: not so"}
+    rows = [(c.text, c.source, words.get((c.kind, c.holds), c.kind), c.evidence) for c in claims]
     return pd.DataFrame(rows, columns=["claim", "source", "holds", "computed"])

@@ -86,9 +86,20 @@ def test_arcfaces_angles() -> None:
 
 
 def test_eq_13_with_a_margin() -> None:
-    assert equations.error_with_margin(4.0, 0.0, 0.2, "cosines") < 1e-12
-    assert equations.error_with_margin(4.0, 0.4, 0.2, "logits") < 1e-12
-    assert equations.error_with_margin(4.0, 0.4, 0.2, "cosines") > 1e-3
+    assert equations.error_with_margin(4.0, 0.0, 0.2, "one p") < 1e-12
+    assert equations.error_with_margin(4.0, 0.4, 0.2, "two p") < 1e-12
+    assert equations.error_with_margin(4.0, 0.4, 0.2, "one p") > 1e-3
+    assert equations.trends_with_margin() == (True, True)
+
+
+def test_f_of_one_sample_over_other_classes() -> None:
+    assert equations.spread_over_classes(InterFace.cid_ct()) == 0
+    assert equations.spread_over_classes(InterFace.did_ct()) > 1e-3
+
+
+def test_classes_that_touch() -> None:
+    """Euler: 12 points on a sphere in general position have 3 · 12 - 6 edges."""
+    assert equations.adjacent_pairs(12) == (30, 12, 12)
 
 
 def test_range_of_a_class() -> None:
@@ -102,15 +113,44 @@ def test_range_of_a_class() -> None:
 def test_claims_that_hold_and_that_do_not() -> None:
     claims = formula_claims.claims()
     assert list(claims) == ["InterFace", "ArcFace", "IAM", "PAM"]
-    holds = {
-        "InterFace": {"m1 = 1, m2 = 0": True, "m1 = 1, m2 = 1": False, "losses are equivalent": False, "convex": True},
-        "ArcFace": {"curve turns": True, "we can get": False},
-        "IAM": {"Eq. 12": True, "Eq. 10 is ∂/∂w̃ of the own class, for a batch": False},
-        "PAM": {"continuous": True, "Eq. 10": False, "Eq. 8 keeps": False},
+    expected = {
+        "InterFace": {
+            "m1 = 1, m2 = 0": (True, "claim"),
+            "m1 = 1, m2 = 1": (False, "misprint"),
+            "is SphereFace": (True, "claim"),
+            "Eq. 4 and ArcFace are two losses": (True, "observation"),
+            "convex": (True, "claim"),
+            "60°), with cid&ct": (False, "claim"),
+            "60°), with did&ct": (False, "claim"),
+            "60°), with did&dt, b = 10 rad": (True, "claim"),
+            "60°), with did&dt, b = 10°": (False, "observation"),
+            "single sample”, with cid&ct": (False, "claim"),
+            "single sample”, with did&ct and did&dt": (True, "claim"),
+            "six losses": (True, "observation"),
+        },
+        "ArcFace": {"curve rises": (True, "claim"), "we can get": (True, "claim")},
+        "IAM": {
+            "Eq. 12 is": (True, "claim"),
+            "Eq. 10 is ∂/∂w̃ of the own class, for a batch": (False, "misprint"),
+            "This will not change our analysis": (True, "claim"),
+            "more heavily": (True, "claim"),
+            "weighs a sample's other classes alike": (True, "observation"),
+            "has no lower bound": (True, "observation"),
+        },
+        "PAM": {
+            "continuity": (True, "claim"),
+            "Eq. 10": (False, "misprint"),
+            "Eq. 8 as printed": (True, "observation"),
+            "nearest neighbour class": (True, "claim"),
+            "minimum number of pairs": (True, "claim"),
+        },
     }
-    for paper, expected in holds.items():
-        for part, hold in expected.items():
-            assert find(claims[paper], part).holds is hold, part
+    for paper, outcomes in expected.items():
+        for part, outcome in outcomes.items():
+            claim = find(claims[paper], part)
+            assert (claim.holds, claim.kind) == outcome, part
+    assert "f at 10°, 40°, 60° and 90°: +0.089, +0.064, +0.051, +0.037 rad" in find(claims["InterFace"], "10 rad").evidence
+    assert "at θ = 40° f is -0.0178 rad" in find(claims["InterFace"], "single sample”, with cid&ct").evidence
     verdict = summary.verdict(claims)
     assert verdict.word == "reproduced in part"
     assert len(verdict.evidence) == 5
@@ -123,3 +163,12 @@ def test_a_verdict_on_claims_that_all_hold() -> None:
         "PAM: 1 of 1",
         "IAM: 2 of 2",
     )
+
+
+def test_a_verdict_counts_claims_alone() -> None:
+    others = [Claim("a", "b", False, "c", kind) for kind in ("misprint", "misprint", "observation")]
+    verdict = summary.verdict({"PAM": [Claim("a", "b", True, "c"), *others]})
+    assert verdict.word == "reproduced"
+    assert verdict.evidence[1] == "PAM: 1 of 1; beside them 2 misprints and 1 observation"
+    line = summary.table({"PAM": [Claim("a", "b", True, "c"), *others]}).iloc[0].tolist()
+    assert line == ["PAM", 1, 1, 0, 2, 1]

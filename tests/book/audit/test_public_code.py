@@ -21,8 +21,10 @@ def test_loss_of_one_sample() -> None:
 
 def test_the_printed_sign_relaxes_and_the_released_one_tightens() -> None:
     table = examples.sign_table(degrees=(40,)).set_index("loss").iloc[:, 0].astype(float)
-    for name in ("cid&ct", "did&ct", "did&dt"):
+    for name in ("cid&ct", "did&ct", "did&dt, b = 10°"):
         assert table[f"{name}, sign as printed"] < table["ArcFace"] < table[f"{name}, sign as released"]
+    unit = "did&dt, b = 10 rad"
+    assert table[f"{unit}, sign as printed"] > table["ArcFace"] > table[f"{unit}, sign as released"], "f is positive everywhere"
     easy, plain = examples.loss_of(InterFace.cid_ct(), 5), examples.loss_of(ArcFace(), 5)
     assert easy > plain, "near the class weight it is the other way round"
 
@@ -80,6 +82,10 @@ def test_points_and_their_verdict() -> None:
     assert by_topic["InterFace: how long training takes"] is True
     assert by_topic["ArcFace: pixel values, 2018"] is True
     assert by_topic["which checkpoint is reported"] is None
+    assert by_topic["verification: mirror images"] is None
+    casia = next(point for point in found if point.topic.startswith("InterFace: training on CASIA"))
+    assert casia.same is None
+    assert casia.example.endswith("32.6k steps")  # 34 epochs of 490,623 images in batches of 512
     assert len(points.points_table(found)) == len(found) == len(by_topic)
     verdict = points.verdict(found)
     assert verdict.word == "reproduced in part"

@@ -120,9 +120,9 @@ def margin_widths(losses: Mapping[str, Margin]) -> Figure:
 
 
 def interface_shift(between: Sequence[float] = (40, 90, 140)) -> Figure:
-    """InterFace's f over the angle of a sample to its class weight, as printed; one panel a parameter set."""
+    """InterFace's f over the angle of a sample to its class weight, as printed; one panel a parameter set and unit of b."""
     own = np.linspace(0, 120, 241)
-    figure, axes = plt.subplots(1, 3, figsize=(8, 3), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(figure1.SETS), figsize=(9.5, 3), sharey=True, layout="constrained")
     for ax, (name, margin) in zip(axes, figure1.SETS.items(), strict=True):
         for angle, colour in zip(between, COLOURS, strict=False):
             label = f"centres {angle:.0f}° apart"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from marginface.book.audit.numbers import borda
+from marginface.book.audit.numbers import borda, parameters
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +92,34 @@ def test_no_highest_sum_is_out_of_the_ordinary(found: list[borda.Chance]) -> Non
 
 def test_claims(found: list[borda.Chance]) -> None:
     claims = borda.claims(found)
-    assert [claim.holds for claim in claims] == [True, False, True, False, True, True]
+    assert [claim.holds for claim in claims] == [True, False, True, True, True, True]
+    assert "under the evaluation of the Bount Count sum(BC sum)" in claims[0].text, "the sentence with its limit"
     assert "max: 13, 13, 13, 13" in claims[0].evidence
     assert "the sums are 13, 13, 13, 13;" in claims[1].evidence
-    assert borda.verdict().word == "reproduced in part"
+    assert "0.1 and 0.12 (17, next 16)" in claims[3].evidence
+    assert parameters.verdict().word == "reproduced in part"
+    assert parameters.verdict().evidence[0] == "5 of 6 claims hold; beside them 4 misprints and 3 observations"
+
+
+def test_misprints_of_each_table() -> None:
+    evidence = {claim.source: claim.evidence for claim in parameters.misprints()}
+    assert evidence["Table I"] == "m₁ = 0.3, LFW: 4 → 2"
+    assert evidence["Table IV"] == "93.367 for 99.367"
+    assert "α = 0.06, sum: 14 → 16" in evidence["Table III"]
+    assert "Table V" not in evidence
+
+
+def test_no_baseline_of_the_parameter_tables() -> None:
+    claim = parameters.baseline()
+    assert claim.holds
+    assert "the lowest of 23 rows, which are 22 trainings: LFW 99.22 and 99.317, AgeDB-30 93.7 and 94.283" in claim.evidence
+
+
+def test_tables_2_and_4_do_not_agree() -> None:
+    assert "-0.71 (p = 0.11, 6 values); a = 0.2 is first in II (94.549) and number 6 of 6 in IV (94.309)" in (
+        parameters.sweeps_of_a().evidence
+    )
+    assert parameters.repeats_of_table_5().holds
 
 
 def test_a_table_without_counts_is_refused() -> None:

@@ -78,6 +78,8 @@ def find(paper: str, table: int, names: tuple[str, str], benchmark: str) -> nois
         ("IAM", 5, ("[21]", "Ring loss"), "LFW", -5, "contradicted"),
         ("PAM", 2, ("PAM loss v1", "AM-Softmax"), "LFW", 4, "cannot be significant"),
         ("PAM", 2, ("PAM loss v1", "CVPR17' Marginal Loss"), "YTF", 7, "undecidable from the table"),
+        ("PAM", 2, ("PAM loss v1", "AM-Softmax"), "YTF", 26, "undecidable from the table"),
+        ("PAM", 2, ("PAM loss v1", "Softmax"), "YTF", 46, "clear"),
     ],
 )
 def test_headlines(paper: str, table: int, names: tuple[str, str], benchmark: str, lead: int, kind: str) -> None:

@@ -90,6 +90,23 @@ def test_iam_scales_the_softmax_gradient() -> None:
     assert gradients.common_factor_error(random_batch(), S, BETA) < 1e-12
 
 
+def test_all_other_classes_are_pushed_alike() -> None:
+    """Eq. 14 is the softmax's push times one factor, so that the ratio of two pushes is that of the exponentials."""
+    batch = random_batch()
+    assert gradients.push_ratio_error(batch, S, BETA) < 1e-12
+    assert gradients.pushes(batch, S, 0)
+    x, W, own = batch.x[0], batch.W, int(batch.y[0])
+    one, two = (j for j in range(3) if j != own)
+    sizes = [reference.iam_eq14(x, W, own, j, S, BETA).norm() for j in (one, two)]
+    assert float(sizes[0] / sizes[1]) == pytest.approx(float(torch.exp(S * (W[one] - W[two]) @ x)))
+
+
+def test_iam_has_no_lower_bound() -> None:
+    falls, ends = zip(*(gradients.at_the_end(s) for s in (1.0, 2.0, 4.0)), strict=True)
+    assert falls[0] > falls[1] > falls[2]
+    assert ends[-1] == pytest.approx(1)
+
+
 def test_only_at_beta_1_do_samples_pull_towards_their_mean() -> None:
     near = gradients.class_around_its_weight()
     angles = [gradients.pull_to_centre(near, 30.0, beta) for beta in (0.0, 0.5, 1.0, 2.0)]

@@ -1,7 +1,6 @@
 """InterFace Tables VI to VIII: what is printed beside what, and verdicts that follow the runs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,7 +117,13 @@ def test_the_papers_recipe_has_its_scale_and_the_parameters_of_the_notebook() ->
     assert len(benchmarks.TABLE6.grid()) == 25
 
 
-def test_doubles_decide_nothing(shared: Path) -> None:
-    told = benchmarks.doubles("lfw+cfp/first/64", shared)
+def test_doubles_decide_nothing(no_data: None) -> None:
+    told = benchmarks.doubles("lfw+cfp/first/64")
     assert "Of these four images 4 are among the 4,058 strangers, and nobody looks for one" in told
-    assert "where LFW's protocols are at hand" in benchmarks.doubles("synthetic/4x2/32", shared)
+    assert "is no half of LFW" in benchmarks.doubles("synthetic/4x2/32")
+
+
+def test_pairs_that_each_far_lets_through(no_data: None) -> None:
+    told = benchmarks.false_accepts("lfw+cfp/second/64")
+    assert "801 × 800 = 640,800 pairs" in told
+    assert "FAR 1e-4 lets 64 of them through, FAR 1e-5 lets 6 of them through; 1e-6 would be less than one pair" in told

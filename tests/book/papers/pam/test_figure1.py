@@ -69,11 +69,15 @@ def test_eq_10_as_printed_is_right_where_sine_and_cosine_of_the_last_angle_agree
 
 def test_claims() -> None:
     claims = figure1.figure1_claims(figure1.plane(), figure1.margins(0.3, 0.5))
-    assert [claim.holds for claim in claims] == [True, True, True, False, False]
-    assert figure1.FIGURE1.verdict().word == "reproduced in part"
+    kinds = [(claim.holds, claim.kind) for claim in claims]
+    assert kinds == [*[(True, "claim")] * 3, (True, "observation"), (False, "misprint")]
+    assert figure1.FIGURE1.verdict().word == "reproduced"
     facing = figure1.Plane((140.0, 40.0), (np.array([130.0]), np.array([50.0])))
     evidence = figure1.figure1_claims(facing, figure1.margins(0.3, 0.5))[3].evidence
-    assert "here 80.0°, nearest samples 80.0°" in evidence
+    assert "here 80.0° and 80.0°" in evidence
+    theta, nearest = figure1.angles_in_dimension(512)
+    assert f"in 512 dimensions {theta:.1f}° and {nearest:.1f}°" in evidence
+    assert figure1.dimensions_table().iloc[-1].tolist() == [512, f"{theta:.1f}°", f"{nearest:.1f}°"], "one number on one page"
 
 
 def test_eq_8_as_printed_leaves_the_range_of_a_cosine_and_ours_does_not() -> None:
@@ -88,3 +92,9 @@ def test_with_itself_a_class_has_one_real_neighbour_left() -> None:
     table = figure1.include_self_table().set_index("reading")["pairs of a class with itself"]
     assert table["include_self=False"] == "0%"
     assert table["include_self=True"] == "50%"
+
+
+def test_the_other_half_of_eq_7_are_the_nearest_neighbours() -> None:
+    nearest, own = figure1.neighbours_found()
+    assert nearest
+    assert own == 0.5

@@ -7,11 +7,14 @@ gathered here, and the rest is added. Words in “ ” are a paper's own.
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy import special
 from scipy.optimize import brentq
+from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from marginface import reference
@@ -33,6 +36,7 @@ from marginface.margins import (
 )
 
 S, M = 64.0, 0.5
+TOLERANCE = 1e-10
 SPLITS = ((0.5, 0.0), (0.4, 0.1), (0.3, 0.2), (0.2, 0.3))  # m1 and m2 of InterFace Table I
 DEGREES = np.linspace(0, 180, 1801)
 BS = tuple(range(10, 61, 10))  # b of InterFace Table V
@@ -173,6 +177,15 @@ def turning_angle(margin: InterFace, between: float = 90.0) -> float:
     return float(DEGREES[f <= 1e-12].min(initial=180.0))
 
 
+def spread_over_classes(margin: InterFace, own: float = 40.0, classes: int = 50, dim: int = 8, seed: int = 0) -> float:
+    """The largest f less the smallest, in radians, of one sample `own` degrees from its class, over random other classes."""
+    numbers = np.random.default_rng(seed)
+    weights = numbers.standard_normal((classes, dim))
+    between = np.degrees(np.arccos(weights[:, 0] / np.linalg.norm(weights, axis=1)))  # of each to the own class, the first axis
+    f = [figure1.shift_degrees(margin, np.array([own]), float(angle))[0] for angle in between]
+    return float(np.radians(np.ptp(f)))
+
+
 def b_effect(unit: str, between: float = 90.0) -> float:
     """The largest difference of f between any two of Table V's b in "degrees" or "radians", as a share of α."""
     values = [
@@ -214,10 +227,10 @@ def angles_table() -> pd.DataFrame:
 # IAM Eq. 13 on Eq. 5
 
 
-def error_with_margin(s: float, m: float, beta: float, on: str, seed: int = 0) -> float:
-    """How far Eq. 13, with p from Eq. 5, is from the gradient of Eq. 5 with IAM, for single samples. A relative error.
+def error_with_margin(s: float, m: float, beta: float, which: str, seed: int = 0) -> float:
+    """How far Eq. 13 is from the gradient of Eq. 5 with β times Eq. 7, for single samples. A relative error.
 
-    Arguments: on: "cosines", IAM without the margin as Eq. 7 has it, or "logits", with it.
+    Arguments: which: "one p", that of Eq. 5 in both terms, or "two p", that of Eq. 7, without the margin, in the second.
     """
     batch = gradients.random_batch(seed=seed)
     errors = []
@@ -226,12 +239,41 @@ def error_with_margin(s: float, m: float, beta: float, on: str, seed: int = 0) -
         z = s * (W @ x)
         others = z[torch.arange(len(z)) != y].logsumexp(dim=0)
         gap = z[y] - s * m - others
-        loss = -torch.nn.functional.logsigmoid(gap)
-        loss = loss + beta * torch.nn.functional.logsigmoid(-gap if on == "logits" else others - z[y])
+        loss = -torch.nn.functional.logsigmoid(gap) + beta * torch.nn.functional.logsigmoid(others - z[y])
         (exact,) = torch.autograd.grad(loss, W)
-        p = torch.sigmoid(gap.detach())
-        errors.append(float((-s * x * (1 - p + beta * p) - exact[y]).abs().max() / exact[y].abs().max()))
+        p, plain = torch.sigmoid(gap.detach()), torch.sigmoid((z[y] - others).detach())
+        second = p if which == "one p" else plain
+        errors.append(float((-s * x * (1 - p + beta * second) - exact[y]).abs().max() / exact[y].abs().max()))
     return max(errors)
+
+
+def trends_with_margin(s: float = 30.0, m: float = 0.4, classes: int = gradients.CASIA_CLASSES) -> tuple[bool, bool]:
+    """Whether Eq. 13 on Eq. 5 pulls at every angle and β, and whether it grows with the angle at β = 0 and falls at β = 2."""
+    degrees = np.linspace(0, 180, 721)
+    rest = math.log(classes - 1)  # all other classes at 90°
+    p, plain = (special.expit(s * (np.cos(np.radians(degrees)) - shift) - rest) for shift in (m, 0.0))
+    sizes = {beta: 1 - p + beta * plain for beta in (0.0, 0.5, 1.0, 2.0)}
+    ends = [sizes[beta][-1] - sizes[beta][0] for beta in (0.0, 2.0)]
+    return all(bool((size > 0).all()) for size in sizes.values()), ends[0] > 0 > ends[1]
+
+
+# PAM §3
+
+
+def adjacent_pairs(classes: int = 12, draws: int = 20, seed: int = 0) -> tuple[int, int, int]:
+    """Pairs of classes whose cells touch: the fewest of random draws on a sphere, those on a circle, and how many classes.
+
+    On a sphere, cells touch where their centres are joined by an edge of the convex hull.
+    """
+    numbers = np.random.default_rng(seed)
+    counts = []
+    for _ in range(draws):
+        points = numbers.standard_normal((classes, 3))
+        faces = ConvexHull(points / np.linalg.norm(points, axis=1, keepdims=True)).simplices
+        counts.append(len({tuple(sorted(pair)) for face in faces for pair in combinations(face.tolist(), 2)}))
+    around = np.sort(numbers.uniform(0, 2 * np.pi, classes))
+    hull = ConvexHull(np.stack([np.cos(around), np.sin(around)], axis=1))
+    return min(counts), len(hull.simplices), classes
 
 
 # PAM Eq. 8-9

@@ -214,7 +214,7 @@ def contradicted_table() -> pd.DataFrame:
             kind = "points" if mark == "borda_printed" else "rank"
             where = f"InterFace Table {number}, {benchmark}, {kind} {points:g}"
             listed = ", ".join(f"{text} ({count}×)" if count > 1 else text for text, count in zip(texts, counted, strict=True))
-            lines.append((where, listed, f"{gap:.3f}", _slip(*texts[:2])))
+            lines.append((where, listed, f"{gap:.3f}", slip(*texts[:2])))
     ordered = sorted(lines, key=lambda line: -float(line[2]))
     return pd.DataFrame(ordered, columns=["where", "printed with the same mark", "apart, %", "they differ in"])
 
@@ -239,18 +239,20 @@ def residual_figure() -> Figure:
 
 
 def claims() -> list[Claim]:
-    """For each paper: is every printed accuracy one that its test set can give?"""
+    """For each paper: is every printed accuracy one that its test set can give? Digits that explain why not are misprints."""
     listed = []
     for paper in TABLES:
         mine = [value for value in values() if value.paper == paper]
         wrong = [value for value in mine if not any(fits(value, rule) for rule in RULES)]
+        slips = bool(wrong) and all(explain(value, nearest_rule(mine)) != "none found" for value in wrong)
         texts = sorted({f"{value.text} on {value.benchmark}" for value in wrong})
         fitting = ", ".join(f"{sum(fits(value, rule) for value in mine)} as {rule}" for rule in RULES)
         evidence = f"{len(mine)} accuracies: {fitting}"
         if wrong:
             evidence += f"; {len(wrong)} as neither: {', '.join(texts)}"
         source = f"Table{'s' if len(TABLES[paper]) > 1 else ''} " + ", ".join(map(str, TABLES[paper]))
-        listed.append(Claim(f"{paper}: every printed accuracy is a whole number of pairs", source, not wrong, evidence))
+        text = f"{paper}: every printed accuracy is a whole number of pairs"
+        listed.append(Claim(text, source, not wrong, evidence, "misprint" if slips else "claim"))
     return listed
 
 
@@ -258,7 +260,8 @@ def verdict() -> Verdict:
     return of_claims(claims())
 
 
-def _slip(one: str, two: str) -> str:
+def slip(one: str, two: str) -> str:
+    """How two printed numbers of one length differ, in words; "" where their lengths do."""
     if len(one) != len(two):
         return ""
     places = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]

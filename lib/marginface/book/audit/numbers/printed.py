@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from marginface.book import published
+from marginface.book.audit.numbers.granularity import slip
 from marginface.book.verdicts import Claim
 
 Numbers = Any  # a Series or DataFrame of floats: to the stubs of pandas, each look-up in one may be a date
@@ -26,14 +27,17 @@ def rank(values: Numbers, name: str) -> int:
 def cites(text: str, source: str, printed: Sequence[float], where: str) -> Claim:
     """The claim that the percentages in a sentence, in their order, are those of a table.
 
+    Where only a digit, or the order of two, is another, that is a misprint of the sentence or of its extraction.
     Raises: ValueError where the sentence does not have as many percentages as there are look-ups.
     """
-    said = [float(number) for number in re.findall(r"(\d+(?:\.\d+)?) ?%", text)]
+    said = re.findall(r"(\d+(?:\.\d+)?) ?%", text)
     if len(said) != len(printed):
         raise ValueError(f"{len(said)} percentages in {text!r}, but {len(printed)} to compare with")
-    off = [f"{a:g} is {_shown(b)} in {where}" for a, b in zip(said, printed, strict=True) if a != b]
+    off = [(a, _shown(b)) for a, b in zip(said, printed, strict=True) if float(a) != b]
     agreed = f"{len(said) - len(off)} of {len(said)} are in {where}"
-    return Claim(text, source, not off, "; ".join([agreed, *off]) if off else agreed)
+    slips = bool(off) and all(slip(a, b) in ("one digit", "the order of two digits") for a, b in off)
+    listed = [f"{a} is {b} in {where}" + (f" ({slip(a, b)})" if slips else "") for a, b in off]
+    return Claim(text, source, not off, "; ".join([agreed, *listed]), "misprint" if slips else "claim")
 
 
 def listing(values: Numbers) -> str:

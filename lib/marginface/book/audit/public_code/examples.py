@@ -1,7 +1,7 @@
 """Computed examples of where the papers and the public code differ: losses, schedules, gradients and evaluation."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,20 @@ from marginface.training.recipes import INTERFACE
 
 IMAGES, IDENTITIES = 5_822_653, 85_742  # of MS1MV2 in InterFace's released configuration, which counts in epochs
 EPOCHS, DROPS = 26, (8, 14, 20, 25)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How long a released configuration trains, and on what."""
+
+    images: int
+    identities: int
+    batch: int
+    epochs: int
+    drops: tuple[int, ...]
+
+
+CASIA = Configuration(490_623, 10_572, 512, 34, (20, 28, 32))  # InterFace's for ResNet-50
 DIM = 512
 
 

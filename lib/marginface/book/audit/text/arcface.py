@@ -30,6 +30,7 @@ def _on_networks() -> list[Claim]:
     harder = backbones[["CFP-FP", "AgeDB-30"]]
     lead = {test: str(backbones[test].idxmax()) for test in TESTS}
     drop = backbones.max() - backbones.loc["LMobileNetE"]
+    errors = ((100 - backbones.loc["LMobileNetE"]) / (100 - backbones.max()))[TESTS]
     options = [t3.filter(regex=pattern, axis=0) for pattern in ("50.$", "-IR$")]
     return [
         Claim(
@@ -60,11 +61,12 @@ def _on_networks() -> list[Claim]:
             f"best: {', '.join(f'{test} {name}' for test, name in lead.items())}",
         ),
         Claim(
-            "MobileNet takes “4.2ms with a model of 112MB, and the performance only drops slightly” (read as: by less than "
-            "a point)",
+            "“MobileNet can finish face feature embedding within 4.2ms with a model of 112MB, and the performance only drops "
+            "slightly” (read as: it is lower)",
             "§3.2.5, Table 8",
-            bool((drop[TESTS] < 1).all()) and (cost.model_size_MB["LMobileNetE"], cost.speed_ms["LMobileNetE"]) == (112, 4.2),
-            f"below the best by {listing(drop[TESTS].round(2))} points",
+            bool((drop[TESTS] > 0).all()) and (cost.model_size_MB["LMobileNetE"], cost.speed_ms["LMobileNetE"]) == (112, 4.2),
+            f"below the best by {listing(drop[TESTS].round(2))} points; its errors are those of the best network times "
+            f"{listing(errors.round(2))}",
         ),
         Claim(
             "“when the weight decay value is set as 5e − 4, the verification accuracy reaches the highest point”",
@@ -146,15 +148,13 @@ def megaface(number: int) -> Numbers:
 
 
 def _on_megaface() -> list[Claim]:
-    names = published.table("arcface", 10).drop_duplicates("row").method
     t9, t10 = megaface(9), megaface(10)
     arc, cos, softmax, sphere = 7, 5, 1, 4
-    both = int(sum(t9["VR"] == t9["VR (R)"]))
-    refined = t9["Rank1 (R)"] - t9["Rank1"]
+    refined, refined10 = (table["Rank1 (R)"] - table["Rank1"] for table in (t9, t10))
+    cleaned = pd.concat([refined, refined10])
     over = (t10.loc[5] - t10.loc[2]).round(2)
     exception = over.index[over < 0].tolist()
     loss = (t9.loc[arc] - t10.loc[5]).round(2)
-    twice = sorted(names[names.duplicated()])
     return [
         Claim(
             "“The proposed ArcFace obtains the best performance before and after the distractors refinement”",
@@ -172,11 +172,12 @@ def _on_megaface() -> list[Claim]:
             f"by {refined.min():.2f} to {refined.max():.2f} points",
         ),
         Claim(
-            "VR and VR (R), before and after the distractors are cleaned, are two measurements (read as: they differ)",
-            "Table 9",
-            both == 0,
-            f"in {both} of {len(t9)} rows the same number is printed twice; either no cleaned "
-            "image mattered there, or a column was copied",
+            "“add one additional feature dimension to distinguish these noisy faces, which can increase the identification "
+            "accuracy by about 15%” (read as: on average over the rows, to 2 points)",
+            "§3.1.3, Tables 9 and 10",
+            bool(abs(cleaned.mean() - 15) < 2),
+            f"{cleaned.mean():.1f} points on average; {refined.min():.2f} to {refined.max():.2f} in Table 9, "
+            f"{refined10.min():.2f} to {refined10.max():.2f} in Table 10",
         ),
         Claim(
             "“ArcFace still outperforms CosineFace with a slight performance drop compared to Table 9”, except for “the "
@@ -184,12 +185,6 @@ def _on_megaface() -> list[Claim]:
             "§3.4, Table 10",
             exception in ([], ["VR (R)"]) and bool((loss > 0).all()),
             f"row 5 of Table 10 against CosineFace: {listing(over)} points; against Table 9 lower by {listing(loss)}",
-        ),
-        Claim(
-            "each row of Table 10 is another setting",
-            "Table 10",
-            not twice,
-            f"{', '.join(twice)} names two rows with other numbers; the text uses LResNet100E-IR, which is in neither",
         ),
         cites(
             "“for Softmax, the identification rate drops obviously from 78.89% to 73.66%”",

@@ -160,12 +160,46 @@ def equation_claims(batch: Batch, s: float, beta: float) -> list[Claim]:
         what = variables[equation.variable]
         claims += [
             Claim(f"{name} is {what}, for one sample", name, one < TOLERANCE, f"relative error {one:.1g}"),
-            Claim(f"{name} is {what}, for a batch, as printed", name, printed < TOLERANCE, f"relative error {printed:.2g}"),
+            Claim(
+                f"{name} is {what}, for a batch, as printed",
+                name,
+                printed < TOLERANCE,
+                f"relative error {printed:.2g}; {error_as_meant(equation, batch, s):.0e} with the sum over those i alone "
+                "that it is about",
+                "misprint",
+            ),
         ]
     factor = common_factor_error(batch, s, beta)
     same = "for one sample, IAM and the scaled softmax have the same solution (read as: parallel gradients)"
     evidence = f"with IAM the gradient is the softmax's times 1 + β p/(1 - p), relative error {factor:.0e}"
     return [*claims, Claim(same, "§3", factor < TOLERANCE, evidence)]
+
+
+def pushes(batch: Batch, s: float, sample: int) -> bool:
+    """Whether Eq. 11 pushes those of a sample's other classes more that are nearer to it."""
+    own = int(batch.y[sample])
+    others = [j for j in range(len(batch.W)) if j != own]
+    size = [float(reference.iam_eq11(batch.x[sample], batch.W, own, j, s).norm()) for j in others]
+    cosine = (batch.W[others] @ batch.x[sample]).tolist()
+    return bool(np.array_equal(np.argsort(size), np.argsort(cosine)))
+
+
+def push_ratio_error(batch: Batch, s: float, beta: float) -> float:
+    """How far Eq. 14 is from the softmax's push times 1 + β p / (1 - p), over all samples and other classes. Relative."""
+    errors = []
+    for x, own in zip(batch.x, batch.y.tolist(), strict=True):
+        p = reference.iam_p(x, batch.W, own, s)
+        for j in range(len(batch.W)):
+            if j != own:
+                plain, both = (reference.iam_eq14(x, batch.W, own, j, s, weight) for weight in (0.0, beta))
+                errors.append(_error((1 + beta * p / (1 - p)) * plain, both))
+    return max(errors)
+
+
+def at_the_end(s: float, beta: float = 0.2, classes: int = 10) -> tuple[float, float]:
+    """log(1 - p) at 30 s and the length of Eq. 13 over β s, of a sample on its class weight with all others at 90°."""
+    gap = np.array(30 * s - math.log(classes - 1))
+    return float(-np.logaddexp(0, gap)), float(size13(1 / (1 + np.exp(-gap)), beta)) / beta
 
 
 def common_factor_error(batch: Batch, s: float, beta: float) -> float:
@@ -240,6 +274,8 @@ def beta_claims(
     centre = {beta: pull_to_centre(near, s, beta) for beta in (0.0, 1.0)}
     more13 = _ratio([(size13(p, beta), size13(p, 0)) for beta in below for p, _, _ in by_own.values()])
     more14 = _ratio([(size14(p1, p2, beta), p1) for beta in below for _, p1, p2 in by_other.values()])
+    always = _ratio([(size13(p, above), size13(p, 0)) for p, _, _ in by_own.values()])
+    always14 = _ratio([(size14(p1, p2, above), p1) for _, p1, p2 in by_other.values()])
     return [
         _trend("β = 0: Eq. 13 grows with the intra-class angle", "§4.1, 1)", own[0], +1),
         _trend("β = 0: Eq. 14 grows as the inter-class angle falls", "§4.1, 1)", other[0], -1),
@@ -265,6 +301,13 @@ def beta_claims(
         _trend("β = 1: Eq. 14 grows as the inter-class angle falls", "§4.1, 2)", other[1], -1),
         Claim("β < 1: Eq. 13 is larger than the softmax's", "§4.1, 3)", *more13),
         Claim("β < 1: Eq. 14 is larger than the softmax's", "§4.1, 3)", *more14),
+        Claim(
+            "Eq. 13 and 14 are larger than the softmax's at β > 1, too: that a gradient is larger sets no limit to β",
+            "§4.1, 3)",
+            always[0] and always14[0],
+            f"at β = {above:g}: {always[1]}; {always14[1]}",
+            "observation",
+        ),
         _trend("β > 1: Eq. 13 grows with p, and so as the intra-class angle falls", "§4.1, 4)", own[above], -1),
         _trend("β > 1: Eq. 14 falls as the inter-class angle falls", "§4.1, 4)", other[above], +1),
     ]

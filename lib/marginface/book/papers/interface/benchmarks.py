@@ -1,5 +1,6 @@
 """InterFace Tables VI to VIII: three views of one set of runs, beside what the paper prints for 17 methods."""
 
+import math
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,6 @@ from marginface.book.items import Above, Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.data.catalog import HALF_SPLIT
-from marginface.data.faces import half_split
-from marginface.data.files import data_root
 
 BASE = "ArcFace"
 # what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
@@ -21,8 +20,6 @@ PRINTED = {
     "CosFace": ("CosFace*", "CosFace"),
     **{name: (name.replace(" ", "_"),) for name in losses.variants()},
 }
-# two pairs of LFW's files are pixel-identical across two names
-DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
@@ -109,20 +106,41 @@ def claims(number: int, results: Results) -> list[Above]:
 
 def doubles(data: str, root: str | Path | None = None) -> str:
     """Whether the pixel-identical images under two names decide anything in the identification test, in a sentence."""
-    place, match = data_root(root), HALF_SPLIT.fullmatch(data)
-    known = ", ".join(f"{one} = {other}" for one, other in (map(_spaced, names) for names in DOUBLES))
+    match = HALF_SPLIT.fullmatch(data)
+    known = ", ".join(f"{one} = {other}" for one, other in (map(_spaced, names) for names in comparison.DOUBLES))
     start = f"Two pairs of LFW's files are pixel-identical under two names: {known}."
-    if place is None or match is None:
-        return f"{start} Whether one of them is looked for here is computed where LFW's protocols are at hand."
-    split = half_split(place, match[1])
-    matter = [name for names in DOUBLES for name in names if name in split.probes]
-    if matter:
-        return f"{start} {', '.join(map(_spaced, matter))} is looked for, and has the double among the strangers."
-    strangers = sum(f"lfw/{name}/{name}_0001.jpg" in split.distractors for names in DOUBLES for name in names)
+    if match is None:
+        return f"{start} `{data}` is no half of LFW."
+    found = comparison.split_counts(match[1], root)
+    if found["doubles_looked_for"]:
+        return f"{start} {found['doubles_looked_for']} of them is looked for, and has the double among the strangers."
     return (
-        f"{start} Of these four images {strangers} are among the {len(split.distractors):,} strangers, and nobody looks for "
-        "one of them. Rank 1 asks whether any stranger comes before the mate, and a stranger who is there twice is no other: "
-        "the doubles decide nothing, but for a second count of their scores among the impostor pairs of TAR at FAR."
+        f"{start} Of these four images {found['doubles_among_strangers']} are among the {found['strangers']:,} strangers, and "
+        "nobody looks for one of them. Rank 1 asks whether any stranger comes before the mate, and a stranger who is "
+        "there twice "
+        "is no other: the doubles decide nothing, but for a second count of their scores among the impostor pairs of TAR "
+        "at FAR."
+    )
+
+
+def false_accepts(data: str, root: str | Path | None = None, rates: tuple[float, ...] = (1e-4, 1e-5, 1e-6)) -> str:
+    """How many pairs of two people the templates of a half split have, and how many of them each FAR lets through."""
+    match = HALF_SPLIT.fullmatch(data)
+    if match is None:
+        return f"`{data}` is no half of LFW."
+    people = comparison.split_counts(match[1], root)["tested_people"]
+    pairs = people * (people - 1)
+    counts = [
+        f"FAR 1e-{round(-math.log10(rate))} lets {math.floor(rate * pairs)} of them through"
+        for rate in rates
+        if rate * pairs >= 1
+    ]
+    none = [f"1e-{round(-math.log10(rate))}" for rate in rates if rate * pairs < 1]
+    rest = f"; {' and '.join(none)} would be less than one pair, and cannot be had" if none else ""
+    return (
+        f"The {match[1]} half has {people:,} people to test on, hence {people:,} × {people - 1:,} = {pairs:,} pairs of "
+        "two people. "
+        f"{', '.join(counts)}{rest}."
     )
 
 

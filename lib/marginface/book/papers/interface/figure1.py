@@ -72,15 +72,39 @@ def figure1_claims(losses: dict[str, Margin]) -> list[Claim]:
         if name == "ArcFace":
             claims.append(Claim("ArcFace: the same margin towards every class", "Fig. 1 (a)", spread < 1e-3, evidence))
         else:
-            text = f"{name}: margins of different sizes towards different classes"
+            text = f"{name}: “class 2 adds decision boundary of different sizes to class 1 and class 3”"
+            margin = losses[name]
+            if isinstance(margin, InterFace) and margin.d_inter is not None:
+                evidence += "; d_inter is constant, and f differs only because θ does on each boundary"
             claims.append(Claim(text, "Fig. 1 (b)", spread > 1e-3, evidence))
-    return claims
+    return [*claims, *_caption()]
 
 
+def _caption() -> list[Claim]:
+    return [
+        Claim(
+            "“In (a) arcface, class 2 adds decision boundary of the same size as class 1 and class 2”",
+            "Fig. 1, caption",
+            False,
+            "class 1 and class 3 are its neighbours",
+            "misprint",
+        ),
+        Claim(
+            "“In (b) InterFace, class 2 adds the same small decision boundary to class 1 and class 3”",
+            "Fig. 1, caption",
+            False,
+            "the next sentence has “different sizes”, which is what (b) is to show",
+            "misprint",
+        ),
+    ]
+
+
+# the three parameter sets; of the last, b = 10 has no unit in the paper: radians, as d_inter = π/2, or degrees, as in the code
 SETS: dict[str, InterFace] = {
     "cid&ct": InterFace.cid_ct(),
     "did&ct": InterFace.did_ct(),
-    "did&dt": InterFace.did_dt(),
+    "did&dt, b = 10 rad": InterFace.did_dt(b=10.0),
+    "did&dt, b = 10°": InterFace.did_dt(),
 }
 
 
@@ -97,9 +121,9 @@ def sign_table(between: float = 90.0) -> pd.DataFrame:
     lines = []
     for name, margin in SETS.items():
         f = shift_degrees(margin, own, between)
-        turn = own[f > 0].max()
+        turn = f"θ < {own[f > 0].max():.1f}°" if f.min() <= 0 else "every θ"
         ends = [f"{shift_degrees(margin, np.array([angle]), between)[0]:+.2f}°" for angle in (0.0, 40.0, 90.0)]
-        lines.append((name, f"θ < {turn:.1f}°", *ends))
+        lines.append((name, turn, *ends))
     return pd.DataFrame(lines, columns=["parameters", "f as printed > 0 for", "f at θ = 0°", "f at 40°", "f at 90°"])
 
 
