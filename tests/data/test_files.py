@@ -158,9 +158,13 @@ def test_without_locks_nothing_of_others_is_removed(tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "a" / "new") as folder:
-        (folder / "1").touch()
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with new_folder(tmp_path / "a" / "new") as folder:
+            (folder / "1").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list((tmp_path / "a").iterdir()) == []
     write_it(tmp_path / "a" / "new", "new_folder")
     with pytest.raises(ValueError, match="new: it exists already"), new_folder(tmp_path / "a" / "new"):
