@@ -1,10 +1,19 @@
 """Reading and writing whole files."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from marginface.data.files import read_bytes, read_lines, writing
+from marginface.data import files
+from marginface.data.files import new_folder, printable, quoted, read_bytes, read_lines, writing
 from marginface.data.types import DataMissingError
 
 
@@ -53,6 +62,136 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"nowhere.new was not written: No such file"), writing(tmp_path / "nowhere" / "new"):
         pass
+
+
+HALF = """
+import sys
+from pathlib import Path
+from marginface.data import files
+
+with getattr(files, sys.argv[1])(sys.argv[2]) as half:
+    if isinstance(half, Path):
+        (half / "below").mkdir()
+        (half / "below" / "1").write_bytes(b"half")
+    else:
+        half.write(b"half")
+        half.flush()
+    print("half", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def other_process(kind: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has written half of it, and goes on when its stdin ends."""
+    command = [sys.executable, "-c", HALF, kind, str(path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"half\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def write_it(path: Path, kind: str) -> None:
+    make: Callable[[Path], AbstractContextManager[Any]] = getattr(files, kind)
+    with make(path) as made:
+        (made / "1").write_bytes(b"all") if isinstance(made, Path) else made.write(b"all")
+
+
+@pytest.mark.parametrize("kind", ["writing", "new_folder"])
+def test_what_a_killed_process_left_goes_away_when_the_same_is_written_again(kind: str, tmp_path: Path) -> None:
+    names = ["[new].rec", "[new].rec2", "n"]
+    for name in names:
+        with other_process(kind, tmp_path / name) as process:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert len(left) == 3
+    write_it(tmp_path / names[0], kind)
+    now = {path.name for path in tmp_path.iterdir()}
+    assert now - left == {"[new].rec"}
+    assert {name.rsplit(".", 2)[0] for name in now & left} == {".[new].rec2", ".n"}  # what is left of others is not ours
+
+
+@pytest.mark.parametrize("kind", ["writing", "new_folder"])
+def test_what_a_living_process_writes_stays(kind: str, tmp_path: Path) -> None:
+    with other_process(kind, tmp_path / "other") as process:
+        (before,) = tmp_path.iterdir()
+        write_it(tmp_path / "other", kind)
+        assert {path.name for path in tmp_path.iterdir()} == {"other", before.name}
+        if kind == "writing":
+            process.communicate(b"")
+            assert (process.returncode, (tmp_path / "other").read_bytes()) == (0, b"half")
+            assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_threads_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    failed = []
+
+    def write_often(content: bytes) -> None:
+        try:
+            for _ in range(100):
+                with writing(tmp_path / "same") as file:
+                    file.write(content)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write_often, args=(bytes([i]) * 10,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [path.name for path in tmp_path.iterdir()] == ["same"]
+    assert (tmp_path / "same").read_bytes() in [bytes([i]) * 10 for i in range(4)]
+
+
+def test_without_locks_nothing_of_others_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    left = f".new.{'0' * 32}.tmp"
+    (tmp_path / left).touch()
+    write_it(tmp_path / "new", "writing")
+    assert {path.name for path in tmp_path.iterdir()} == {"new", left}
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with new_folder(tmp_path / "a" / "new") as folder:
+            (folder / "1").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list((tmp_path / "a").iterdir()) == []
+    write_it(tmp_path / "a" / "new", "new_folder")
+    with pytest.raises(ValueError, match="new: it exists already"), new_folder(tmp_path / "a" / "new"):
+        pass
+
+
+@pytest.mark.parametrize("read", [read_bytes, read_lines])
+def test_a_pipe_is_no_file_and_does_not_hang(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ValueError, match=r"pipe\.jpg: not a plain file"):
+        read(tmp_path / "pipe.jpg")
+
+
+def test_a_name_that_is_not_utf8_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9")
+    path.write_bytes(b"\xe9")
+    assert printable(path) == f"{tmp_path}/caf\\xe9"
+    for action in (lambda: read_lines(path), lambda: read_bytes(path / "x"), lambda: write_it(path / "x", "writing")):
+        with pytest.raises((ValueError, OSError)) as error:
+            action()
+        str(error.value).encode()
+        assert "caf\\xe9" in str(error.value)
+
+
+def test_a_long_text_is_quoted_by_its_start() -> None:
+    assert quoted("a\tb") == "'a\\tb'"
+    assert quoted("x" * 5000) == f"'{'x' * 80}'… (5,000 characters)"
 
 
 def test_what_is_not_there_is_missing_data(tmp_path: Path) -> None:

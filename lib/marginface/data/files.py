@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import re
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,12 +36,36 @@ def data_folder() -> Path:
     return clone if (clone / "published").is_dir() else package / "_data"
 
 
+def printable(path: str | Path) -> str:
+    """The path for a message: bytes of a name that are no UTF-8 become \\xff and the like."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def quoted(text: str, most: int = 80) -> str:
+    """A text for a message, in quotes; of a long one the start."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}… ({len(text):,} characters)"
+
+
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a file. Raises: DataMissingError naming it where it does not exist or is a folder."""
+    """The content of a file.
+
+    Raises: DataMissingError naming it where it does not exist or is a folder; ValueError where it is no plain file, such as a
+        named pipe, or does not fit into memory.
+    """
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{printable(path)}: not a plain file, but a pipe or a device")
+            return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise DataMissingError(f"{path}: there is no such file") from error
+        raise DataMissingError(f"{printable(path)}: there is no such file") from error
+    except MemoryError as error:
+        raise ValueError(f"{printable(path)}: too large for the memory") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """To open a named pipe takes until somebody writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -51,7 +77,7 @@ def read_lines(path: str | Path) -> list[str]:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}: not a text file in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
+            f"{printable(path)}: not a text file in UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x})"
         ) from error
     return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
 
@@ -60,36 +86,89 @@ def read_lines(path: str | Path) -> list[str]:
 def writing(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that appears under its name only when the block ends well; otherwise nothing is left of it.
 
+    What is left of a process that was killed while it wrote goes away when the same file is written again.
     Raises: OSError naming the file, for instance where the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    _remove_leftovers(path)
     try:
-        with open(temporary, "xb") as file:
-            yield file
-        os.replace(temporary, path)
+        with _temporary(path, lambda temporary: temporary.touch(exist_ok=False)) as temporary:
+            with open(temporary, "wb") as file:
+                yield file
+            os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{path} was not written: {error.strerror}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, f"{printable(path)} was not written: {error.strerror}") from error
 
 
 @contextlib.contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A folder to fill, which appears under its name only when the block ends well; otherwise nothing is left of it.
 
+    What is left of a process that was killed while it filled it goes away when the same folder is made again.
     Raises: ValueError where there is something of that name.
     """
     path = Path(path)
     if path.exists():
-        raise ValueError(f"{path}: it exists already")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+        raise ValueError(f"{printable(path)}: it exists already")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    with _temporary(path, Path.mkdir) as temporary:
         yield temporary
         os.rename(temporary, path)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """A file or folder beside `path` that does not outlive the block, and is locked as long as this process writes it."""
+    held = None
+    while held is None:  # whoever removes leftovers may have taken a new one for one before it was locked
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        make(temporary)
+        held = _lock(temporary, wait=True)
+        if not temporary.exists():
+            _unlock(held)
+            held = None
+    try:
+        yield temporary
     finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(temporary)
+        _remove(temporary)
+        _unlock(held)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What `_temporary` made for this path and nobody writes any more: a lock ends with the process that holds it."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}\.tmp")
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(path.parent)):
+            if form.fullmatch(entry.name) and (held := _lock(Path(entry.path), wait=False)) is not None:
+                _remove(Path(entry.path))
+                _unlock(held)
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+
+
+def _lock(path: Path, wait: bool) -> int | None:
+    """A descriptor that holds the lock of a file or folder, -1 where there are no locks, None where somebody has it.
+
+    Where there are no locks, waiting for one succeeds and a try fails: leftovers are then left.
+    """
+    try:
+        held = os.open(path, os.O_RDONLY)
+    except OSError:
+        return -1 if wait else None
+    try:
+        import fcntl
+
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (OSError, ImportError):
+        os.close(held)
+        return -1 if wait else None
+    return held
+
+
+def _unlock(held: int) -> None:
+    if held >= 0:
+        os.close(held)
