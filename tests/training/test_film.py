@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface import training
 from marginface.data.types import ImageData
 from marginface.margins import NormFace
-from marginface.training import train
+from marginface.training import train, trainer
 from marginface.training.film import FRAMES
 from marginface.training.recipes import Recipe
 
@@ -33,8 +32,8 @@ def test_frames_from_the_start_to_the_end(blobs: ImageData) -> None:
 
 def test_filming_changes_nothing(blobs: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     filmed = train(RECIPE, blobs)
-    monkeypatch.setattr(training.Film, "watch", lambda *arguments: None)
-    monkeypatch.setattr(training.Film, "arrays", lambda film: {})
+    monkeypatch.setattr(trainer.Film, "watch", lambda *arguments: None)
+    monkeypatch.setattr(trainer.Film, "arrays", lambda film: {})
     assert train(RECIPE, blobs).curves == filmed.curves
 
 

@@ -107,7 +107,7 @@ class IdentificationTest:
 
 @dataclass(frozen=True, eq=False)
 class AllPairsTest:
-    """Every two images as a pair, or, where `kind` is given, every two of different kinds: poses, or families of typefaces.
+    """Every two images as a pair, or, with `kind`, every two of different kinds: poses of a face, families of typefaces.
 
     `images` (M, C, H, W) uint8; `people` (M,) int64 says who is on them, `kind` (M,) int64 of which kind they are.
     """

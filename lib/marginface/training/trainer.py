@@ -1,0 +1,174 @@
+"""Training: one recipe in, one run out."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric, seed_everything
+from torch.utils.data import DataLoader
+
+from marginface.backbones.baselines import Baseline
+from marginface.data.align import normalise
+from marginface.data.catalog import load
+from marginface.data.types import FaceData, ImageData
+from marginface.heads import MarginHead
+from marginface.training import checkpoints
+from marginface.training.film import Film
+from marginface.training.logs import logging
+from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
+from marginface.training.recipes import Recipe
+from marginface.training.run import Run
+from marginface.training.testing import evaluate
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
+
+
+def train(
+    recipe: Recipe,
+    data: ImageData | FaceData | None = None,
+    *,
+    data_root: str | Path | None = None,
+    device: str = "auto",
+    max_steps: int | None = None,
+    out: str | Path | None = None,
+    start: str | Path | None = None,
+    save_every: int = 1000,
+    workers: int = 0,
+    compiled: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train a backbone with a margin head, then evaluate it.
+
+    Started by `torchrun`, every process trains with its share of each batch.
+
+    Arguments:
+        recipe: what to train.
+        data: the images; None loads `recipe.data` from `data_root` (see `data.catalog.load`). A `Baseline` is fitted to them,
+            all else is trained step by step.
+        device: "auto" takes a GPU where there is one. Precision "auto" is bf16-mixed on a GPU that has it, else float32.
+        max_steps: stop after so many steps; the schedule is fitted to them.
+        out: a folder for log.csv, TensorBoard's files and checkpoint.pt. A run goes on from a checkpoint that is there, and
+            ends with the same weights as if it had not been interrupted.
+        start: a checkpoint whose backbone to start from.
+        save_every: steps between checkpoints; there is one at the end, too.
+        workers: processes that read images; 0 reads them here, which is best for what lies in memory.
+        compiled: whether to compile the backbone (`torch.compile`).
+        progress: whether to draw a bar with rate and time left. Where there is no terminal it stays quiet.
+    Raises: ValueError for an unknown device or a checkpoint of another run; NonFiniteLossError where training diverges, which
+        leaves the last checkpoint as it is; OSError where a file cannot be written or a process that reads images was killed.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
+    data = data or load(recipe.data, data_root)
+    precision = _precision(recipe.precision, device)
+    fabric = _fabric(device, precision)
+    seed_everything(recipe.seed, verbose=False)
+    batches = make_batches(recipe, data, fabric.global_rank, fabric.world_size)
+    learner = make_learner(recipe, data)
+    if start is not None:
+        learner.backbone.load_state_dict(checkpoints.backbone_weights(Path(start)))
+    if compiled:
+        learner.backbone.compile(dynamic=False)  # with symbolic sizes, the crops of networks without L do not compile
+    steps = recipe.steps or len(batches) * recipe.epochs
+    steps = min(steps, max_steps or steps)
+    if isinstance(learner.backbone, Baseline):
+        images = torch.stack([data.train[i][0] for i in range(batches.samples)])
+        learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
+        steps = 0
+    loop = Loop(fabric, recipe, data, learner, batches, steps)
+    path = Path(out) / "checkpoint.pt" if out else None
+    if path is not None and path.exists():
+        found = checkpoints.read(path)
+        checkpoints.check(found, recipe, data.fingerprint, steps, fabric.world_size, path)
+        loop.restore(found)
+
+    film = None
+    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and loop.step == 0:  # what goes on would lack its start
+        film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
+        film.watch(learner, 0)
+    started, first = time.perf_counter(), loop.step
+    leads = fabric.is_global_zero
+    with logging(Path(out) if out and leads else None, first, steps, progress and leads) as log:
+        loader = DataLoader(
+            data.train,
+            batch_sampler=batches,
+            generator=batches.generator,
+            num_workers=workers,
+            pin_memory=fabric.device.type == "cuda",
+        )
+        batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        with _killed_readers_named(loop):
+            while loop.step < steps:
+                for images, labels in loop.epoch(batches_to_device):
+                    loop.learn(images, labels, log)
+                    if film is not None:
+                        film.watch(learner, loop.step)
+                    if path is not None and (loop.step % save_every == 0 or loop.step == steps):
+                        loop.save(path)
+                    if loop.step == steps:
+                        break
+    duration = time.perf_counter() - started
+
+    metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe))
+    if leads and isinstance(learner.head, MarginHead):
+        arrays["theta_histogram"] = loop.theta.numpy()
+    if film is not None:
+        arrays |= film.arrays()
+    stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
+    return Run(
+        recipe=recipe,
+        metrics=metrics,
+        curves={
+            "loss": [float(s.mean()) for s in stretches if len(s)],
+            "step": [float(i) for i in np.cumsum([len(s) for s in stretches if len(s)])],
+        },
+        arrays=arrays,
+        data_label=data.label,
+        data_fingerprint=data.fingerprint,
+        provenance={
+            "device": _describe(fabric.device) + (f" × {fabric.world_size}" if fabric.world_size > 1 else ""),
+            "precision": precision,
+            "threads": torch.get_num_threads(),
+            "steps": steps,
+            "duration_s": round(duration, 1),
+        },
+        learner=learner,
+    )
+
+
+def _fabric(device: str, precision: Any) -> Fabric:
+    """One device, or those that `torchrun` gives."""
+    local, world = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), int(os.environ.get("WORLD_SIZE", 1))
+    strategy = "ddp" if world > 1 else "auto"
+    fabric = Fabric(accelerator=device, devices=local, num_nodes=world // local, precision=precision, strategy=strategy)
+    if world > 1:
+        fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _killed_readers_named(loop: Loop) -> Iterator[None]:
+    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
+        raise
+
+
+def _precision(wanted: str, device: str) -> Any:
+    if wanted != "auto":
+        return wanted
+    on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _describe(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
