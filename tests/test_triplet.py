@@ -77,6 +77,17 @@ def test_a_pair_without_a_farther_negative_forms_no_semi_hard_triplet() -> None:
     assert triplet_loss(x, y, 0.5, "batch_hard").item() > 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dim", [3, 16, 512])
+def test_a_copy_of_the_positive_is_as_near_as_the_positive(dtype: torch.dtype, dim: int) -> None:
+    """Of classes that hold copies of the same images none has a negative farther than its positive by luck."""
+    for seed in range(60):
+        torch.manual_seed(seed)
+        images = torch.randn(2, dim, dtype=dtype) * torch.rand(2, 1, dtype=dtype)
+        x, y = images.repeat(seed % 5 + 2, 1), torch.arange(2 * (seed % 5 + 2)) // 2
+        assert triplet_loss(x, y, 0.5, "semi_hard").item() == 0
+
+
 @pytest.mark.parametrize("mining", LITERAL)
 def test_finite_for_duplicates_opposites_and_zeros(mining: Mining) -> None:
     row = torch.tensor([0.3, -0.2, 0.7])

@@ -43,9 +43,10 @@ def triplet_loss(
     """The mean of max(0, ‖a - p‖² - ‖a - n‖² + margin) over triplets of a batch (Schroff et al. 2015, FaceNet Section 3.1).
 
     Embeddings are brought to unit length, and distances are squared, for both kinds of mining.
-    "semi_hard" takes every pair (a, p) of a class, and the nearest n that is farther from a than p is; a pair without such an
-    n forms no triplet (FaceNet Section 3.2). "batch_hard" takes every a with its farthest p and its nearest n (Hermans et
-    al. 2017, Eq. 5). A triplet that already keeps the margin counts in the mean with its 0.
+    "semi_hard" takes every pair (a, p) of a class, and the nearest n that is farther from a than p is, by more than rounding
+    (8 ε: a copy of p with another label is not); a pair without such an n forms no triplet (FaceNet Section 3.2). "batch_hard"
+    takes every a with its farthest p and its nearest n (Hermans et al. 2017, Eq. 5). A triplet that already keeps the margin
+    counts in the mean with its 0.
 
     Arguments:
         embeddings: (N, d) floating point, finite.
@@ -72,8 +73,9 @@ def triplet_loss(
 def _semi_hard(distances: Tensor, same: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Indices a, p, n of the triplets, each (K,), from squared distances (N, N) and which pairs share a class."""
     negatives, order = distances.masked_fill(same, torch.inf).sort(dim=1)
-    place = torch.searchsorted(negatives, distances, right=True).clamp_max(len(same) - 1)
-    exists = (negatives.gather(1, place) > distances) & (negatives.gather(1, place) < torch.inf)
+    farther = distances + 8 * torch.finfo(distances.dtype).eps  # by more than rounding: a copy of p is as near as p
+    place = torch.searchsorted(negatives, farther, right=True).clamp_max(len(same) - 1)
+    exists = (negatives.gather(1, place) > farther) & (negatives.gather(1, place) < torch.inf)
     a, p = (same.fill_diagonal_(False) & exists).nonzero(as_tuple=True)
     return a, p, order.gather(1, place)[a, p]
 

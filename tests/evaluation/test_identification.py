@@ -108,6 +108,44 @@ def test_ties_count_against_the_probe() -> None:
     np.testing.assert_array_equal(result.ranks, np.add(ahead, 1))
 
 
+@pytest.mark.parametrize("dim", [7, 128, 512])
+def test_a_mate_whose_very_image_is_among_the_impostors_is_not_accepted_by_luck(dim: int) -> None:
+    """At FAR 0 whoever is accepted is ahead of every impostor: rank 1, as the ranks have it."""
+    numbers = np.random.default_rng(dim)
+    for _ in range(40):
+        probes = numbers.normal(size=(2, dim)).astype(np.float32)
+        probes[1] = probes[0] + 0.3 * probes[1]
+        strangers = np.concatenate([numbers.normal(size=(30, dim)), 0.37 * probes[1:]]).astype(np.float32)
+        result = identify(probes[:1], probes[1:], [0], [0], strangers, fars=(0.0,))
+        assert result.ranks[0] >= 2
+        assert result.tar_at_far(0) == 0
+        assert not result.scores[0] >= result.threshold(0)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(-6, 6))
+def test_whom_far_0_accepts_has_rank_1_against_the_highest_impostor(seed: int, ulps: int) -> None:
+    impostor = np.float32(np.random.default_rng(seed).uniform(-1, 1))
+    score = impostor + np.float32(TIE)
+    for _ in range(abs(ulps)):
+        score = np.nextafter(score, np.float32(np.sign(ulps) * np.inf))
+    ahead = int(impostor >= score - np.float32(TIE))
+    one, zero = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    scores, impostors = np.full(1, score, np.float32), np.full(1, impostor, np.float32)
+    result = Identification(zero, zero, scores, one + ahead, 5, 1, impostors)
+    assert result.tar_at_far(0) == result.rank_k(1)
+
+
+def test_it_says_how_far_it_is() -> None:
+    probes, labels = faces(60, 9, seed=0)
+    distractors, _ = faces(3000, 500, seed=1)
+    told: list[int] = []
+    identify(probes, probes, labels, labels, distractors, progress=told.append)
+    assert (sum(told), len(told) > 3) == (3060, True)
+    told.clear()
+    megaface(probes, labels, distractors, progress=told.append)
+    assert sum(told) == 3000
+
+
 def test_what_is_less_alike_than_rounding_does_not_count() -> None:
     assert TIE < 1e-6
     probe, mate = [1.0, 0.0], [np.cos(0.5), np.sin(0.5)]

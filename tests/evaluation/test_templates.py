@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marginface.evaluation.templates import pool, pool_videos, template_scores, template_tars
-from marginface.evaluation.verification import unit
+from marginface.evaluation.verification import tar_at_far, unit
 
 
 def one_by_one(vectors: np.ndarray, templates: np.ndarray, media: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -60,6 +60,45 @@ def test_a_video_is_the_mean_of_its_frames() -> None:
     features, names = pool_videos([[1, 0], [0, 5], [0, 1], [0, 1]], [9, 9, 9, 2])
     np.testing.assert_array_equal(names, [2, 9])
     np.testing.assert_allclose(features, unit([[0, 1], [1, 2]]), rtol=1e-6)
+
+
+def test_a_failed_image_is_as_good_as_absent_and_a_failed_template_matches_nobody() -> None:
+    numbers = np.random.default_rng(0)
+    embeddings, templates, media = numbers.normal(size=(40, 6)), np.arange(40) % 8, np.arange(40) % 3
+    failed = (np.arange(40) % 5 == 1) | (templates == 2)
+    embeddings[failed] = 0
+    features, names = pool(embeddings, templates, media, failed="non-match")
+    expected, others = pool(embeddings[~failed], templates[~failed], media[~failed])
+    np.testing.assert_array_equal(names, np.arange(8))
+    np.testing.assert_allclose(features[others], expected, atol=1e-6)
+    assert not features[2].any()
+    left, right = (side.ravel() for side in np.mgrid[:8, :8])
+    scores = template_scores(features, names, left, right).reshape(8, 8)
+    cosines = features @ features.T
+    cosines[2], cosines[:, 2] = -1, -1
+    np.testing.assert_allclose(scores, cosines, atol=1e-6)
+    assert tar_at_far(scores.ravel(), left == right, 0.5) <= 7 / 8
+    with pytest.raises(ValueError, match="row 1 has length 0"):
+        pool(embeddings, templates, media)
+    with pytest.raises(ValueError, match="failed must be 'error' or 'non-match', not 'skip'"):
+        pool(embeddings, templates, media, failed="skip")  # type: ignore[arg-type]
+
+
+def test_all_may_fail_and_what_is_not_finite_is_no_failure() -> None:
+    features, _ = pool(np.zeros((3, 2)), [1, 1, 2], [1, 2, 3], failed="non-match")
+    np.testing.assert_array_equal(features, np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="row 1 has length nan"):
+        pool([[1.0, 0.0], [np.nan, 0.0]], [1, 2], [1, 2], failed="non-match")
+    np.testing.assert_array_equal(
+        pool([[1.0, 0.0], [0.0, 1.0]], [1, 2], [1, 1], weights=[1.0, 0.0], failed="non-match")[0], [[1, 0], [0, 0]]
+    )
+
+
+def test_scoring_says_how_far_it_is() -> None:
+    features, names = pool(np.eye(2), [3, 5], [1, 1])
+    told: list[int] = []
+    template_scores(features, names, [3] * 40_000, [5] * 40_000, told.append)
+    assert told == [16384, 16384, 7232]
 
 
 def test_pairs_of_templates_are_scored_in_blocks() -> None:

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import integrate
 
 from marginface.evaluation.verification import (
+    above,
     accuracy_at,
+    auc,
     best_threshold,
+    det,
     eer,
+    far_threshold,
     fold_numbers,
     impostors_allowed,
     insightface_accuracy,
@@ -179,6 +184,67 @@ def test_the_curve_agrees_with_scikit_learn() -> None:
     np.testing.assert_allclose(curve.tar, tar)
 
 
+@given(pairs())
+def test_the_area_is_the_share_of_genuine_pairs_above_impostor_pairs(data: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, same = data
+    genuine, impostors = scores[same][:, None], scores[~same]
+    assert auc(scores, same) == pytest.approx(np.mean((genuine > impostors) + (genuine == impostors) / 2), abs=1e-12)
+    curve = roc(scores, same)
+    assert auc(scores, same) == pytest.approx(integrate.trapezoid(curve.tar, curve.far))
+    assert auc(-scores, same) == pytest.approx(1 - auc(scores, same))
+
+
+def test_areas_that_can_be_worked_out_by_hand() -> None:
+    assert auc(SCORES, SAME) == 15 / 16  # of 16 only 0.2 < 0.6
+    assert auc([0.5, 0.5, 0.5], [True, False, False]) == 0.5
+    assert auc([0.9, 0.1], [True, False]) == 1
+
+
+@given(pairs())
+def test_a_det_curve_has_both_errors_at_every_threshold(data: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, same = data
+    curve = det(scores, same)
+    assert len(curve.thresholds) == len(np.unique(scores)) + 1
+    for far, frr, threshold in zip(curve.far, curve.frr, curve.thresholds, strict=True):
+        assert (far, frr) == (np.mean(scores[~same] >= threshold), np.mean(scores[same] < threshold))
+    assert (curve.far[0], curve.frr[0], curve.far[-1], curve.frr[-1]) == (0, 1, 1, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(pairs(), st.floats(0, 1), st.integers(0, 3))
+def test_every_threshold_accepts_what_reaches_it(
+    dtype: type, data: tuple[np.ndarray, np.ndarray], far: float, ulps: int
+) -> None:
+    """Scores that tie and scores that are neighbours, compared in their own precision."""
+    scores: Any = data[0].astype(dtype)
+    same = data[1]
+    for _ in range(ulps):
+        scores[::2] = np.nextafter(scores[::2], dtype(2))
+    assert np.mean(scores[same] >= far_threshold(scores, same, far)) == tar_at_far(scores, same, far)
+    assert np.mean(scores[~same] >= far_threshold(scores, same, far)) <= far
+    best = max(np.mean((scores >= t) == same) for t in [*np.unique(scores), dtype(np.inf)])
+    assert np.mean((scores >= best_threshold(scores, same)) == same) == best
+    curve = roc(scores, same)
+    for i in (0, len(curve.far) // 2, -1):
+        assert np.mean(scores[same] >= float(curve.thresholds[i])) == curve.tar[i]
+
+
+@given(pairs(), st.floats(0, 1), st.sampled_from([0.0, 0.1, 0.125, 0.3]))
+def test_what_is_within_the_tie_is_not_accepted(data: tuple[np.ndarray, np.ndarray], far: float, tie: float) -> None:
+    scores, same = data
+    impostors = np.sort(scores[~same])[::-1]
+    allowed = impostors_allowed(far, len(impostors))
+    expected = 1.0 if allowed == len(impostors) else np.mean(scores[same] - tie > impostors[allowed])
+    assert tar_at_far(scores, same, far, tie) == expected
+
+
+@given(st.floats(-1, 1, width=32), st.sampled_from([0.0, 5e-7, 0.5]), st.sampled_from([np.float32, np.float64]))
+def test_the_least_number_above(score: float, tie: float, dtype: type) -> None:
+    found = dtype(above(score, tie, dtype))
+    assert found - dtype(tie) > dtype(score)
+    assert not np.nextafter(found, dtype(-np.inf)) - dtype(tie) > dtype(score)
+
+
 def test_equal_error_rates() -> None:
     assert eer(SCORES, SAME) == pytest.approx(0.25)  # at 0.6: one of four impostors in, one of four genuine pairs out
     assert eer([0.9, 0.1], [True, False]) == 0
@@ -277,7 +343,10 @@ def test_bad_pairs_are_named(scores: Any, same: Any, message: str) -> None:
         kfold_accuracy,
         best_threshold,
         roc,
+        det,
+        auc,
         eer,
+        lambda s, t: far_threshold(s, t, 0.1),
         lambda s, t: tar_at_far(s, t, 0.1),
         lambda s, t: accuracy_at(s, t, 0),
     ]

@@ -5,15 +5,18 @@ many of them are at least as much like the probe. Scores are never held but in b
 more than the matrix product and little memory (benchmarks/evaluation.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from marginface.evaluation.embeddings import unit
+from marginface.evaluation.scores import TIE, above
 from marginface.evaluation.sieve import Sieve, products
-from marginface.evaluation.verification import impostors_allowed, unit
+from marginface.evaluation.verification import impostors_allowed
 
-TIE = 5e-7  # what two float32 products of the same unit vectors can differ by, as their sums are taken in another order
+Told = Callable[[int], object]  # is told how many images were compared since it was told last
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,23 @@ class Identification:
         return float(self.cmc(k)[-1])
 
     def tar_at_far(self, far: float = 1e-6) -> float:
-        """The largest share of accepted pairs while no more than `far` of all impostor pairs is accepted, exactly."""
-        return float(np.mean(self.scores > self.threshold(far)))
+        """The largest share of accepted pairs while no more than `far` of all impostor pairs is accepted.
+
+        Exact, and as in ranks a score that is within rounding of the first impostor to stay out is not accepted by luck.
+        """
+        return float(np.mean(self.scores >= self.threshold(far)))
 
     def threshold(self, far: float) -> float:
-        """The score that a pair must exceed to be accepted at this FAR; -∞ where all may be."""
+        """The least threshold at this FAR: accepted is what reaches it (score >= threshold); -∞ where all may be.
+
+        It lies above the first impostor that must stay out by as much as rounding can make of a tie (5e-7).
+        """
         allowed = impostors_allowed(far, self.impostor_pairs)
         if allowed == self.impostor_pairs:
             return -np.inf
         if allowed >= len(self.impostors):
             raise ValueError(f"FAR {far} needs {allowed + 1} impostor scores, {len(self.impostors)} were kept: name it in fars")
-        return float(self.impostors[allowed])
+        return above(float(self.impostors[allowed]), TIE, np.float32)
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ def identify(
     distractors: ArrayLike | None = None,
     depth: int | None = 1000,
     fars: tuple[float, ...] = (1e-6,),
+    progress: Told | None = None,
 ) -> Identification:
     """Ranks of the probes' mates in a gallery among its other people and the distractors.
 
@@ -85,7 +95,8 @@ def identify(
 
     Arguments: probes (P, d), gallery (M, d), distractors (D, d) float embeddings of any length, arrays or memory maps;
         probe_labels (P,), gallery_labels (M,) int; depth: ranks beyond it are not told apart, which keeps the time near
-        that of the bare product for poor embeddings too (None: all are); fars: what `tar_at_far` will be asked for.
+        that of the bare product for poor embeddings too (None: all are); fars: what `tar_at_far` will be asked for;
+        progress: is told after each block how many images of gallery and distractors were compared in it.
     Raises: ValueError for shapes that differ, rows that are not finite or zero, and where no probe has a mate or there
         is no impostor.
     """
@@ -94,13 +105,15 @@ def identify(
     far_images = _images(x[:0] if distractors is None else distractors, x, "distractors")
     people = _labels(probe_labels, len(x), "probe_labels")
     probe, mate = _mates(people, others)
-    impostors = len(y) + len(far_images)
+    impostors, tell = len(y) + len(far_images), progress or (lambda _: None)
     trial = _Trial(probe, mate, _cosines(x, y, probe, mate), len(x), impostors, len(x) * impostors - len(probe), depth, fars)
     for start, scores in products(x, y, "gallery"):
         scores[people[:, None] == others[start : start + scores.shape[1]]] = -np.inf
         trial.sieve.sift(scores)
+        tell(scores.shape[1])
     for _, scores in products(x, far_images, "distractors"):
         trial.sieve.sift(scores)
+        tell(scores.shape[1])
     return trial.result()
 
 
@@ -112,6 +125,7 @@ def megaface(
     noisy_distractors: ArrayLike | None = None,
     depth: int | None = 1000,
     fars: tuple[float, ...] = (1e-6,),
+    progress: Told | None = None,
 ) -> MegaFace:
     """MegaFace's protocol: the probes are each other's mates, and only distractors are impostors.
 
@@ -136,6 +150,8 @@ def megaface(
             scores[drop_probe] = -np.inf
             scores[:, drop[start : start + scores.shape[1]]] = -np.inf
             refined.sieve.sift(scores)
+        if progress is not None:
+            progress(scores.shape[1])
     return MegaFace(raw.result(), refined.result() if drop_probe.any() or drop.any() else raw.result())
 
 

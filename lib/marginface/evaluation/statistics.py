@@ -29,8 +29,9 @@ class Estimate:
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Mean, sample standard deviation and Student's t interval of independent runs.
 
-    Raises: ValueError for no values or values that are not finite.
+    Raises: ValueError for no values, values that are not finite, or a confidence outside (0, 1).
     """
+    _share(confidence, "confidence")
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or len(sample) == 0 or not np.isfinite(sample).all():
         raise ValueError(f"need a list of at least one finite value, not {values!r}")
@@ -53,7 +54,13 @@ def paired_difference(treated: Sequence[float], base: Sequence[float], confidenc
 
 
 def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The Wilson interval of a proportion: what a test set of `total` samples can tell about an accuracy."""
+    """The Wilson interval of a proportion: what a test set of `total` samples can tell about an accuracy.
+
+    Raises: ValueError unless 0 <= correct <= total, total is at least 1 and the confidence in (0, 1).
+    """
+    _share(confidence, "confidence")
+    if not 0 <= correct <= total or total < 1:
+        raise ValueError(f"need 0 <= correct <= total and a total of at least 1, not {correct} of {total}")
     interval = stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -102,8 +109,9 @@ def paired_bootstrap(
     a, b = _decisions(first, "first"), _decisions(second, "second")
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"first and second must judge the same pairs, not {a.shape[1]} and {b.shape[1]}")
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(f"need resamples >= 1 and confidence in (0, 1), not {resamples} and {confidence}")
+    _share(confidence, "confidence")
+    if resamples < 1:
+        raise ValueError(f"need resamples >= 1, not {resamples}")
     differences, counts = np.unique(a.mean(axis=0) - b.mean(axis=0), return_counts=True)
     pairs = a.shape[1]  # drawing pairs is drawing how often each of the few differences comes up
     drawn = np.random.default_rng(seed).multinomial(pairs, counts / pairs, size=resamples) @ differences / pairs
@@ -128,8 +136,9 @@ def friedman(scores: ArrayLike, alpha: float = 0.05) -> Friedman:
     """
     table = _table(scores)
     benchmarks, methods = table.shape
-    if benchmarks < 2 or methods < 3 or not 0 < alpha < 1:
-        raise ValueError(f"need two benchmarks, three methods and alpha in (0, 1), not {table.shape} and {alpha}")
+    _share(alpha, "alpha")
+    if benchmarks < 2 or methods < 3:
+        raise ValueError(f"need two benchmarks and three methods, not {table.shape}")
     if (table == table[:, :1]).all():
         raise ValueError("every benchmark ties all methods: there is nothing to rank")
     test = stats.friedmanchisquare(*table.T)
@@ -165,8 +174,10 @@ def equivalence(differences: Sequence[float], margin: float, alpha: float = 0.05
 
     No significant difference is not yet equivalence: few runs show neither.
 
-    Raises: ValueError for fewer than two differences, values that are not finite, or a margin that is not positive.
+    Raises: ValueError for fewer than two differences, values that are not finite, a margin that is not positive, or an alpha
+        outside (0, 1).
     """
+    _share(alpha, "alpha")
     sample = estimate(differences)
     if sample.runs < 2 or not 0 < margin < np.inf:
         raise ValueError(f"need at least two differences and a positive margin, not {sample.runs} and {margin}")
@@ -176,6 +187,11 @@ def equivalence(differences: Sequence[float], margin: float, alpha: float = 0.05
     else:
         p_value = float(stats.t.sf((margin - abs(sample.mean)) / error, sample.runs - 1))
     return Equivalence(sample.mean, margin, p_value, p_value < alpha)
+
+
+def _share(value: float, name: str) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie in (0, 1), not {value}")
 
 
 def _decisions(correct: ArrayLike, name: str) -> NDArray[np.bool_]:

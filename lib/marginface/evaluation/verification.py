@@ -1,18 +1,45 @@
 """Same person or not: what scores of pairs are worth.
 
-A pair is accepted where its score reaches the threshold (score >= threshold), everywhere in this package. Thresholds are
-found exactly: of n different scores all n + 1 ways to cut between them are looked at, with one sort and running counts.
+A pair is accepted where its score reaches the threshold (score >= threshold), everywhere in this package but in InsightFace's
+own protocol of distances (`insightface_…`), where it is accepted below. Thresholds are found exactly: of n different scores
+all n + 1 ways to cut between them are looked at, with one sort and running counts. A threshold that is returned alone is a
+number of the scores' own precision, so that scores in float32 compare with it as they were counted.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from marginface.evaluation.curves import DET, ROC, auc, det, eer, roc
+from marginface.evaluation.embeddings import mirrored, pair_scores, same_shape, unit
+from marginface.evaluation.scores import Bools, Floats, above, pairs_of, precision_of
 from marginface.evaluation.statistics import wilson
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+__all__ = [
+    "DET",
+    "ROC",
+    "Verification",
+    "above",
+    "accuracy_at",
+    "auc",
+    "best_threshold",
+    "det",
+    "eer",
+    "far_threshold",
+    "fold_numbers",
+    "impostors_allowed",
+    "insightface_accuracy",
+    "insightface_roc",
+    "insightface_tar_at_far",
+    "kfold_accuracy",
+    "mirrored",
+    "pair_scores",
+    "roc",
+    "tar_at_far",
+    "unit",
+]
 
 
 @dataclass(frozen=True)
@@ -20,7 +47,8 @@ class Verification:
     """Accuracy over folds, each judged with the threshold that was best on the other folds.
 
     accuracy, std: mean and population standard deviation of `per_fold`, as the public evaluation codes report them.
-    per_fold, thresholds: (F,) float64, in the order of the fold numbers.
+    per_fold, thresholds: (F,) float64, in the order of the fold numbers; a pair is accepted where its score reaches its fold's
+        threshold (score >= threshold).
     interval: the 95 % Wilson interval of the share of `correct`: what this many pairs can tell.
     correct: (P,) bool, whether a pair was judged rightly; two runs on the same pairs are compared by it.
     """
@@ -33,15 +61,6 @@ class Verification:
     correct: Bools
 
 
-@dataclass(frozen=True)
-class ROC:
-    """All operating points: `far`, `tar`, `thresholds`, each (K,) float64, from nothing accepted to everything."""
-
-    far: Floats
-    tar: Floats
-    thresholds: Floats
-
-
 def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 10) -> Verification:
     """Verification accuracy as LFW's protocol has it: the threshold of a fold comes from the other folds.
 
@@ -51,7 +70,7 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 
     Raises: ValueError for shapes that differ, scores that are not finite, pairs of one kind only, also among the pairs
         that a fold's threshold comes from, and folds that do not divide the pairs in at least two.
     """
-    values, truth = _pairs(scores, same)
+    values, truth = pairs_of(scores, same)
     names, fold = np.unique(fold_numbers(folds, len(values)), return_inverse=True)
     order = np.argsort(values, kind="stable")
     thresholds = np.empty(len(names))
@@ -64,94 +83,55 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 
 
 
 def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
-    """The threshold with the most correct decisions on these pairs, to be used on others: `accuracy_at`.
+    """The threshold with the most correct decisions (accepted is score >= threshold) on these pairs, to be used on others.
 
     Of several equally good gaps between scores the widest counts (of equally wide ones the lowest), and in it the middle:
     there a new pair has the most room on either side, and neither the order of pairs nor a grid has a say.
     """
-    values, truth = _pairs(scores, same)
+    values, truth = pairs_of(scores, same)
     order = np.argsort(values, kind="stable")
-    return _best_cut(values[order], truth[order])
+    return _best_cut(values[order], truth[order], precision_of(scores))
 
 
 def accuracy_at(scores: ArrayLike, same: ArrayLike, threshold: float) -> float:
-    """The share of correct decisions with a threshold that came from elsewhere."""
-    values, truth = _pairs(scores, same)
+    """The share of correct decisions with a threshold that came from elsewhere; accepted is score >= threshold."""
+    values, truth = pairs_of(scores, same)
     if not np.isfinite(threshold):
         raise ValueError(f"threshold must be finite, not {threshold}")
     return float(np.mean((values >= threshold) == truth))
 
 
-def tar_at_far(scores: ArrayLike, same: ArrayLike, far: float) -> float:
+def tar_at_far(scores: ArrayLike, same: ArrayLike, far: float, tie: float = 0.0) -> float:
     """The largest share of accepted genuine pairs while no more than the share `far` of impostor pairs is accepted.
 
     Exact: no interpolation. With fewer than 1/far impostor pairs this is the rate at which none of them is accepted.
+    Accepted is what reaches `far_threshold`, which also states `tie`.
     """
-    values, truth = _pairs(scores, same)
-    return float(np.mean(values[truth] > far_threshold(values, truth, far)))
+    values, truth = pairs_of(scores, same)
+    return float(np.mean(values[truth] >= far_threshold(scores, same, far, tie)))
 
 
-def far_threshold(scores: ArrayLike, same: ArrayLike, far: float) -> float:
-    """The score that a pair must exceed while no more than the share `far` of impostor pairs does; -∞ where all may."""
-    values, truth = _pairs(scores, same)
+def far_threshold(scores: ArrayLike, same: ArrayLike, far: float, tie: float = 0.0) -> float:
+    """The least threshold that no more than the share `far` of impostor pairs reaches (score >= threshold); -∞ where all may.
+
+    Scores closer than `tie` count as equal, against the genuine pair: it must exceed by more than that the first impostor that
+    has to stay out.
+    """
+    values, truth = pairs_of(scores, same)
     impostors = values[~truth]
     allowed = impostors_allowed(far, len(impostors))
     if allowed == len(impostors):
         return -np.inf
-    place = len(impostors) - 1 - allowed
-    return float(np.partition(impostors, place)[place])  # the first impostor that must stay out, and all that tie with it
+    place = len(impostors) - 1 - allowed  # the first impostor that must stay out, and all that tie with it
+    return above(float(np.partition(impostors, place)[place]), tie, precision_of(scores))
 
 
-def impostors_allowed(far: float, impostors: int) -> int:
+def impostors_allowed(far: float, impostors: int, name: str = "far") -> int:
     """The largest count k with k / impostors <= far."""
     if not 0 <= far <= 1:
-        raise ValueError(f"far must lie in [0, 1], not {far}")
+        raise ValueError(f"{name} must lie in [0, 1], not {far}")
     count = int(far * impostors)  # off by one where the product is rounded: 0.29 · 100 is 28.999…
     return count + 1 if count < impostors and (count + 1) / impostors <= far else count
-
-
-def roc(scores: ArrayLike, same: ArrayLike) -> ROC:
-    """The receiver operating characteristic with every threshold that changes a decision."""
-    values, truth = _pairs(scores, same)
-    order = np.argsort(-values, kind="stable")
-    descending, genuine = values[order], np.cumsum(truth[order])
-    last = np.append(np.flatnonzero(np.diff(descending)), len(values) - 1)  # the last of equal scores
-    accepted, tar = last + 1 - genuine[last], genuine[last] / genuine[-1]
-    far = accepted / accepted[-1]
-    nothing = np.nextafter(descending[0], np.inf)
-    return ROC(np.append(0.0, far), np.append(0.0, tar), np.append(nothing, descending[last]))
-
-
-def eer(scores: ArrayLike, same: ArrayLike) -> float:
-    """The equal error rate: where FAR = 1 - TAR on the straight lines between the points of the ROC."""
-    curve = roc(scores, same)
-    excess = curve.far + curve.tar - 1
-    i = int(np.argmax(excess >= 0))
-    share = excess[i - 1] / (excess[i - 1] - excess[i])
-    return float(curve.far[i - 1] + share * (curve.far[i] - curve.far[i - 1]))
-
-
-def unit(embeddings: ArrayLike, name: str = "embeddings") -> NDArray[np.floating]:
-    """Embeddings (N, d) at length 1; float64 stays, all else becomes float32.
-
-    Raises: ValueError for another shape, and for a row that is not finite or has length zero, naming the row.
-    """
-    vectors, lengths = _lengths(embeddings, name)
-    return vectors / lengths[:, None]
-
-
-def mirrored(embeddings: ArrayLike, flipped: ArrayLike) -> NDArray[np.floating]:
-    """One embedding from an image's and its mirror image's, (N, d) each: their sum, then length 1, as the public codes do."""
-    left, right = _like(embeddings, flipped, "embeddings", "flipped")
-    return unit(left + right, "embeddings + flipped")
-
-
-def pair_scores(left: ArrayLike, right: ArrayLike) -> Floats:
-    """Cosines of embeddings (P, d) with their partners (P, d): (P,) float64 in [-1, 1]."""
-    _like(left, right, "left", "right")
-    (first, first_lengths), (second, second_lengths) = _lengths(left, "left"), _lengths(right, "right")
-    products = np.einsum("pd,pd->p", first, second, dtype=np.float64)
-    return np.clip(products / first_lengths / second_lengths, -1, 1)
 
 
 def fold_numbers(folds: int | ArrayLike, pairs: int) -> NDArray[np.integer]:
@@ -175,7 +155,7 @@ def insightface_accuracy(left: ArrayLike, right: ArrayLike, same: ArrayLike, fol
     """`kfold_accuracy` as InsightFace's public code has it: the first best of 400 thresholds on the squared distance.
 
     Arguments: left, right (P, d) embeddings, as they are: the public code normalises before. `thresholds` are squared
-        distances; a pair is accepted below.
+        distances; a pair is accepted below (distance < threshold).
     """
     distances, truth = _distances(left, right, same)
     fold = np.unique(fold_numbers(folds, len(truth)), return_inverse=True)[1]
@@ -187,7 +167,7 @@ def insightface_accuracy(left: ArrayLike, right: ArrayLike, same: ArrayLike, fol
 
 
 def insightface_roc(left: ArrayLike, right: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 10) -> ROC:
-    """InsightFace's curve: rates at its 400 squared distances (in `thresholds`), averaged over folds."""
+    """InsightFace's curve: rates below each of its 400 squared distances (in `thresholds`), averaged over folds."""
     distances, truth = _distances(left, right, same)
     fold = np.unique(fold_numbers(folds, len(truth)), return_inverse=True)[1]
     grid = np.arange(0, 4, 0.01)
@@ -220,35 +200,16 @@ def insightface_tar_at_far(
     return float(tars.mean()), float(tars.std()), float(fars.mean())
 
 
-def _pairs(scores: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
-    values, truth = np.asarray(scores, dtype=np.float64), np.asarray(same)
-    if values.ndim != 1 or values.shape != truth.shape:
-        raise ValueError(f"scores and same must both be (P,), not {values.shape} and {truth.shape}")
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise ValueError(f"scores must be finite; pair {bad} has {values[bad]}")
-    return values, _truth(truth)
-
-
-def _truth(same: NDArray) -> Bools:
-    if same.dtype != np.bool_ and not np.isin(same, (0, 1)).all():
-        raise ValueError(f"same must be bool, not {same.dtype}")
-    truth = same.astype(np.bool_)
-    if not truth.any() or truth.all():
-        raise ValueError(f"need genuine and impostor pairs, not {truth.sum()} and {(~truth).sum()}")
-    return truth
-
-
-def _best_cut(scores: Floats, same: Bools) -> float:
+def _best_cut(scores: Floats, same: Bools, precision: Any = np.float64) -> float:
     """The best threshold of pairs in ascending order of their scores; `best_threshold` states the rule."""
     genuine_below = np.append(0, np.cumsum(same))
     rights = np.arange(len(scores) + 1) - 2 * genuine_below  # up to a constant
     rights[1:-1][scores[1:] == scores[:-1]] = -len(scores) - 1  # no cut between equal scores
     best = np.flatnonzero(rights == rights.max())
-    bounds = np.concatenate([scores[:1], scores, [np.nextafter(scores[-1], np.inf)]])
+    bounds = np.concatenate([scores[:1], scores, [above(scores[-1], precision=precision)]])
     cut = best[np.argmax(bounds[best + 1] / 2 - bounds[best] / 2)]  # halves cannot overflow
     lower, upper = float(bounds[cut]), float(bounds[cut + 1])
-    middle = lower / 2 + upper / 2
+    middle = float(np.asarray(lower / 2 + upper / 2).astype(precision))
     return middle if lower < middle <= upper else upper  # neighbouring floats have no middle
 
 
@@ -258,35 +219,14 @@ def _verification(correct: Bools, fold: NDArray, thresholds: Floats) -> Verifica
     return Verification(float(per_fold.mean()), float(per_fold.std()), per_fold, thresholds, interval, correct)
 
 
-def _lengths(embeddings: ArrayLike, name: str) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Embeddings as `unit` takes them, with the lengths that it divides by."""
-    vectors = np.asarray(embeddings)
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise ValueError(f"{name} must be (N, d), not {vectors.shape}")
-    vectors = vectors.astype(np.float64 if vectors.dtype == np.float64 else np.float32, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)).astype(vectors.dtype)
-    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths >= np.finfo(vectors.dtype).tiny)))
-    if len(bad):
-        raise ValueError(f"{name} must be finite and longer than zero; row {bad[0]} has length {lengths[bad[0]]}")
-    return vectors, lengths
-
-
-def _like(left: ArrayLike, right: ArrayLike, left_name: str, right_name: str) -> tuple[NDArray, NDArray]:
-    first, second = np.asarray(left), np.asarray(right)
-    if first.ndim != 2 or first.shape != second.shape:
-        raise ValueError(f"{left_name} and {right_name} must both be (P, d), not {first.shape} and {second.shape}")
-    return first, second
-
-
 def _distances(left: ArrayLike, right: ArrayLike, same: ArrayLike) -> tuple[Floats, Bools]:
-    first, second = _like(left, right, "left", "right")
+    first, second = same_shape(left, right, "left", "right")
     distances = np.empty(len(first))
     with np.errstate(over="ignore", invalid="ignore"):  # not finite is found next
         for start in range(0, len(first), 256):  # a block stays in the processor's cache
             block = slice(start, start + 256)
             distances[block] = np.sum(np.square(first[block].astype(np.float64) - second[block]), axis=1)
-    return _pairs(distances, same)
+    return pairs_of(distances, same)
 
 
 def _accepted(distances: Floats, same: Bools, fold: NDArray, grid: Floats) -> tuple[NDArray, NDArray]:
