@@ -20,11 +20,11 @@ from torch.utils.data import Dataset
 from marginface.data.batches import Batches
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
-from marginface.data.types import AllPairsTest, FaceData
-from marginface.margins import Annealing, ArcFace, SphereFace
-from marginface.regularizers import IAM, CenterLoss, Fresh
+from marginface.data.types import AllPairsTest, FaceData, ImageData
+from marginface.margins import Annealing, ArcFace, NormFace, SphereFace
+from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.training import Run, checkpoints, train
-from marginface.training.loop import NonFiniteLossError
+from marginface.training.loop import Loop, NonFiniteLossError
 from marginface.training.recipes import RECIPES, Recipe
 from marginface.triplet import Triplet
 
@@ -115,6 +115,121 @@ def test_it_goes_on_from_anywhere_in_an_epoch(
     assert_same_weights(whole, train(RECIPE, people, out=tmp_path, save_every=1000))
 
 
+def kinds(name: str, people: FaceData, blobs: ImageData) -> tuple[Recipe, FaceData | ImageData]:
+    """Runs of every kind of data and of learner."""
+    small = Recipe(NormFace(8), data="digits", embedding_dim=2, epochs=3, batch_size=16, optimizer="adam", lr=3e-3)
+    triplets = replace(RECIPE, margin=Triplet(0.2, each=4), regularizers=())
+    found: dict[str, tuple[Recipe, FaceData | ImageData]] = {
+        "faces": (RECIPE, people),
+        "triplets": (triplets, people),
+        "stateful": (
+            replace(RECIPE, regularizers=(Fresh.of(CenterLoss, weight=0.01), Fresh.of(RingLoss, weight=0.01))),
+            people,
+        ),
+        "film": (small, blobs),
+        "sphere": (replace(small, embedding_dim=3), blobs),
+    }
+    return found[name]
+
+
+@pytest.mark.parametrize("name", ["faces", "triplets", "stateful", "film", "sphere"])
+@pytest.mark.parametrize("draw", [0, 1])
+@pytest.mark.usefixtures("one_thread")
+def test_the_record_of_a_killed_run_is_that_of_one_that_was_not(
+    name: str, draw: int, people: FaceData, blobs: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off twice at random steps: all that a record holds is the same, but for how long it took."""
+    recipe, data = kinds(name, people, blobs)
+    whole = train(recipe, data)
+    first, second = sorted(np.random.default_rng(draw).choice(np.arange(1, whole.provenance["steps"]), 2, replace=False))
+    learn = Loop.learn
+    for stop in (first, second):
+
+        def fall_over(loop: Loop, *batch: Any, stop: int = int(stop)) -> None:
+            if loop.step == stop:
+                raise KeyboardInterrupt
+            learn(loop, *batch)
+
+        monkeypatch.setattr(Loop, "learn", fall_over)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, data, out=tmp_path, save_every=1)
+    monkeypatch.setattr(Loop, "learn", learn)
+    resumed = train(recipe, data, out=tmp_path)
+    assert (resumed.recipe, resumed.metrics, resumed.curves) == (whole.recipe, whole.metrics, whole.curves)
+    assert (resumed.data_label, resumed.data_fingerprint) == (whole.data_label, whole.data_fingerprint)
+    assert resumed.arrays.keys() == whole.arrays.keys()
+    for array, values in whole.arrays.items():
+        np.testing.assert_array_equal(resumed.arrays[array], values, err_msg=array)
+    timeless = {key: value for key, value in whole.provenance.items() if key != "duration_s"}
+    assert {key: value for key, value in resumed.provenance.items() if key != "duration_s"} == timeless
+
+
+def test_the_time_before_and_after_counts(people: FaceData, tmp_path: Path) -> None:
+    train(RECIPE, people, out=tmp_path, max_steps=3)
+    path = tmp_path / "checkpoint.pt"
+    checkpoints.save(replace(checkpoints.read(path), seconds=1000.0), path)
+    assert 1000 <= train(RECIPE, people, out=tmp_path, max_steps=3).provenance["duration_s"] < 2000
+
+
+def test_what_is_fitted_at_once_is_fitted_again(people: FaceData, tmp_path: Path) -> None:
+    fitted = Recipe(NormFace(), data="people", backbone="Eigenfaces", embedding_dim=8)
+    one, other = train(fitted, people, out=tmp_path), train(fitted, people, out=tmp_path)
+    assert one.metrics == other.metrics
+
+
+def test_a_finished_run_is_tested_with_whatever_is_there(people: FaceData, tmp_path: Path) -> None:
+    """The tests are no part of what a checkpoint is of: one that was taken away or came later does not lock it."""
+    train(RECIPE, people, out=tmp_path, max_steps=3)
+    others = replace(people, tests={"others": people.tests["pairs"]}, fingerprint="other tests", parts={"data": "patterns"})
+    assert list(train(RECIPE, others, out=tmp_path, max_steps=3).metrics) == ["others"]
+
+
+def test_what_changed_in_a_folder_is_named(people: FaceData, tmp_path: Path) -> None:
+    one = replace(people, parts={"anna": "12 images (ab)", "bob": "3 images (cd)"})
+    train(RECIPE, one, out=tmp_path, max_steps=3)
+    other = replace(people, parts={"anna": "11 images (ef)", "carl": "3 images (cd)"})
+    told = r"trained on other data: 'anna' was 12 images \(ab\), and is 11 images \(ef\) now; 2 more have changed"
+    with pytest.raises(ValueError, match=told):
+        train(RECIPE, other, out=tmp_path, max_steps=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("step", "3", "not a checkpoint: its step is of type str"),
+        ("recipe", None, "not a checkpoint: its recipe is of type NoneType"),
+        ("random", [], "number of processes is 0, not 1"),
+        ("learner", {}, "not a checkpoint of this run"),
+        ("optimizer", {"state": 3}, "not a checkpoint of this run"),
+        ("film", 3, "its film is of type int"),
+    ],
+)
+def test_wrong_inner_values_are_named(name: str, value: Any, message: str, people: FaceData, tmp_path: Path) -> None:
+    train(RECIPE, people, out=tmp_path, max_steps=3)
+    path = tmp_path / "checkpoint.pt"
+    checkpoints.save(replace(checkpoints.read(path), **{name: value}), path)
+    with pytest.raises(ValueError, match=rf"checkpoint\.pt.*{message}"):
+        train(RECIPE, people, out=tmp_path, max_steps=3)
+
+
+def test_a_start_with_another_network_says_how_it_differs(people: FaceData, tmp_path: Path) -> None:
+    train(RECIPE, people, out=tmp_path, max_steps=1)
+    with pytest.raises(ValueError, match=r"backbone of another shape: .* there, and .* here"):
+        train(replace(RECIPE, embedding_dim=16), people, start=tmp_path / "checkpoint.pt", max_steps=1)
+
+
+def test_the_run_that_one_starts_from_is_part_of_its_recipe(people: FaceData, tmp_path: Path) -> None:
+    base = train(RECIPE, people, out=tmp_path, max_steps=1).recipe
+    path = tmp_path / "checkpoint.pt"
+    run = train(RECIPE, people, start=path, max_steps=1)
+    assert run.recipe.start == base
+    assert run.recipe.key != base.key
+    with pytest.raises(ValueError, match="and the recipe starts from run"):
+        train(replace(RECIPE, start=replace(base, seed=9)), people, start=path, max_steps=1)
+    with pytest.raises(ValueError, match="give its checkpoint as start"):
+        train(run.recipe, people, max_steps=1)
+
+
 def test_a_finished_run_is_not_trained_again(people: FaceData, tmp_path: Path) -> None:
     first = train(RECIPE, people, out=tmp_path, max_steps=4)
     second = train(RECIPE, people, out=tmp_path, max_steps=4)
@@ -144,7 +259,7 @@ def test_what_is_no_checkpoint_or_of_another_run_is_named(people: FaceData, tmp_
         train(replace(RECIPE, backbone="LResNet18E-IR-w16"), people, out=tmp_path, max_steps=3)
     with pytest.raises(ValueError, match="its number of steps is 3, not 5"):
         train(RECIPE, people, out=tmp_path, max_steps=5)
-    with pytest.raises(ValueError, match="its data is patterns, not other patterns"):
+    with pytest.raises(ValueError, match="was trained on other data: 'data' was patterns, and is other patterns now"):
         train(RECIPE, replace(people, fingerprint="other patterns"), out=tmp_path, max_steps=3)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(ValueError, match=r"checkpoint\.pt: not a whole checkpoint"):
@@ -184,7 +299,7 @@ def test_a_full_disk_is_an_error_and_keeps_the_last_checkpoint(
     plain_open = open
 
     def open_full(path: str | Path, mode: str = "r", **options: object) -> object:
-        return plain_open("/dev/full", "wb") if mode == "xb" else plain_open(path, mode, **options)  # type: ignore[call-overload]
+        return plain_open("/dev/full", "wb") if mode == "wb" else plain_open(path, mode, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr("builtins.open", open_full)
     with pytest.raises(OSError, match=r"checkpoint\.pt was not written"):
@@ -300,3 +415,13 @@ def test_the_step_of_an_annealed_margin_is_in_the_checkpoint(people: FaceData, t
     run = train(annealed, people, max_steps=2, out=tmp_path)
     assert checkpoints.read(tmp_path / "checkpoint.pt").learner["head._extra_state"] == {"step": 2}
     assert Recipe.from_json(run.recipe.to_json()) == annealed
+
+
+@pytest.mark.parametrize("option", [("--steps", "0"), ("--steps", "-1"), ("--save-every", "0"), ("--batch-size", "1")])
+def test_options_that_make_no_sense_are_refused(option: tuple[str, str], tmp_path: Path) -> None:
+    done = command(tmp_path, tmp_path / "out", *option)
+    assert done.returncode == 2
+    assert f"argument {option[0]}: {option[1]!r} is not a whole number from" in done.stderr
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="save_every=0 must be at least 1"):
+        train(RECIPE, save_every=0)

@@ -12,8 +12,11 @@ from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, Pa
 from marginface.evaluation.placements import Placements
 from marginface.heads import MarginHead
 from marginface.margins import NormFace
-from marginface.training.loop import Learner
+from marginface.training import Recipe, train
+from marginface.training.learner import Learner
 from marginface.training.testing import evaluate
+
+RECIPE = Recipe(NormFace(16), data="people", backbone="LResNet10E-IR-w16", embedding_dim=8, batch_size=16, epochs=1)
 
 PEOPLE, EACH, STRANGERS, SIDE = 6, 4, 30, 8
 
@@ -136,3 +139,39 @@ def _directions(data: FaceData) -> np.ndarray:
 
 def _both_ways(images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(a, b) for i, a in enumerate(images) for j, b in enumerate(images) if i != j]
+
+
+def test_a_test_that_cannot_be_made_is_named_before_the_first_step(people: FaceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is wrong with it: sizes, kinds of pairs, folds; nothing has been trained by then."""
+    monkeypatch.setattr("marginface.training.trainer.Loop", lambda *arguments: pytest.fail("it was begun"))
+    pairs = people.tests["pairs"]
+    assert isinstance(pairs, PairTest)
+    few = people.tests["pairs"].images[:4]
+    numbers = np.arange(4)
+    wrong: dict[str, tuple[Test, str]] = {
+        "small": (replace(pairs, images=pairs.images[..., :8]), "its images are 1 × 16 × 8, and those to train on 1 × 16 × 16"),
+        "alike": (replace(pairs, same=np.ones(60, dtype=bool)), "it needs genuine and impostor pairs"),
+        "fold": (replace(pairs, fold=np.where(pairs.same, 0, 1)), "beside fold 0 it needs genuine and impostor pairs"),
+        "templates": (
+            TemplateTest(few, numbers, numbers, numbers, numbers[:2], numbers[2:], np.array([True, True])),
+            "it needs genuine and impostor pairs of templates",
+        ),
+        "strangers": (IdentificationTest(few, numbers, numbers // 2, numbers[:0]), "two images of a person, and distractors"),
+        "mates": (IdentificationTest(few, numbers, numbers, numbers), "two images of a person, and distractors"),
+    }
+    for name, (test, message) in wrong.items():
+        with pytest.raises(ValueError, match=f"test '{name}': .*{message}"):
+            train(RECIPE, replace(people, tests={"pairs": pairs, name: test}))
+
+
+def test_testing_says_what_it_does_where_it_takes_long(
+    people: FaceData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("SLOW", "FIRST_LOOK", "LINE_EVERY"):
+        monkeypatch.setattr(f"marginface.data.progress.{name}", 0.0)
+    train(RECIPE, people, max_steps=3)
+    told = capsys.readouterr().err
+    assert "training, loss" in told
+    assert "testing on pairs, images: 40 of 40" in told
+    train(RECIPE, people, max_steps=3, progress=False)
+    assert capsys.readouterr().err == ""

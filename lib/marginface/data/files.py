@@ -120,7 +120,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A file or folder beside `path` that does not outlive the block, and is locked as long as this process writes it."""
-    held = None
+    held: int | None = None
     while held is None:  # whoever removes leftovers may have taken a new one for one before it was locked
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         make(temporary)
@@ -169,6 +169,6 @@ def _lock(path: Path, wait: bool) -> int | None:
     return held
 
 
-def _unlock(held: int) -> None:
-    if held >= 0:
+def _unlock(held: int | None) -> None:
+    if held is not None and held >= 0:
         os.close(held)

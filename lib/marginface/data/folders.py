@@ -4,6 +4,7 @@ A folder of people has a folder for each person, with images in it or in folders
 """
 
 import errno
+import hashlib
 import lzma
 import os
 import re
@@ -21,6 +22,7 @@ import numpy as np
 
 from marginface.data.files import new_folder
 from marginface.data.images import read_image
+from marginface.data.progress import track
 from marginface.data.types import DataMissingError
 
 __all__ = ["EXTENSIONS", "People", "extract", "list_people", "read_image"]
@@ -53,6 +55,17 @@ class People:
     names: tuple[str, ...]
     paths: tuple[str, ...]
     labels: np.ndarray
+
+    def listing(self) -> dict[str, str]:
+        """For each person how many images there are, and a hash of their names and sizes."""
+        digests = [hashlib.sha256() for _ in self.names]
+        for path, label in track(list(zip(self.paths, self.labels.tolist(), strict=True)), f"looking at {self.root.name}"):
+            digests[label].update(os.fsencode(f"{path}\0{(self.root / path).stat().st_size}\0"))
+        counts = np.bincount(self.labels, minlength=len(self.names))
+        return {
+            name: f"{count} images ({digest.hexdigest()[:12]})"
+            for name, count, digest in zip(self.names, counts, digests, strict=True)
+        }
 
     def read(self, i: int) -> np.ndarray:
         """Image i (H, W, 3) uint8 RGB. Raises: ValueError naming the file where it is damaged."""

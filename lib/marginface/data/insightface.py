@@ -1,6 +1,7 @@
 """A folder to train on: as InsightFace's archives have it, in record files with verification sets beside them, or of people."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ def load(root: Path, name: str) -> FaceData:
     """The training set in the folder `name` of the data folder, every verification set (*.bin) beside it, and `benchmarks`.
 
     Without a train.rec the folder has a folder of aligned images, all of one size, for each person. The fingerprint covers
-    the index, the property file, the verification sets and the benchmarks' lists; the images of the training set are too
-    many to be read for it.
-    Raises: DataMissingError where there is no such folder; ValueError naming a damaged file.
+    the index and the property file, or the names and sizes of people's images, and the verification sets and the benchmarks'
+    lists; the images of the training set are too many to be read for it.
+    Raises: DataMissingError where there is no such folder; ValueError naming a damaged file, and one of two whose names differ
+        in their case alone.
     """
     folder = root / name
     train: RecordDataset | PeopleImages
@@ -38,10 +40,15 @@ def load(root: Path, name: str) -> FaceData:
         raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {root}")
     image, _ = train[0]
     digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())
-    bins = sorted(folder.glob("*.bin"))
+    parts = train.people.listing() if isinstance(train, PeopleImages) else {}
+    digest.update(json.dumps(parts).encode() if parts else b"")
+    bins = _verification_sets(folder)
     for path in [folder / "train.idx", folder / "property", *bins]:
         if path.exists():
             digest.update(read_bytes(path))
+    for path in [folder / "train.idx", folder / "property"]:
+        if path.exists() and isinstance(train, RecordDataset):
+            parts[path.name] = hashlib.sha256(read_bytes(path)).hexdigest()[:12]
     others, lists = benchmarks.at_hand(root)
     digest.update(lists.encode())
     return FaceData(
@@ -50,9 +57,21 @@ def load(root: Path, name: str) -> FaceData:
         num_classes=train.num_classes,
         image_shape=tuple(image.shape),
         train=train,
-        tests={BIN_NAMES.get(path.stem, path.stem): pair_test(path) for path in bins} | others,
+        tests={BIN_NAMES.get(path.stem.lower(), path.stem): pair_test(path) for path in bins} | others,
         fingerprint=digest.hexdigest(),
+        parts=parts,
     )
+
+
+def _verification_sets(folder: Path) -> list[Path]:
+    """Its *.bin files, in the order of their names."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.[bB][iI][nN]")):
+        name = path.stem.lower()
+        if name in found:
+            raise ValueError(f"{found[name]} and {path.name} have one name but for its case: rename one of them")
+        found[name] = path
+    return list(found.values())
 
 
 class PeopleImages(Dataset[tuple[Tensor, int]]):

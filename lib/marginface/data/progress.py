@@ -40,11 +40,12 @@ class Meter:
         what: is done.
         total: how much there is to do, if that is known; it may be set later.
         size: whether what is counted are bytes.
+        first: how much of it had been done before.
     """
 
-    def __init__(self, what: str, total: int | None = None, *, size: bool = False) -> None:
-        self.what, self.total, self.size = what, total, size
-        self.done, self.started = 0, monotonic()
+    def __init__(self, what: str, total: int | None = None, *, size: bool = False, first: int = 0) -> None:
+        self.what, self.total, self.size, self.first = what, total, size, first
+        self.done, self.started = first, monotonic()
         self._next_look = self.started + (FIRST_LOOK if os.environ.get("RANK", "0") == "0" else float("inf"))
         self._speaker: _Bar | _Line | _Log | None = None
 
@@ -79,9 +80,9 @@ class Meter:
     @property
     def left(self) -> float | None:
         """Seconds, if what is left goes on as it went so far."""
-        if not self.total or not self.done:
+        if not self.total or self.done == self.first:
             return None
-        return (monotonic() - self.started) * max(self.total - self.done, 0) / self.done
+        return (monotonic() - self.started) * max(self.total - self.done, 0) / (self.done - self.first)
 
     @property
     def counted(self) -> str:

@@ -1,7 +1,7 @@
 """What a data set is: images to train on, the protocols that test, and the fingerprint by which a run knows its data again."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -38,6 +38,11 @@ class ImageData:
     @cached_property
     def fingerprint(self) -> str:
         return fingerprint(self.train_images, self.train_labels, self.test_images, self.test_labels)
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        """What is trained on, as `FaceData.trained_on`."""
+        return {"data": self.fingerprint}
 
     @property
     def train(self) -> "Dataset[Any]":
@@ -126,7 +131,8 @@ Test = PairTest | TemplateTest | IdentificationTest | AllPairsTest
 class FaceData:
     """Faces to train on, and protocols by name, on people who are not among them.
 
-    `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W).
+    `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W). `parts` tells for each file or
+    person of the training set what it is like: a hash, a count.
     """
 
     name: str
@@ -136,6 +142,12 @@ class FaceData:
     train: "Dataset[Any]"
     tests: dict[str, Test]
     fingerprint: str
+    parts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        """What is trained on, part by part, so that a run that goes on can say what has changed; without the tests."""
+        return self.parts or {"data": self.fingerprint}
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

@@ -6,10 +6,26 @@ torchrun --nproc-per-node 8 -m marginface.training arcface/arcface-ms1m --data /
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from marginface.training.recipes import RECIPES
 from marginface.training.trainer import DEVICES, train
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is not less, for argparse."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return number
+
+    return parse
 
 
 def main() -> None:
@@ -19,11 +35,15 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="a folder for logs and checkpoints; a run that is there goes on")
     parser.add_argument("--start", help="a checkpoint whose backbone to start from")
     parser.add_argument("--device", default="auto", choices=DEVICES)
-    parser.add_argument("--steps", type=int, help="stop after so many; the schedule is fitted to them")
-    parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="processes that read images")
+    parser.add_argument("--steps", type=at_least(1), metavar="STEPS", help="stop after so many; the schedule is fitted to them")
+    parser.add_argument("--save-every", type=at_least(1), default=1000, metavar="STEPS")
+    parser.add_argument(
+        "--workers", type=at_least(0), metavar="N", default=min(8, os.cpu_count() or 1), help="processes that read images"
+    )
     parser.add_argument("--compile", action="store_true", help="compile the backbone")
-    parser.add_argument("--batch-size", type=int, help="instead of the paper's, with the learning rate scaled alike")
+    parser.add_argument(
+        "--batch-size", type=at_least(2), metavar="N", help="instead of the paper's; the learning rate is scaled"
+    )
     options = parser.parse_args()
     recipe = RECIPES[options.recipe]
     if options.batch_size:

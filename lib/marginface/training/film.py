@@ -6,7 +6,7 @@ from torch import Tensor
 
 from marginface.data.types import ImageData
 from marginface.heads import MarginHead
-from marginface.training.loop import Learner
+from marginface.training.learner import Learner
 from marginface.training.testing import embed
 
 FRAMES = 25  # denser at the beginning, where more happens
@@ -19,7 +19,7 @@ class Film:
     def __init__(self, data: ImageData, steps: int, normalisation: str, dtype: torch.dtype) -> None:
         self.images, self.normalisation, self.dtype = data.tensors("train")[0][:SAMPLES], normalisation, dtype
         self.at = sorted({round(steps * (k / (FRAMES - 1)) ** 2) for k in range(FRAMES)})
-        self.frames: list[tuple[np.ndarray, np.ndarray]] = []
+        self.frames: list[tuple[Tensor, Tensor]] = []  # tensors, which a checkpoint can hold
 
     def watch(self, learner: Learner, step: int) -> None:
         """Take a frame if one is due after so many steps."""
@@ -30,10 +30,10 @@ class Film:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Angles in radians: of F frames and N images (F, N) and C classes (F, C); the steps (F,) they were taken after."""
-        images, classes = (np.stack(angles) for angles in zip(*self.frames, strict=True))
+        images, classes = (torch.stack(angles).numpy() for angles in zip(*self.frames, strict=True))
         return {"film_images": images, "film_classes": classes, "film_steps": np.array(self.at, dtype=np.int32)}
 
 
-def _angles(directions: Tensor) -> np.ndarray:
+def _angles(directions: Tensor) -> Tensor:
     x, y = directions.float().cpu().unbind(dim=1)
-    return torch.atan2(y, x).numpy().astype(np.float16)
+    return torch.atan2(y, x).half()

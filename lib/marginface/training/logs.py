@@ -7,10 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 from torch import Tensor
+
+from marginface.data.progress import Meter
 
 COLUMNS = ("step", "loss", "lr", "theta", "target")
 BOARD_EVERY = 10  # steps
@@ -21,16 +20,12 @@ class Log(Protocol):
         """One training step: its mean loss and learning rate; θ_y in degrees and T(θ_y) of its images, both (N,)."""
 
 
-class _Rate(ProgressColumn):
-    """Steps a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
-
-
 @contextmanager
 def logging(out: Path | None, first: int, steps: int, progress: bool) -> Iterator[Log]:
-    """A function that is told every step. Lines of a log.csv that come after `first` belong to a run that was killed."""
+    """A function that is told every step, and says how far it is if `progress`.
+
+    Lines of a log.csv that come after `first` belong to a run that was killed.
+    """
     with ExitStack() as stack:
         bar = stack.enter_context(_bar(first, steps, progress))
         write = stack.enter_context(_csv(out / "log.csv", first)) if out else None
@@ -52,11 +47,16 @@ def logging(out: Path | None, first: int, steps: int, progress: bool) -> Iterato
 
 @contextmanager
 def _bar(first: int, steps: int, progress: bool) -> Iterator[Any]:
-    columns = (TextColumn("loss {task.fields[loss]:.3f}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
-        task = bar.add_task("", total=steps, completed=first, loss=float("nan"))
-        yield lambda step, loss: bar.update(task, completed=step, loss=loss)
+    if not progress:
+        yield lambda step, loss: None
+        return
+    with Meter("training", steps, first=first) as meter:
+
+        def show(step: int, loss: float) -> None:
+            meter.what = f"training, loss {loss:.3f}, step"
+            meter.update()
+
+        yield show
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The loop of training: what changes from step to step, and how it is put together from a recipe."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from marginface.heads import MarginHead, NonFiniteError
 from marginface.margins import Margin
 from marginface.regularizers import Fresh
 from marginface.training import checkpoints
+from marginface.training.film import Film
+from marginface.training.learner import Learner
 from marginface.training.logs import Log
 from marginface.training.recipes import Recipe
 from marginface.triplet import Triplet, TripletHead
@@ -28,18 +31,6 @@ THETA_BINS, THETA_STRETCHES = 90, 20  # a record keeps histograms of θ, 2° a b
 
 class NonFiniteLossError(ValueError):
     """The loss became NaN or infinite."""
-
-
-class Learner(nn.Module):
-    """A backbone and its head: what is trained."""
-
-    def __init__(self, backbone: nn.Module, head: MarginHead | TripletHead) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of images (N, C, H, W) with labels (N,)."""
-        return self.head(self.backbone(images), labels)
 
 
 class Loop:
@@ -65,6 +56,12 @@ class Loop:
         self.epoch_start = batches.generator.get_state()
         self.losses: list[float] = []
         self.theta = torch.zeros(THETA_STRETCHES, THETA_BINS, dtype=torch.int64)
+        self.film: Film | None = None
+        self._before, self._since = 0.0, time.perf_counter()
+
+    def seconds(self) -> float:
+        """How long the training has taken, before it was interrupted and since."""
+        return self._before + time.perf_counter() - self._since
 
     def epoch(self, loader: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of an epoch that are not done."""
@@ -98,6 +95,8 @@ class Loop:
         self.schedule.step()
         self.step += 1
         self.position += 1
+        if self.film is not None:
+            self.film.watch(self.learner, self.step)
 
     def _note(self, loss: float, log: Log) -> None:
         """Keep and log what the step was like."""
@@ -118,7 +117,7 @@ class Loop:
         if self.fabric.is_global_zero:
             checkpoint = checkpoints.Checkpoint(
                 recipe=self.recipe.to_json(),
-                data=self.data.fingerprint,
+                data=self.data.trained_on,
                 steps=self.steps,
                 step=self.step,
                 position=self.position,
@@ -131,12 +130,20 @@ class Loop:
                 random=states,
                 losses=self.losses,
                 theta=self.theta,
+                film=self.film.frames if self.film else [],
+                seconds=self.seconds(),
             )
             checkpoints.save(checkpoint, path)
         self.fabric.barrier()
 
     def restore(self, found: checkpoints.Checkpoint) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint. Raises: ValueError where what it holds does not fit."""
+        try:
+            self._restore(found)
+        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
+            raise ValueError(f"not a checkpoint of this run ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+
+    def _restore(self, found: checkpoints.Checkpoint) -> None:
         self.step, self.position, self.epoch_start = found.step, found.position, found.epoch_start
         self.learner.load_state_dict(found.learner)
         self.optimizer.load_state_dict(found.optimizer)
@@ -147,6 +154,9 @@ class Loop:
         self.losses = found.losses
         if found.theta is not None:
             self.theta = found.theta
+        if self.film is not None:
+            self.film.frames = list(found.film)
+        self._before = found.seconds
         self.batches.generator.set_state(found.epoch_start)
         _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
 

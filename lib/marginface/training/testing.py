@@ -1,6 +1,6 @@
 """What a network is worth on the tests of its data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 import numpy as np
@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from marginface.data.align import normalise
+from marginface.data.progress import Meter
 from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, Images, PairTest, TemplateTest, Test
 from marginface.evaluation.classification import class_angles
 from marginface.evaluation.identification import megaface
 from marginface.evaluation.placements import all_pairs
+from marginface.evaluation.scores import TIE
 from marginface.evaluation.templates import pool, template_scores
 from marginface.evaluation.verification import far_threshold, kfold_accuracy
 from marginface.heads import MarginHead
-from marginface.training.loop import Learner
+from marginface.training.learner import Learner
 
 DRAWN_SAMPLES = 10_000  # "We draw 10,000 training samples" (IAM §5.1)
 TEMPLATE_FARS = (1e-3, 1e-4, 1e-5, 1e-6)  # the last only where there are as many impostor pairs: LFW has too few people
@@ -24,7 +26,11 @@ IDENTIFICATION_FAR = 1e-6
 
 @torch.no_grad()
 def evaluate(
-    learner: Learner, data: ImageData | FaceData, normalisation: str = "unit", dtype: torch.dtype = torch.float32
+    learner: Learner,
+    data: ImageData | FaceData,
+    normalisation: str = "unit",
+    dtype: torch.dtype = torch.float32,
+    progress: bool = False,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """What a learner is worth on the data's tests.
 
@@ -33,6 +39,8 @@ def evaluate(
     over its folds; for templates TAR at FAR; for identification the share of mates at rank 1, and TAR at FAR. Arrays of which
     pairs were judged rightly, of genuine ones alone where the measure is about them. For all pairs of a set AUC, and TAR at
     FAR as "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`).
+
+    `progress` says on stderr how far it is, where it takes long.
     """
     if isinstance(data, ImageData):
         return _evaluate_classes(learner, data, normalisation, dtype)
@@ -41,16 +49,26 @@ def evaluate(
     embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # tests that share their images embed them once
     for name, test in data.tests.items():
         if id(test.images) not in embedded:
-            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=True).double()
+            what = f"testing on {name}, images" if progress else None
+            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=True, what=what).double()
             embedded[id(test.images)] = nn.functional.normalize(found).numpy(), found.norm(dim=1).numpy()
-        for measure, value, kept in _judge(name, test, *embedded[id(test.images)]):
-            metrics[measure] = value
-            arrays |= kept
+        with Meter(f"testing on {name}", _compared(test)) as meter:
+            tell = meter.update if progress else (lambda more=1: None)
+            for measure, value, kept in _judge(name, test, *embedded[id(test.images)], tell):
+                metrics[measure] = value
+                arrays |= kept
     return metrics, arrays
 
 
+def _compared(test: Test) -> int | None:
+    """How much `_judge` will tell of."""
+    if isinstance(test, TemplateTest):
+        return len(test.left)
+    return len(test.distractors) if isinstance(test, IdentificationTest) else None
+
+
 def _judge(
-    name: str, test: Test, directions: np.ndarray, lengths: np.ndarray
+    name: str, test: Test, directions: np.ndarray, lengths: np.ndarray, tell: Callable[[int], object]
 ) -> Iterator[tuple[str, float, dict[str, np.ndarray]]]:
     """What a test measures of unit embeddings (M, d), whose lengths (M,) were, too: its name, its value, what is kept of it."""
     if isinstance(test, PairTest):
@@ -60,10 +78,10 @@ def _judge(
     elif isinstance(test, TemplateTest):
         weights = None if test.quality is None else test.quality * lengths[test.place]
         templates = pool(directions[test.place], test.template, test.medium, weights)
-        scores = template_scores(*templates, test.left, test.right)
+        scores = template_scores(*templates, test.left, test.right, progress=tell)
         for far in TEMPLATE_FARS:
             if far >= 1e-5 or far * (~test.same).sum() >= 1:
-                accepted = scores[test.same] > far_threshold(scores, test.same, far)
+                accepted = scores[test.same] >= far_threshold(scores, test.same, far, TIE)
                 yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), {f"{name} TAR@FAR={far:g} correct": accepted}
     elif isinstance(test, AllPairsTest):
         found = all_pairs(directions if test.place is None else directions[test.place], test.people, test.kind)
@@ -79,10 +97,11 @@ def _judge(
             noise[test.probes],
             noise[test.distractors],
             depth=1,
+            progress=tell,
         )
         results = {name: both.raw} if test.noise is None else {name: both.raw, f"{name}(R)": both.refined}
         for which, result in results.items():
-            accepted = result.scores > result.threshold(IDENTIFICATION_FAR)
+            accepted = result.scores >= result.threshold(IDENTIFICATION_FAR)
             yield f"{which} rank-1", result.rank_k(1), {f"{which} rank-1 correct": result.ranks == 1}
             measure = f"{which} TAR@FAR={IDENTIFICATION_FAR:g}"
             yield measure, float(accepted.mean()), {f"{measure} correct": accepted}
@@ -118,20 +137,52 @@ def embed(
     dtype: torch.dtype = torch.float32,
     mirrored: bool = False,
     batch_size: int = 1000,
+    what: str | None = None,
 ) -> Tensor:
     """Embeddings (N, d) of images (N, C, H, W) uint8, on the CPU, with the backbone in evaluation mode.
 
     Images that are not in memory are read a batch at a time.
 
-    `mirrored` adds the embedding of each image's mirror image, as the public evaluations do.
+    `mirrored` adds the embedding of each image's mirror image, as the public evaluations do. `what` is said to be done, if it
+    takes long.
     """
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
     was_training = backbone.training
     backbone.eval()
     parts = []
-    for start in range(0, len(images), batch_size):
-        batch = torch.from_numpy(np.array(images[start : start + batch_size]))  # a copy: what is read from a file is read-only
-        x = normalise(batch.to(device), normalisation).to(dtype)  # type: ignore[arg-type]
-        parts.append((backbone(x) + backbone(x.flip(3)) if mirrored else backbone(x)).cpu())
+    with Meter(what or "", len(images)) as meter:
+        for start in range(0, len(images), batch_size):
+            batch = torch.from_numpy(np.array(images[start : start + batch_size]))  # a copy: what a file gives is read-only
+            x = normalise(batch.to(device), normalisation).to(dtype)  # type: ignore[arg-type]
+            parts.append((backbone(x) + backbone(x.flip(3)) if mirrored else backbone(x)).cpu())
+            if what is not None:
+                meter.update(len(batch))
     backbone.train(was_training)
     return torch.cat(parts)
+
+
+def check_tests(data: ImageData | FaceData) -> None:
+    """That every test can be made, which is found out after the training otherwise. Raises: ValueError naming the test."""
+    if isinstance(data, ImageData):
+        return
+    for name, test in data.tests.items():
+        shape = tuple(test.images[0:1].shape[1:])
+        if shape != data.image_shape:
+            there, here = (" × ".join(map(str, each)) for each in (shape, data.image_shape))
+            raise ValueError(f"test {name!r}: its images are {there}, and those to train on {here}")
+        if trouble := _trouble(test):
+            raise ValueError(f"test {name!r}: {trouble}")
+
+
+def _trouble(test: Test) -> str | None:
+    """What keeps a test from being made; None where nothing does."""
+    if isinstance(test, PairTest):
+        for fold in np.unique(test.fold):
+            if len(np.unique(test.same[test.fold != fold])) < 2:
+                return f"beside fold {fold} it needs genuine and impostor pairs, from which the threshold of the fold comes"
+    elif isinstance(test, TemplateTest):
+        return None if len(np.unique(test.same)) == 2 else "it needs genuine and impostor pairs of templates"
+    elif isinstance(test, IdentificationTest):
+        mates = np.unique(test.people, return_counts=True)[1].max(initial=0) > 1
+        return None if mates and len(test.distractors) else "it needs two images of a person, and distractors"
+    return None

@@ -1,7 +1,6 @@
 """Training: one recipe in, one run out."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +20,10 @@ from marginface.training import checkpoints
 from marginface.training.film import Film
 from marginface.training.logs import logging
 from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
+from marginface.training.memory import keep_memory
 from marginface.training.recipes import Recipe
 from marginface.training.run import Run
-from marginface.training.testing import evaluate
+from marginface.training.testing import check_tests, evaluate
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
@@ -52,7 +52,7 @@ def train(
         data: the images; None loads `recipe.data` from `data_root` (see `data.catalog.load`). A `Baseline` is fitted to them,
             all else is trained step by step.
         device: "auto" takes a GPU where there is one. Precision "auto" is bf16-mixed on a GPU that has it, else float32.
-        max_steps: stop after so many steps; the schedule is fitted to them.
+        max_steps: stop after so many steps, at least one; the schedule is fitted to them.
         out: a folder for log.csv, TensorBoard's files and checkpoint.pt. A run goes on from a checkpoint that is there, and
             ends with the same weights as if it had not been interrupted.
         start: the checkpoint of the run whose backbone to start from. That run becomes the recipe's `start`; where the recipe
@@ -60,21 +60,27 @@ def train(
         save_every: steps between checkpoints; there is one at the end, too.
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
         compiled: whether to compile the backbone (`torch.compile`).
-        progress: whether to draw a bar with rate and time left. Where there is no terminal it stays quiet.
-    Raises: ValueError for an unknown device or a checkpoint of another run; NonFiniteLossError where training diverges, which
-        leaves the last checkpoint as it is; OSError where a file cannot be written or a process that reads images was killed.
+        progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
+    Raises: ValueError for an unknown device, a checkpoint of another run and, before any step, a test that cannot be made;
+        NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a file cannot be
+        written or a process that reads images was killed.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
+    for name, value in {"max_steps": max_steps, "save_every": save_every}.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
     recipe = checkpoints.started_from(recipe, Path(start) if start is not None else None)
+    keep_memory()
     data = data or load(recipe.data, data_root)
+    check_tests(data)
     precision = _precision(recipe.precision, device)
     fabric = _fabric(device, precision)
     seed_everything(recipe.seed, verbose=False)
     batches = make_batches(recipe, data, fabric.global_rank, fabric.world_size)
     learner = make_learner(recipe, data)
     if start is not None:
-        learner.backbone.load_state_dict(checkpoints.backbone_weights(Path(start)))
+        checkpoints.load_backbone(learner.backbone, Path(start))
     if compiled:
         learner.backbone.compile(dynamic=False)  # with symbolic sizes, the crops of networks without L do not compile
     steps = recipe.steps or len(batches) * recipe.epochs
@@ -84,17 +90,19 @@ def train(
         learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
         steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
+    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps:
+        loop.film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
     path = Path(out) / "checkpoint.pt" if out else None
     if path is not None and path.exists():
         found = checkpoints.read(path)
-        checkpoints.check(found, recipe, data.fingerprint, steps, fabric.world_size, path)
-        loop.restore(found)
-
-    film = None
-    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and loop.step == 0:  # what goes on would lack its start
-        film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
-        film.watch(learner, 0)
-    started, first = time.perf_counter(), loop.step
+        checkpoints.check(found, recipe, data.trained_on, steps, fabric.world_size, path)
+        try:
+            loop.restore(found)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    elif loop.film is not None:
+        loop.film.watch(learner, 0)
+    first = loop.step
     leads = fabric.is_global_zero
     with logging(Path(out) if out and leads else None, first, steps, progress and leads) as log:
         loader = DataLoader(
@@ -109,19 +117,17 @@ def train(
             while loop.step < steps:
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
-                    if film is not None:
-                        film.watch(learner, loop.step)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
                         loop.save(path)
                     if loop.step == steps:
                         break
-    duration = time.perf_counter() - started
+    duration = loop.seconds()
 
-    metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe))
+    metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe), progress=progress and leads)
     if leads and isinstance(learner.head, MarginHead):
         arrays["theta_histogram"] = loop.theta.numpy()
-    if film is not None:
-        arrays |= film.arrays()
+    if loop.film is not None:
+        arrays |= loop.film.arrays()
     stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
     return Run(
         recipe=recipe,
