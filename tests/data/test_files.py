@@ -1,12 +1,13 @@
 """Reading and writing whole files."""
 
 import os
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -64,35 +65,30 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         pass
 
 
-HALF = """
-import sys
-from pathlib import Path
-from marginface.data import files
-
-with getattr(files, sys.argv[1])(sys.argv[2]) as half:
-    if isinstance(half, Path):
-        (half / "below").mkdir()
-        (half / "below" / "1").write_bytes(b"half")
-    else:
-        half.write(b"half")
-        half.flush()
-    print("half", flush=True)
-    sys.stdin.read()
-"""
+def write_half(kind: str, path: Path, told: Connection) -> None:
+    with getattr(files, kind)(path) as half:
+        if isinstance(half, Path):
+            (half / "below").mkdir()
+            (half / "below" / "1").write_bytes(b"half")
+        else:
+            half.write(b"half")
+            half.flush()
+        told.send("half")
+        told.recv()
 
 
 @contextmanager
-def other_process(kind: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has written half of it, and goes on when its stdin ends."""
-    command = [sys.executable, "-c", HALF, kind, str(path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
+def other_process(kind: str, path: Path) -> Iterator[tuple[ForkProcess, Connection]]:
+    """A process that has written half of it, and goes on when it is told to."""
+    ours, theirs = get_context("fork").Pipe()
+    process = get_context("fork").Process(target=write_half, args=(kind, path, theirs))
+    process.start()
     try:
-        assert process.stdout.readline() == b"half\n"
-        yield process
+        assert ours.recv() == "half"
+        yield process, ours
     finally:
         process.kill()
-        process.communicate()
+        process.join()
 
 
 def write_it(path: Path, kind: str) -> None:
@@ -105,9 +101,9 @@ def write_it(path: Path, kind: str) -> None:
 def test_what_a_killed_process_left_goes_away_when_the_same_is_written_again(kind: str, tmp_path: Path) -> None:
     names = ["[new].rec", "[new].rec2", "n"]
     for name in names:
-        with other_process(kind, tmp_path / name) as process:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+        with other_process(kind, tmp_path / name) as (process, _):
+            process.kill()  # it cannot clean up
+            process.join()
     left = {path.name for path in tmp_path.iterdir()}
     assert len(left) == 3
     write_it(tmp_path / names[0], kind)
@@ -118,13 +114,14 @@ def test_what_a_killed_process_left_goes_away_when_the_same_is_written_again(kin
 
 @pytest.mark.parametrize("kind", ["writing", "new_folder"])
 def test_what_a_living_process_writes_stays(kind: str, tmp_path: Path) -> None:
-    with other_process(kind, tmp_path / "other") as process:
+    with other_process(kind, tmp_path / "other") as (process, told):
         (before,) = tmp_path.iterdir()
         write_it(tmp_path / "other", kind)
         assert {path.name for path in tmp_path.iterdir()} == {"other", before.name}
         if kind == "writing":
-            process.communicate(b"")
-            assert (process.returncode, (tmp_path / "other").read_bytes()) == (0, b"half")
+            told.send("go on")
+            process.join()
+            assert (process.exitcode, (tmp_path / "other").read_bytes()) == (0, b"half")
             assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 

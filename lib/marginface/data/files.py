@@ -120,14 +120,13 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """A file or folder beside `path` that does not outlive the block, and is locked as long as this process writes it."""
-    held: int | None = None
-    while held is None:  # whoever removes leftovers may have taken a new one for one before it was locked
+    while True:
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         make(temporary)
         held = _lock(temporary, wait=True)
-        if not temporary.exists():
-            _unlock(held)
-            held = None
+        if temporary.exists():
+            break
+        _unlock(held)  # somebody took it for a leftover before it was locked
     try:
         yield temporary
     finally:
@@ -147,7 +146,10 @@ def _remove_leftovers(path: Path) -> None:
 
 def _remove(temporary: Path) -> None:
     with contextlib.suppress(OSError):
-        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def _lock(path: Path, wait: bool) -> int | None:
