@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from marginface import reference
 from marginface.heads import MarginHead
@@ -229,18 +231,42 @@ def test_any_chunk_size_gives_the_same(
             torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance * max(1.0, theirs.abs().max().item()))
 
 
-def test_sphereface_anneals_with_the_batches_it_is_trained_on() -> None:
+def test_a_schedule_goes_by_the_steps_of_the_optimizer() -> None:
+    """Not by batches, of which two make a step here, nor by what torch.utils.checkpoint computes again."""
     head = make_head(SphereFace(4, Annealing(1000, 5, 0.12)))
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.01)
     x, y = batch()
     for step in range(3):
-        expected = reference.sphereface(x, head.weight, y, 4, 1000 / (1 + 0.12 * step))
-        torch.testing.assert_close(head(x, y), expected, rtol=1e-10, atol=1e-10)
+        for again in (False, True):
+            expected = reference.sphereface(x, head.weight, y, 4, 1000 / (1 + 0.12 * step))
+            loss = checkpoint(head, x, y, use_reentrant=False) if again else head(x, y)
+            torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
+            ours, theirs = torch.autograd.grad(loss, head.weight), torch.autograd.grad(expected, head.weight)
+            torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+            head.weight.grad = ours[0]
+        assert head.step == step
+        optimizer.step()
+    assert deepcopy(head).step == head.step == 3
+    with torch.no_grad():
+        head(x, y)
     head.eval()
     head(x, y)
-    other = make_head(SphereFace(4, Annealing()))
+    assert head.step == 3
+    other = make_head(head.margin)
     other.load_state_dict(head.state_dict())
     assert other.step == 3
+    torch.testing.assert_close(other(x, y), head(x, y), rtol=0, atol=0)
     assert Annealing()(10**6) == 5
+
+
+@pytest.mark.parametrize("options", [{}, {"foreach": True}, {"fused": True}], ids=str)
+def test_every_kind_of_optimizer_is_seen(options: dict[str, bool]) -> None:
+    head = make_head(SphereFace(4, Annealing()))
+    optimizer = torch.optim.Adam(head.parameters(), **options)  # type: ignore[arg-type]
+    for _ in range(2):
+        head(*batch()).backward()
+        optimizer.step()
+    assert head.step == 2
 
 
 def test_one_class_has_nothing_to_learn() -> None:

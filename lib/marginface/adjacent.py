@@ -9,24 +9,26 @@ import math
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from marginface.angles import angle, sine
+from marginface.reduction import norms
 from marginface.regularizers import Stateful, Terms
+from marginface.settings import NOT_NEGATIVE, Range, check_number
 
 
 class PAM(Stateful):
     """The precise adjacent margin loss (PAM Eq. 5-10): weight · L_P.
 
-    In training, every call first updates the class ranges from the batch, then penalises the pairs of classes whose margins
+    In training, every batch first updates the class ranges from the batch, then penalises the pairs of classes whose margins
     are narrowest. The gradient goes to the class weights of those pairs; the ranges are statistics and have none.
 
     Arguments:
         weight: λ of Eq. 5.
         version: 1, the P narrowest of all pairs (Eq. 6); or 2, the two narrowest of each class (Eq. 7).
         shrink_rate: β of Eq. 9, in [0, 1].
-        start_step: λ is 0 in so many training calls, in which the ranges settle. The paper waits for 275 of 360 epochs.
+        start_step: λ is 0 in so many steps (of the head's), in which the ranges settle. The paper waits for 275 of 360 epochs.
         include_self: whether a class is one of its own neighbours, as Eq. 7 has it. It then nearly always is, adds a
             constant, and leaves one real neighbour. Version 2 only.
         repeats: what a class does that occurs more than once in a batch. Eq. 8 as printed adds up the changes ("sum"),
@@ -37,7 +39,6 @@ class PAM(Stateful):
     """
 
     R: Tensor  # (C,) cosine between the centre and the edge of each class; empty before `bind`
-    step: Tensor  # () int64, the training calls so far
 
     def __init__(
         self,
@@ -52,10 +53,8 @@ class PAM(Stateful):
         super().__init__(weight)
         if version not in (1, 2):
             raise ValueError(f"PAM: version={version!r} must be 1 or 2")
-        if not 0 <= shrink_rate <= 1:
-            raise ValueError(f"PAM: shrink_rate={shrink_rate!r} must lie in [0, 1]")
-        if start_step < 0:
-            raise ValueError(f"PAM: start_step={start_step!r} must be at least 0")
+        check_number("PAM: shrink_rate", shrink_rate, Range(0, 1))
+        check_number("PAM: start_step", start_step, NOT_NEGATIVE)
         if include_self and version == 1:
             raise ValueError("PAM: include_self=True has no meaning in version 1, whose pairs are of different classes")
         if repeats not in ("lowest", "sum", "mean"):
@@ -65,7 +64,10 @@ class PAM(Stateful):
         self.version, self.shrink_rate, self.start_step = version, shrink_rate, start_step
         self.include_self, self.repeats, self.block_size = include_self, repeats, block_size
         self.register_buffer("R", torch.empty(0))
-        self.register_buffer("step", torch.tensor(0))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.pop(f"{prefix}step", None)  # of checkpoints from before the head counted alone
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def bind(self, embedding_dim: int, num_classes: int) -> None:
         """Start with the range of every class at 1, a cap of no size. Raises ValueError where it has another number."""
@@ -76,14 +78,16 @@ class PAM(Stateful):
         if len(self.R) == 0:
             self.R = self.R.new_ones(num_classes)
 
+    def reset_parameters(self) -> None:
+        """Put the range of every class back to 1."""
+        nn.init.ones_(self.R)
+
     def forward(self, terms: Terms) -> Tensor:
-        active = int(self.step) >= self.start_step
-        if self.training:
-            self.update(terms.cosine, terms.labels)
-            self.step += 1
+        if self.training and terms.moves:
+            self._follow(*terms.gather(terms.cosine.detach(), terms.labels))
+        active = terms.steps() >= self.start_step
         return self.weight * self.penalty(terms.class_weights) if active else terms.target.new_zeros(())
 
-    @torch.no_grad()
     def update(self, cosines: Tensor, labels: Tensor) -> None:
         """Follow the ranges of the classes in a batch (PAM Eq. 8-9): at once where they grow, slowly where they shrink.
 
@@ -100,6 +104,10 @@ class PAM(Stateful):
             raise ValueError(f"labels must be int64 ({len(cosines)},), not {labels.dtype} {tuple(labels.shape)}")
         if len(labels) > 0 and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.R):
             raise ValueError(f"labels must lie in [0, {len(self.R)}), not in [{int(labels.min())}, {int(labels.max())}]")
+        self._follow(cosines, labels)
+
+    @torch.no_grad()
+    def _follow(self, cosines: Tensor, labels: Tensor) -> None:
         change = cosines.clamp(-1, 1).to(self.R.dtype) - self.R[labels]
         change = torch.where(change < 0, change, self.shrink_rate * change)
         how = {"lowest": "amin", "sum": "sum", "mean": "mean"}[self.repeats]  # the change rises with the cosine
@@ -255,10 +263,10 @@ def _blocks(total: int, size: int, first: int = 0) -> list[slice]:
 
 def _inverse_norms(W: Tensor) -> Tensor:
     """(P,) 1 / ‖w‖; 0 for a weight without a direction, which thereby is at right angles to all others."""
-    norms = torch.linalg.vector_norm(W, dim=1)
-    if not torch.isfinite(norms).all():
+    lengths = norms(W)
+    if not torch.isfinite(lengths).all():
         raise ValueError("class_weights hold NaN, infinity, or a row too long for its dtype")
-    return torch.where(norms > 1e-12, 1 / norms.clamp_min(1e-12), 0.0)
+    return torch.where(lengths > 0, 1 / lengths, 0.0)
 
 
 class _PairCosines(torch.autograd.Function):
@@ -267,9 +275,9 @@ class _PairCosines(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, W: Tensor, i: Tensor, j: Tensor) -> Tensor:
         inverse = _inverse_norms(W)
-        chunks = [(W[a] * W[b]).sum(dim=1) for a, b in zip(i.split(8192), j.split(8192), strict=True)]
-        cosines = (torch.cat(chunks) * inverse[i] * inverse[j]).clamp(-1, 1)
-        cosines = torch.where(i == j, 1.0, cosines)
+        U = W * inverse[:, None]
+        chunks = [(U[a] * U[b]).sum(dim=1) for a, b in zip(i.split(8192), j.split(8192), strict=True)]
+        cosines = torch.where(i == j, 1.0, torch.cat(chunks).clamp(-1, 1))
         ctx.save_for_backward(W, i, j, inverse, cosines)
         return cosines
 
@@ -278,11 +286,11 @@ class _PairCosines(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """With unit vectors u, d cos / d w_i = (u_j - cos · u_i) / ‖w_i‖: one sparse product, less multiples of the rows."""
         W, i, j, inverse, cosines = ctx.saved_tensors
+        U = W * inverse[:, None]
         ends = torch.stack([torch.cat([i, j]), torch.cat([j, i])])
-        across = (gradient * inverse[i] * inverse[j]).repeat(2)
-        along = W.new_zeros(len(W)).index_add_(0, ends[0], (gradient * cosines).repeat(2)) * inverse**2
-        result = torch.sparse.mm(torch.sparse_coo_tensor(ends, across, (len(W), len(W)), check_invariants=False), W)
-        return result.addcmul_(W, along[:, None], value=-1), None, None
+        along = W.new_zeros(len(W)).index_add_(0, ends[0], (gradient * cosines).repeat(2))
+        across = torch.sparse_coo_tensor(ends, gradient.repeat(2), (len(W), len(W)), check_invariants=False)
+        return torch.sparse.mm(across, U).addcmul_(U, along[:, None], value=-1).mul_(inverse[:, None]), None, None
 
 
 def _pair_cosines(W: Tensor, i: Tensor, j: Tensor) -> Tensor:

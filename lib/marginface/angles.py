@@ -9,43 +9,63 @@ from torch import Tensor
 
 def sine(cosine: Tensor) -> Tensor:
     """sin θ ≥ 0 from cos θ; its derivative at cos θ = ±1, infinite in truth, is taken as 0."""
+    if torch.compiler.is_compiling():  # a compiler has no rule for a function with a jvp, and fuses the steps by itself
+        return ((1 - cosine) * (1 + cosine)).clamp_min(torch.finfo(cosine.dtype).tiny ** 0.5).sqrt()
     return _Sine.apply(cosine)
-
-
-class _Sine(torch.autograd.Function):
-    """One function, as those below, because it runs over N × C values: with torch.where, autograd passes over seven such."""
-
-    @staticmethod
-    def forward(ctx: Any, cosine: Tensor) -> Tensor:
-        result = (1 - cosine).mul_(1 + cosine).clamp_min_(0).sqrt_()  # keeps more digits near ±1 than 1 - cos²
-        ctx.save_for_backward(cosine, result)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        cosine, result = ctx.saved_tensors
-        return _without_infinity(cosine / result).mul_(gradient).neg_()
 
 
 def angle(cosine: Tensor) -> Tensor:
     """θ in [0, π] from cos θ; its derivative at cos θ = ±1, infinite in truth, is taken as 0."""
+    if torch.compiler.is_compiling():
+        return torch.atan2(sine(cosine), cosine)
     return _Angle.apply(cosine)
 
 
-class _Angle(torch.autograd.Function):
+class _Sine(torch.autograd.Function):
+    """One function, as that below, because it runs over N × C values: with torch.where, autograd passes over seven such."""
+
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, cosine: Tensor) -> Tensor:
-        ctx.save_for_backward(cosine)
+    def forward(cosine: Tensor) -> Tensor:
+        return (1 - cosine).mul_(1 + cosine).clamp_min_(0).sqrt_()  # keeps more digits near ±1 than 1 - cos²
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+        ctx.save_for_forward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        cosine, result = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this derivative is to have one of its own
+            return -gradient * cosine / result.masked_fill(result == 0, math.inf)
+        return _without_infinity(cosine / result).mul_(gradient).neg_()
+
+    jvp = backward  # the derivative of each value is one number, for both directions
+
+
+class _Angle(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(cosine: Tensor) -> Tensor:
         return cosine.clamp(-1, 1).acos_()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (cosine,) = ctx.saved_tensors
-        return _inverse_sine(cosine).mul_(gradient).neg_()
+        if torch.is_grad_enabled():
+            result = sine(cosine)
+            return -gradient / result.masked_fill(result == 0, math.inf)
+        return _without_infinity((1 - cosine).mul_(1 + cosine).clamp_min_(0).rsqrt_()).mul_(gradient).neg_()
 
-
-def _inverse_sine(cosine: Tensor) -> Tensor:
-    return _without_infinity((1 - cosine).mul_(1 + cosine).clamp_min_(0).rsqrt_())
+    jvp = backward
 
 
 def _without_infinity(values: Tensor) -> Tensor:
@@ -60,22 +80,7 @@ def turn(cosine: Tensor, by: float) -> Tensor:
 
 def turn_back(cosine: Tensor, by: Tensor) -> Tensor:
     """cos(θ - by) from cos θ, for a `by` of its own at every value; the derivative at cos θ = ±1 is taken as 0."""
-    return _TurnBack.apply(cosine, by)
-
-
-class _TurnBack(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, cosine: Tensor, by: Tensor) -> Tensor:
-        turned = cosine.clamp(-1, 1).acos_().sub_(by)
-        ctx.save_for_backward(cosine, turned)
-        return turned.cos()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
-        cosine, turned = ctx.saved_tensors
-        pulled = turned.sin().mul_(gradient)
-        to_by = pulled.clone() if ctx.needs_input_grad[1] else None
-        return pulled.mul_(_inverse_sine(cosine)), to_by
+    return (angle(cosine) - by).cos()
 
 
 def psi(cosine: Tensor, m: float) -> Tensor:

@@ -1,19 +1,34 @@
 """MarginHead: owns the class weights and turns embeddings and labels into a loss."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from marginface.margins import Margin, NormFace
-from marginface.reduction import nonzero_norm, own_and_others
-from marginface.regularizers import Stateful, Terms
+from marginface.checks import NonFiniteError as NonFiniteError
+from marginface.checks import check_embeddings, check_labels, check_weights
+from marginface.margins import Margin, NormFace, described
+from marginface.reduction import nonzero, norms, own_and_others, products, unit, whole
+from marginface.regularizers import Fresh, Stateful, Terms
 
 
-class NonFiniteError(ValueError):
-    """Embeddings hold NaN or infinity."""
+class _Clock:
+    """It ticks with every step that an optimizer of this process makes."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        register_optimizer_step_post_hook(self._tick)
+
+    def _tick(self, *_: object) -> None:
+        self.steps += 1
+
+
+_CLOCK = _Clock()
 
 
 class MarginHead(nn.Module):
@@ -23,15 +38,32 @@ class MarginHead(nn.Module):
     logaddexp(L, z_y) - z_y = -log σ(z_y - L). All of it is float32, or float64 where the embeddings are: under autocast,
     too, because a cosine in half precision cannot tell an angle of 0.02 from 0.
 
+    The class weights are (C, d), one row a class. Those of pytorch-metric-learning are (d, C): `head.weight.data = W.T`.
+
+    What changes during training, and when:
+        Schedules go by `step`: it rises with the first batch after any torch.optim.Optimizer of this process has made a step,
+        so that accumulated batches are of one step. Who trains without one sets it.
+        Statistics, such as class centres, move once with each batch in training mode and with gradients. What
+        torch.utils.checkpoint (use_reentrant=False) computes a second time moves nothing and equals the first time, if each
+        batch's backward pass comes before the next batch.
+
+    With chunk_size=None, or at least C, all is ordinary autograd: torch.func, double backward, and
+    torch.compile(fullgraph=True) work. Over chunks of classes there is one derivative, and a compiler breaks the graph
+    around them, as it does around regularizers with a state and around schedules. `logits` is always of the first kind.
+
     Arguments:
         embedding_dim: d.
         num_classes: C. With one class there is nothing to learn, and the loss is 0.
         margin: a loss of `marginface.margins`.
-        regularizers: functions of `Terms` that give a scalar to add, such as `IAM(beta=0.2)`. One that is `Stateful`
+        regularizers: functions of `Terms` that give what to add, () or (N,), such as `IAM(beta=0.2)`. One that is `Stateful`
             becomes a part of this module.
         chunk_size: how many classes are held at a time; None holds the whole N × C matrix.
         keep_bytes: how much memory may keep derivatives from the forward pass for the backward pass, which computes again
             what there was no room for.
+        reduction: "mean"; "sum"; or "none", a loss for every sample. What a regularizer gives as one number counts for each.
+        check_values: whether to look for NaN and for labels that are no class. None looks where nobody has to wait for the
+            values, on a CPU. What is compiled does not look.
+    Raises: TypeError or ValueError that says what an argument must be.
     """
 
     def __init__(
@@ -42,120 +74,241 @@ class MarginHead(nn.Module):
         regularizers: Sequence[Callable[[Terms], Tensor]] = (),
         chunk_size: int | None = 512,
         keep_bytes: int = 96 * 2**20,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+        check_values: bool | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("embedding_dim", embedding_dim, 1),
-            ("num_classes", num_classes, 1),
-            ("chunk_size", 1 if chunk_size is None else chunk_size, 1),
-            ("keep_bytes", keep_bytes, 0),
-        ):
-            if value < least:
-                raise ValueError(f"{name}={value} must be at least {least}")
+        _check_sizes(
+            1, embedding_dim=embedding_dim, num_classes=num_classes, chunk_size=1 if chunk_size is None else chunk_size
+        )
+        _check_sizes(0, keep_bytes=keep_bytes)
+        _check_margin(margin)
+        _check_regularizers(regularizers)
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction={reduction!r} must be 'mean', 'sum' or 'none'")
         self.margin = margin
         self.regularizers = tuple(regularizers)
-        self.chunk_size, self.keep_bytes = chunk_size, keep_bytes
+        self.chunk_size, self.keep_bytes, self.reduction, self.check_values = chunk_size, keep_bytes, reduction, check_values
         self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
         for module in self.stateful:
             module.bind(embedding_dim, num_classes)  # type: ignore[operator]
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
-        self.bias = nn.Parameter(torch.zeros(num_classes)) if margin.bias else None
+        self.bias = nn.Parameter(torch.empty(num_classes)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
-        self.step = 0  # training batches seen so far, for losses with a schedule
-        nn.init.normal_(self.weight, std=1 / math.sqrt(embedding_dim))
+        self._step = 0  # steps before the last batch in training
+        self._seen: int | None = None  # and what time it was then
+        self._reset_weights()
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of a batch.
+    @property
+    def num_classes(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.weight.shape[1]
+
+    def reset_parameters(self) -> None:
+        """Start anew: random class weights of length about 1, no bias, step 0, and regularizers as they began."""
+        self._reset_weights()
+        for module in self.stateful:
+            module.reset_parameters()  # type: ignore[operator]
+        self.step = 0
+
+    def _reset_weights(self) -> None:
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, embeddings: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The loss of a batch.
 
         Arguments:
             embeddings: (N, d) floating point, finite, N at least 1.
             labels: (N,) int64 in [0, C), on the same device.
-        Returns: () float32, or float64 for float64 embeddings.
-        Raises: ValueError naming what is wrong with either.
+            weights: (N,) floating point, at least 0: how much each sample counts. The mean is then Σ weight · loss / Σ weight.
+        Returns: () float32, or float64 for float64 embeddings; (N,) with reduction="none".
+        Raises: ValueError or TypeError naming what is wrong with any of them.
         """
         self._check(embeddings, labels)
+        if weights is not None:
+            check_weights(weights, embeddings, self.check_values)
+        moves, repeats = self._begin()
         with torch.autocast(embeddings.device.type, enabled=False):
-            terms = self._terms(embeddings, labels)
-            loss = -F.logsigmoid(terms.target - terms.others).mean()
-            total = sum((regularizer(terms) for regularizer in self.regularizers), start=loss)
-        self.cosine = terms.cosine.detach()
-        if self.training:
-            self.step += 1
-        return total
-
-    def get_extra_state(self) -> dict[str, int]:
-        return {"step": self.step}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self.step = state["step"]
+            terms = self._terms(embeddings, labels, moves, repeats)
+            losses = -F.logsigmoid(terms.target - terms.others)
+            for regularizer in self.regularizers:
+                losses = losses + _checked(regularizer(terms), regularizer, losses)
+            self.cosine = terms.cosine.detach()
+            return _reduced(losses, weights, self.reduction)
 
     def logits(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C) scaled logits: with the margin where labels are given, plain where not. For figures and predictions."""
         self._check(embeddings, labels)
         with torch.autocast(embeddings.device.type, enabled=False):
             x, w = self._full_precision(embeddings)
-            if not self.margin.keeps_weight_norm:
-                w = w / nonzero_norm(w)[:, None]
-            cosine = x @ w.T
-            if labels is not None:
-                terms = self._terms(embeddings, labels)
-                own = cosine.gather(1, labels[:, None])
-                shift = self.margin.shift(own, w[labels] @ w.T if self.margin.needs_centres else None)
-                cosine = self.margin.others(cosine, shift)
-            logits = (self.margin.scale or 1.0) * cosine
-            if self.bias is not None:
-                logits = logits + self.bias
-            return logits if labels is None else logits.scatter(1, labels[:, None], terms.target[:, None])
+            margin = self._margin_now()
+            if labels is None:
+                plain = products(x, w, margin)
+                logits = plain if margin.scale is None else margin.scale * plain
+                return logits if self.bias is None else logits + self.bias
+            own, logits = whole(x, w, labels, margin, self.bias)
+            target, *_ = _targets(x, w, labels, own, margin, self.bias)
+            return logits.scatter(1, labels[:, None], target[:, None])
 
-    def _terms(self, embeddings: Tensor, labels: Tensor) -> Terms:
+    @property
+    def step(self) -> int:
+        """Steps of the optimizer so far, since the first batch in training."""
+        return self._step + (self._seen not in (None, _CLOCK.steps))
+
+    @step.setter
+    def step(self, value: int) -> None:
+        self._step, self._seen = value, None
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"step": self.step, "margin": described(self.margin)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        theirs, ours = state.get("margin", described(self.margin)), described(self.margin)
+        if theirs != ours:
+            warnings.warn(f"these class weights were trained with {theirs}, and this head has {ours}", stacklevel=2)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state_dict.setdefault(f"{prefix}_extra_state", {"step": 0})  # of who has class weights alone
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_step": self.step, "_seen": None}  # another process has another clock
+
+    def extra_repr(self) -> str:
+        stateless = [r for r in self.regularizers if not isinstance(r, Stateful)]
+        also = f", regularizers={stateless}" if stateless else ""
+        also += "" if self.reduction == "mean" else f", reduction={self.reduction!r}"
+        return f"{self.embedding_dim}, {self.num_classes}, {described(self.margin)}{also}, chunk_size={self.chunk_size}"
+
+    def _begin(self) -> tuple[bool, bool]:
+        """Whether state moves with this batch, and whether it is a batch's second time."""
+        if torch.compiler.is_compiling() and not self.stateful and not self.margin.schedules:
+            return False, False
+        return self._count()
+
+    @torch.compiler.disable
+    def _count(self) -> tuple[bool, bool]:
+        if not (self.training and torch.is_grad_enabled()):
+            return False, False
+        if torch._C._current_graph_task_id() != -1:  # within a backward pass
+            return False, True
+        self._step, self._seen = self.step, _CLOCK.steps
+        return True, False
+
+    def _margin_now(self, step: int | None = None) -> Margin:
+        return self.margin.at(self.step if step is None else step) if self.margin.schedules else self.margin
+
+    def _terms(self, embeddings: Tensor, labels: Tensor, moves: bool, repeats: bool) -> Terms:
+        step = self._step if moves or repeats else None
         x, w = self._full_precision(embeddings)
-        margin = self.margin.at(self.step)
-        product, others = self._others(x, w, labels, margin, self.bias)
-        offset = 0.0 if self.bias is None else self.bias[labels]
-        s = margin.scale or 1.0
-        plain = s * product + offset
-        length = nonzero_norm(x) if margin.keeps_embedding_norm else torch.ones_like(product)
-        if margin.keeps_weight_norm:
-            length = length * nonzero_norm(w[labels])
-        cosine = (product / length).clamp(-1, 1)
+        margin = self._margin_now(step)
+        own, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
+        target, plain_target, cosine = _targets(x, w, labels, own, margin, self.bias)
+        changed = margin.changes_others or margin.keeps_embedding_norm or margin.keeps_weight_norm or self.bias is not None
+
+        def plain_others() -> Tensor:
+            if not changed:
+                return others
+            u = unit(x) if margin.keeps_embedding_norm else x
+            plain = NormFace(margin.scale or 1.0)
+            return own_and_others(u, w, labels, plain, None, self.chunk_size, self.keep_bytes)[1]
+
         return Terms(
-            target=s * length * margin.target(cosine) + offset if margin.changes_target else plain,
+            target=target,
             others=others,
-            plain_target=plain,
-            plain_others=lambda: self._others(x, w, labels, NormFace(s), None)[1] if margin.changes_others else others,
+            plain_target=plain_target,
+            plain_others=plain_others,
             num_classes=len(w),
             embeddings=embeddings.to(x.dtype),
             labels=labels,
             cosine=cosine,
             class_weights=w,
+            steps=lambda: self.step if step is None else step,
+            moves=moves,
+            repeats=repeats,
         )
-
-    def _others(self, x: Tensor, w: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        return own_and_others(x, w, labels, margin, bias, self.chunk_size, self.keep_bytes)
 
     def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings, of unit length unless the margin keeps their norm, and class weights, both float32 or float64."""
         x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        x = x if self.margin.keeps_embedding_norm else x / nonzero_norm(x)[:, None]
-        return x, self.weight.to(x.dtype)
+        x = x if self.margin.keeps_embedding_norm else unit(x)
+        w = self.weight if type(self.weight) is nn.Parameter else _together(self.weight)
+        return x, w.to(x.dtype)
 
     def _check(self, embeddings: Tensor, labels: Tensor | None) -> None:
-        d, C = self.weight.shape[1], self.weight.shape[0]
-        if embeddings.dim() != 2 or embeddings.shape[1] != d or len(embeddings) == 0:
-            raise ValueError(f"embeddings must have shape (N, {d}) with N at least 1, not {tuple(embeddings.shape)}")
-        if not embeddings.is_floating_point():
-            raise ValueError(f"embeddings must be floating point, not {embeddings.dtype}")
+        check_embeddings(embeddings, self.embedding_dim, self.check_values)
         if embeddings.device != self.weight.device:
             raise ValueError(f"embeddings are on {embeddings.device}, the class weights on {self.weight.device}")
-        if not torch.isfinite(embeddings).all():
-            raise NonFiniteError("embeddings hold NaN or infinity")
-        if labels is None:
-            return
-        if labels.shape != embeddings.shape[:1]:
-            raise ValueError(f"labels must have shape ({len(embeddings)},), not {tuple(labels.shape)}")
-        if labels.dtype != torch.int64:
-            raise ValueError(f"labels must be int64, not {labels.dtype}")
-        if labels.device != embeddings.device:
-            raise ValueError(f"labels are on {labels.device}, embeddings on {embeddings.device}")
-        if int(labels.min()) < 0 or int(labels.max()) >= C:
-            raise ValueError(f"labels must lie in [0, {C}), not in [{int(labels.min())}, {int(labels.max())}]")
+        if labels is not None:
+            check_labels(labels, embeddings, self.num_classes, self.check_values)
+
+
+def _targets(
+    x: Tensor, w: Tensor, labels: Tensor, own: Tensor, margin: Margin, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """z_y with the margin, s · cos θ_y, and cos θ_y clamped to [-1, 1], from the product with the own class: each (N,)."""
+    s, length = margin.scale or 1.0, None
+    if margin.keeps_embedding_norm:
+        length = nonzero(norms(x))
+    if margin.keeps_weight_norm:
+        of_weight = nonzero(norms(w[labels]))
+        length = of_weight if length is None else length * of_weight
+    cosine = own if length is None else own / length
+    within = cosine.clamp(-1, 1)
+    target = s * own
+    if margin.changes_target:
+        target = s * margin.target(within) if length is None else s * length * margin.target(within)
+    return target if bias is None else target + bias[labels], s * cosine, within
+
+
+def _together(weight: Tensor) -> Tensor:
+    """Class weights that are in parts on several processes (DTensor), as one tensor; all processes have to call this."""
+    return weight.full_tensor() if hasattr(weight, "full_tensor") else weight
+
+
+def _checked(term: Tensor, regularizer: object, losses: Tensor) -> Tensor:
+    if term.shape not in ((), losses.shape):
+        raise ValueError(f"{regularizer!r} gave {tuple(term.shape)}; a regularizer gives () or ({len(losses)},)")
+    return term
+
+
+def _reduced(losses: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
+    weighted = losses if weights is None else losses * weights.to(losses.dtype)
+    if reduction == "none":
+        return weighted
+    if reduction == "sum":
+        return weighted.sum()
+    return weighted.mean() if weights is None else weighted.sum() / nonzero(weights.to(losses.dtype).sum())
+
+
+def _check_sizes(least: int, **sizes: int) -> None:
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an int, not {type(value).__name__} {value!r}")
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}")
+
+
+def _check_margin(margin: object) -> None:
+    if isinstance(margin, type) and issubclass(margin, Margin):
+        raise TypeError(f"margin must be a loss, not its class: {margin.__name__}()")
+    if not isinstance(margin, Margin):
+        raise TypeError(f"margin must be a loss of marginface.margins, such as ArcFace(), not {margin!r}")
+
+
+def _check_regularizers(regularizers: object) -> None:
+    if not isinstance(regularizers, Sequence) or isinstance(regularizers, str):
+        raise TypeError(f"regularizers must be a list, such as [IAM(beta=0.1)], not {type(regularizers).__name__}")
+    for each in regularizers:
+        if isinstance(each, type):
+            raise TypeError(f"regularizers: {each.__name__} is a class; one of its kind is wanted, with its settings")
+        if isinstance(each, Fresh):
+            raise TypeError(f"regularizers: {each} is of a recipe; a head takes what its build() gives")
+        if not callable(each):
+            raise TypeError(f"regularizers: {each!r} is no function of Terms")

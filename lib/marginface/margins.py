@@ -7,20 +7,41 @@ Every loss here is a cross-entropy over changed logits. For a sample x with labe
 and a paper is a choice of T (`target`), U (`others`), the scale s and of whether the two norms stay in (a, b).
 Functions take and return cosines, so that no arccos, and none of its infinite derivatives, is needed where a loss can do
 without. Angles are in radians. Everything is element-wise and differentiable.
+
+A loss of one's own is a subclass that overrides some of it. Its settings are numbers, not tensors to be learned: a head knows
+of no parameters but its own. One that may change during training is a `Schedule`.
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from marginface.angles import angle, psi, turn, turn_back
+from marginface.settings import (
+    ANGLE,
+    COSINE,
+    DISTANCE,
+    MULTIPLE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Schedule,
+    check,
+    check_choice,
+    first,
+)
+from marginface.settings import Annealing as Annealing
+from marginface.settings import Ramp as Ramp
 
 
 class Margin:
-    """A loss without a margin: T = U = identity. The losses below override what they change."""
+    """A loss without a margin: T = U = identity. The losses below override what they change.
+
+    With a norm that is kept, T and U still see cosines, and the norm comes back as a factor. A loss that keeps one and changes
+    the others (U) is computed on the whole N × C matrix, whatever a head's `chunk_size`.
+    """
 
     scale: float | None = None  # s; None is 1
     bias: bool = False
@@ -55,9 +76,15 @@ class Margin:
     def changes_others(self) -> bool:
         return type(self).others is not Margin.others
 
-    def at(self, step: int) -> "Margin":
-        """The loss at a step of training, for those that have a schedule."""
-        return self
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The settings that change during training, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Schedule)}
+
+    def at(self, step: int) -> Self:
+        """The loss after so many steps of the optimizer, for those that have a schedule."""
+        now = {name: schedule(step) for name, schedule in self.schedules.items()}
+        return replace(self, **now) if now else self  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -84,7 +111,7 @@ class L2Softmax(Margin):
     keeps_weight_norm = True
 
     def __post_init__(self) -> None:
-        _check(self, radius=0 < self.radius < math.inf)
+        check(self, radius=POSITIVE)
 
     @property
     def scale(self) -> float:  # type: ignore[override]
@@ -98,7 +125,7 @@ class NormFace(Margin):
     scale: float = 30.0
 
     def __post_init__(self) -> None:
-        _check(self, scale=0 < self.scale < math.inf)
+        check(self, scale=POSITIVE)
 
 
 @dataclass(frozen=True)
@@ -108,27 +135,15 @@ class LSoftmax(Margin):
     PAM prints ψ for the other classes, too. The loss's own paper and ArcFace Eq. 5 have their cosine, and so does this.
     """
 
-    m: float = 4
+    m: float | Schedule = 4
     keeps_embedding_norm = True
     keeps_weight_norm = True
 
     def __post_init__(self) -> None:
-        _check(self, m=1 <= self.m < math.inf)
+        check(self, schedules=True, m=MULTIPLE)
 
     def target(self, cosine: Tensor) -> Tensor:
-        return psi(cosine, self.m)
-
-
-@dataclass(frozen=True)
-class Annealing:
-    """λ = max(end, start / (1 + decay · step)): "1,000 at beginning and decreases to 5" (ArcFace §2.3)."""
-
-    start: float = 1000.0
-    end: float = 5.0
-    decay: float = 0.12  # of SphereFace's public code; no paper prints it
-
-    def __call__(self, step: int) -> float:
-        return max(self.end, self.start / (1 + self.decay * step))
+        return psi(cosine, first(self.m))
 
 
 @dataclass(frozen=True)
@@ -136,28 +151,26 @@ class SphereFace(Margin):
     """T(θ) = (ψ(θ) + λ cos θ) / (1 + λ) (ArcFace Eq. 4-7, PAM Eq. 3).
 
     `scale=None` keeps the embedding's norm, as the original does; a number puts embeddings on a sphere (F-Norm SphereFace).
-    The paper wants a whole m; any m ≥ 1 gives the curve that it plots for m = 1.5. `lam` is a number or an `Annealing`.
+    The paper wants a whole m; any m ≥ 1 gives the curve that it plots for m = 1.5. `lam` is a number or an `Annealing`. The
+    fields' order is not that of the other losses, whose scale comes first.
     """
 
-    m: float = 4
-    lam: float | Annealing = 0.0
+    m: float | Schedule = 4
+    lam: float | Schedule = 0.0
     scale: float | None = None
 
     def __post_init__(self) -> None:
-        lam = self.lam(0) if isinstance(self.lam, Annealing) else self.lam
-        scale = self.scale is None or 0 < self.scale < math.inf
-        _check(self, m=1 <= self.m < math.inf, lam=0 <= lam < math.inf, scale=scale)
+        check(self, schedules=True, m=MULTIPLE, lam=NOT_NEGATIVE)
+        if self.scale is not None:
+            check(self, scale=POSITIVE)
 
     @property
     def keeps_embedding_norm(self) -> bool:  # type: ignore[override]
         return self.scale is None
 
-    def at(self, step: int) -> Margin:
-        return replace(self, lam=self.lam(step)) if isinstance(self.lam, Annealing) else self
-
     def target(self, cosine: Tensor) -> Tensor:
-        lam = self.lam(0) if isinstance(self.lam, Annealing) else self.lam
-        return (psi(cosine, self.m) + lam * cosine) / (1 + lam)
+        lam = first(self.lam)
+        return (psi(cosine, first(self.m)) + lam * cosine) / (1 + lam)
 
 
 @dataclass(frozen=True)
@@ -165,13 +178,14 @@ class CosFace(Margin):
     """T(θ) = cos θ - m (ArcFace Eq. 8, IAM Eq. 5, PAM Eq. 4; also called AM-Softmax and, by ArcFace, CosineFace)."""
 
     scale: float = 64.0
-    m: float = 0.35
+    m: float | Schedule = 0.35
 
     def __post_init__(self) -> None:
-        _check(self, scale=0 < self.scale < math.inf, m=0 <= self.m < math.inf)
+        check(self, scale=POSITIVE)
+        check(self, schedules=True, m=COSINE)
 
     def target(self, cosine: Tensor) -> Tensor:
-        return cosine - self.m
+        return cosine - first(self.m)
 
 
 @dataclass(frozen=True)
@@ -184,23 +198,20 @@ class ArcFace(Margin):
     """
 
     scale: float = 64.0
-    m: float = 0.5
+    m: float | Schedule = 0.5
     fallback: Literal["none", "monotonic", "easy"] = "none"
     gradient: Literal["exact", "straight_through"] = "exact"
 
     def __post_init__(self) -> None:
-        _check(
-            self,
-            scale=0 < self.scale < math.inf,
-            m=0 <= self.m < math.pi,
-            fallback=self.fallback in ("none", "monotonic", "easy"),
-            gradient=self.gradient in ("exact", "straight_through"),
-        )
+        check(self, scale=POSITIVE)
+        check(self, schedules=True, m=ANGLE)
+        check_choice(self, fallback=("none", "monotonic", "easy"), gradient=("exact", "straight_through"))
 
     def target(self, cosine: Tensor) -> Tensor:
-        value = turn(cosine, self.m)
+        m = first(self.m)
+        value = turn(cosine, m)
         if self.fallback == "monotonic":
-            value = torch.where(cosine > -math.cos(self.m), value, cosine - self.m * math.sin(self.m))
+            value = torch.where(cosine > -math.cos(m), value, cosine - m * math.sin(m))
         elif self.fallback == "easy":
             value = torch.where(cosine > 0, value, cosine)
         if self.gradient == "straight_through":
@@ -213,16 +224,18 @@ class CombinedMargin(Margin):
     """T(θ) = cos(m1 θ + m2) - m3 (InterFace Eq. 2), as printed: with m1 > 1 the curve rises again."""
 
     scale: float = 64.0
-    m1: float = 1.0
-    m2: float = 0.0
-    m3: float = 0.0
+    m1: float | Schedule = 1.0
+    m2: float | Schedule = 0.0
+    m3: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
-        _check(self, scale=0 < self.scale < math.inf, m1=0 < self.m1 < math.inf, m2=0 <= self.m2 < math.pi, m3=0 <= self.m3 < 2)
+        check(self, scale=POSITIVE)
+        check(self, schedules=True, m1=POSITIVE, m2=ANGLE, m3=COSINE)
 
     def target(self, cosine: Tensor) -> Tensor:
-        turned = turn(cosine, self.m2) if self.m1 == 1 else (self.m1 * angle(cosine) + self.m2).cos()
-        return turned - self.m3
+        m1, m2, m3 = first(self.m1), first(self.m2), first(self.m3)
+        turned = turn(cosine, m2) if m1 == 1 else (m1 * angle(cosine) + m2).cos()
+        return turned - m3
 
 
 @dataclass(frozen=True)
@@ -230,17 +243,18 @@ class RedefinedArcFace(Margin):
     """T(θ) = cos(θ + m1), U(θ_j) = cos(θ_j - m2) (InterFace Eq. 4, there called RArc)."""
 
     scale: float = 64.0
-    m1: float = 0.3
-    m2: float = 0.2
+    m1: float | Schedule = 0.3
+    m2: float | Schedule = 0.2
 
     def __post_init__(self) -> None:
-        _check(self, scale=0 < self.scale < math.inf, m1=0 <= self.m1 < math.pi, m2=0 <= self.m2 < math.pi)
+        check(self, scale=POSITIVE)
+        check(self, schedules=True, m1=ANGLE, m2=ANGLE)
 
     def target(self, cosine: Tensor) -> Tensor:
-        return turn(cosine, self.m1)
+        return turn(cosine, first(self.m1))
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
-        return turn(cosine, -self.m2)
+        return turn(cosine, -first(self.m2))
 
 
 @dataclass(frozen=True)
@@ -258,7 +272,7 @@ class InterFace(Margin):
     """
 
     scale: float = 64.0
-    m: float = 0.5
+    m: float | Schedule = 0.5
     alpha: float = 0.1
     a: float = 0.0
     b: float = 0.0
@@ -267,16 +281,11 @@ class InterFace(Margin):
     detach: bool = True
 
     def __post_init__(self) -> None:
-        _check(
-            self,
-            scale=0 < self.scale < math.inf,
-            m=0 <= self.m < math.pi,
-            alpha=0 <= self.alpha < math.inf,
-            a=0 <= self.a < math.inf,
-            b=0 <= self.b < math.inf,
-            d_inter=self.d_inter is None or 0 < self.d_inter <= math.pi,
-            sign=self.sign in ("paper", "released"),
-        )
+        check(self, scale=POSITIVE, alpha=NOT_NEGATIVE, a=NOT_NEGATIVE, b=ANGLE)
+        check(self, schedules=True, m=ANGLE)
+        if self.d_inter is not None:
+            check(self, d_inter=DISTANCE)
+        check_choice(self, sign=("paper", "released"))
 
     @classmethod
     def cid_ct(cls, **changes: Any) -> "InterFace":
@@ -298,7 +307,7 @@ class InterFace(Margin):
         return self.d_inter is None
 
     def target(self, cosine: Tensor) -> Tensor:
-        return turn(cosine, self.m)
+        return turn(cosine, first(self.m))
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
         if shift is None:
@@ -319,8 +328,11 @@ class InterFace(Margin):
             return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
 
 
-def _check(margin: Margin, **valid: bool) -> None:
-    """Raise a ValueError that names the first field whose value makes no sense."""
-    for field, ok in valid.items():
-        if not ok:
-            raise ValueError(f"{type(margin).__name__}: {field}={getattr(margin, field)!r} is out of range")
+def described(margin: Margin) -> str:
+    """Its name and settings, the same for 64 and 64.0."""
+    settings: dict[str, Any] = {f.name: getattr(margin, f.name) for f in fields(margin)} if is_dataclass(margin) else {}
+    plain = [
+        f"{name}={float(value):g}" if isinstance(value, int | float) else f"{name}={value!r}"
+        for name, value in settings.items()
+    ]
+    return f"{type(margin).__name__}({', '.join(plain)})"

@@ -1,16 +1,16 @@
 """The one heavy operation of every loss here: what a sample scores on all the classes that are not its own.
 
-It runs over chunks of classes and holds N × chunk values at a time. The derivative of U comes from autograd, so that a margin
+On the whole N × C matrix it is a few lines of ordinary autograd, which differentiates them as often as it is asked to. Over
+chunks of classes it holds N × chunk values at a time; the derivative of U comes from autograd there, too, so that a margin
 states T and U and nothing else. Where there is room, the forward pass keeps dU/dcos · exp(z - max z), and two products are all
 that is left to do; the other chunks are computed again.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from marginface.margins import Margin
 
@@ -34,34 +34,92 @@ def own_and_others(
         labels: (N,) int64.
         margin: gives s and U.
         bias: (C,) float, added to the logits.
-        chunk_size: how many classes to hold at a time; None is all of them, and keeps what the backward pass needs.
+        chunk_size: how many classes to hold at a time; None holds all of them, and so does a number that is not below C.
         keep_bytes: how much memory may keep derivatives for the backward pass, which computes the other chunks again.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
-    return _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, keep_bytes)
+    keeps_norm = margin.keeps_embedding_norm or margin.keeps_weight_norm
+    if chunk_size is None or chunk_size >= len(weight) or (keeps_norm and margin.changes_others):
+        own, logits = whole(x, weight, labels, margin, bias)
+        return own, _others(logits, labels)
+    learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
+    fits = _fits(x, len(weight), chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
+    own, others, *_ = _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, fits)
+    return own, others
+
+
+def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The product with the own class (N,), and the logits s · U + b of all classes (N, C), as if none were the own one."""
+    w = weight if margin.keeps_weight_norm else unit(weight)
+    changed = product = x @ w.T
+    own = product.gather(1, labels[:, None])
+    if margin.changes_others:
+        length = _kept(x, margin.keeps_embedding_norm)[:, None] * _kept(w, margin.keeps_weight_norm)
+        cosine = product / nonzero(length)
+        directions = unit(weight) if margin.needs_centres else w
+        centre = directions[labels] @ directions.T if margin.needs_centres else None
+        changed = length * margin.others(cosine, margin.shift(cosine.gather(1, labels[:, None]), centre))
+    logits = changed if margin.scale is None else margin.scale * changed
+    return own[:, 0], logits if bias is None else logits + bias
+
+
+def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
+    """x·w_j of all classes (N, C): cosines, times the norms that the margin keeps."""
+    return x @ (weight if margin.keeps_weight_norm else unit(weight)).T
+
+
+def unit(v: Tensor) -> Tensor:
+    """Every row of v (N, d) at unit length; a row of zeros stays as it is.
+
+    It is scaled before it is squared, because squares leave float32 at 1e19 already.
+    """
+    scaled = v / _largest(v)
+    return scaled / nonzero(scaled.norm(dim=1, keepdim=True))
+
+
+def norms(v: Tensor) -> Tensor:
+    """(N,) the Euclidean norm of every row of v (N, d), likewise."""
+    largest = _largest(v)
+    return (v / largest).norm(dim=1) * largest[:, 0]
+
+
+def nonzero(length: Tensor) -> Tensor:
+    """The same, and 1 where it is 0: what a length is divided by."""
+    return torch.where(length > 0, length, 1.0)
+
+
+def _largest(v: Tensor) -> Tensor:
+    """(N, 1) the largest absolute value of each row, as a constant; 1 where there is none to speak of."""
+    largest = torch.linalg.vector_norm(v.detach(), torch.inf, dim=1, keepdim=True)
+    return torch.where(largest >= torch.finfo(v.dtype).tiny, largest, 1.0)
+
+
+def _kept(v: Tensor, keeps: bool) -> Tensor:
+    return norms(v) if keeps else torch.ones_like(v[:, 0])
+
+
+def _others(logits: Tensor, labels: Tensor) -> Tensor:
+    """L, from the logits of all classes. It is -∞ for one class, with a gradient of 0."""
+    if logits.shape[1] == 1:
+        return logits[:, 0] * 0 - torch.inf
+    return logits.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
 
 
 class _OwnAndOthers(torch.autograd.Function):
+    """x·w_y and L, then what the backward pass wants to know."""
+
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        labels: Tensor,
-        bias: Tensor | None,
-        margin: Margin,
-        chunk_size: int | None,
-        keep_bytes: int,
-    ) -> tuple[Tensor, Tensor]:
-        chunk = chunk_size or len(weight)
-        inverse = torch.ones_like(weight[:, 0]) if margin.keeps_weight_norm else 1 / nonzero_norm(weight)
+        x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, margin: Margin, chunk: int, fits: int
+    ) -> tuple[Tensor, ...]:
+        parts = list(_parts(len(weight), chunk))
+        inverse = torch.cat([_inverse(weight[part], margin) for part in parts])
         own_weight = weight[labels] * inverse[labels, None]
         own = (x * own_weight).sum(dim=1)
         others = torch.full_like(own, -torch.inf)
-        fits = _fits(x, len(weight), chunk_size, keep_bytes) if any(ctx.needs_input_grad) and _can_keep(margin, bias) else 0
         # one block of memory, because many kept tensors between short-lived ones would leave holes
         kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
-        for number, part in enumerate(_parts(len(weight), chunk)):
+        for number, part in enumerate(parts):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
             cosine = _product(x, weight[part], inverse[part], out=room)
@@ -73,62 +131,114 @@ class _OwnAndOthers(torch.autograd.Function):
                 highest[number] = above
                 if inputs:
                     room.copy_(_pull_back(changed, inputs, exponentials)[0])
-        ctx.save_for_backward(x, weight, labels, bias, inverse, own_weight, own, others)
-        ctx.margin, ctx.chunk, ctx.kept, ctx.highest = margin, chunk, kept, highest
-        return own, others
+        return own, others, inverse, own_weight, kept, highest
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_own: Tensor, grad_others: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, labels, bias, inverse, own_weight, own, others = ctx.saved_tensors
-        margin: Margin = ctx.margin
-        scale = margin.scale or 1.0
-        grad_x, grad_weight, grad_own_weight = torch.zeros_like(x), torch.empty_like(weight), torch.zeros_like(x)
-        grad_bias = None if bias is None else torch.empty_like(bias)
-        finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
-        with torch.autocast(x.device.type, enabled=False):
-            for number, part in enumerate(_parts(len(weight), ctx.chunk)):
-                w, n, pull = weight[part], inverse[part], grad_weight[part]
-                unit = w if margin.keeps_weight_norm else w * n[:, None]
-                if number < len(ctx.kept):
-                    pulled = ctx.kept[number, :, : len(w)]
-                    factor = (grad_others * (ctx.highest[number] - finite).exp_())[:, None]
-                    if grad_bias is not None:
-                        grad_bias[part] = factor[:, 0] @ pulled
-                    factor *= scale
-                    torch.mm(pulled.T, factor * x, out=pull)
-                    grad_x.addcmul_(factor, pulled @ unit)
-                else:
-                    cosine, centre = _product(x, w, n), _centres(own_weight, w, n, margin)
-                    changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
-                    grad = _logits(changed, labels, part, margin, bias, in_place=not inputs).sub_(finite[:, None]).exp_()
-                    grad *= grad_others[:, None]
-                    if grad_bias is not None:
-                        grad_bias[part] = grad.sum(dim=0)
-                    grad *= scale
-                    grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
-                    torch.mm(grad_cosine.T, x, out=pull)
-                    grad_x.addmm_(grad_cosine, unit)
-                    if grad_centre is not None:
-                        pull.addmm_(grad_centre.T, own_weight)
-                        grad_own_weight.addmm_(grad_centre, unit)
-                    if more_own is not None:
-                        grad_own = grad_own + more_own[:, 0]
-                if not margin.keeps_weight_norm:
-                    pull.addcmul_(unit, (pull * unit).sum(dim=1, keepdim=True), value=-1).mul_(n[:, None])
-        grad_x.addcmul_(grad_own[:, None], own_weight)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        x, weight, labels, bias, ctx.margin, ctx.chunk, _ = inputs
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*output[2:])
+        ctx.save_for_backward(x, weight, labels, bias, *output)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("vmap"))
+
+    @staticmethod
+    def backward(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        grads = _gradients(ctx, grad_own, grad_others)
+        if torch.is_grad_enabled():
+            grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *ctx.saved_tensors) for g in grads)
+        return grads[0], grads[1], None, grads[2], None, None, None
+
+
+_CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that says so when it is to be differentiated again, with respect to any of what it came from."""
+
+    @staticmethod
+    def forward(gradient: Tensor, *origins: Tensor | None) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("second derivatives"))
+
+
+@torch.no_grad()
+def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Of x, the class weights and the bias: those that are asked for."""
+    x, weight, labels, bias, own, others, inverse, own_weight, kept, highest = ctx.saved_tensors
+    of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
+    margin: Margin = ctx.margin
+    scale = margin.scale or 1.0
+    grad_own = torch.zeros_like(own) if grad_own is None else grad_own
+    grad_others = torch.zeros_like(own) if grad_others is None else grad_others
+    grad_x, grad_own_weight = torch.zeros_like(x), torch.zeros_like(x)
+    grad_weight = torch.empty_like(weight) if of_weight else None
+    grad_bias = torch.empty_like(bias) if of_bias else None
+    finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
+    with torch.autocast(x.device.type, enabled=False):
+        for number, part in enumerate(_parts(len(weight), ctx.chunk)):
+            w, n = weight[part], inverse[part]
+            unit_w = w if margin.keeps_weight_norm else w * n[:, None]
+            if number < len(kept):
+                factor = (grad_others * (highest[number] - finite).exp_())[:, None]
+                grad_cosine, with_scale = kept[number, :, : len(w)], factor * scale
+                if grad_bias is not None:
+                    grad_bias[part] = factor[:, 0] @ grad_cosine
+                if of_x:
+                    grad_x.addcmul_(with_scale, grad_cosine @ unit_w)
+                pull = grad_cosine.T @ (with_scale * x) if of_weight else None
+            else:
+                cosine, centre = _product(x, w, n), _centres(own_weight, w, n, margin)
+                changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
+                grad = _logits(changed, labels, part, margin, bias, in_place=not inputs).sub_(finite[:, None]).exp_()
+                grad *= grad_others[:, None]
+                if grad_bias is not None:
+                    grad_bias[part] = grad.sum(dim=0)
+                grad *= scale
+                grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+                if of_x:
+                    grad_x.addmm_(grad_cosine, unit_w)
+                pull = grad_cosine.T @ x if of_weight else None
+                if grad_centre is not None and pull is not None:
+                    pull.addmm_(grad_centre.T, own_weight)
+                    grad_own_weight.addmm_(grad_centre, unit_w)
+                if more_own is not None:
+                    grad_own = grad_own + more_own[:, 0]
+            if grad_weight is not None and pull is not None:
+                grad_weight[part] = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
+    grad_x.addcmul_(grad_own[:, None], own_weight)
+    if grad_weight is not None:
         grad_own_weight.addcmul_(grad_own[:, None], x)
         if not margin.keeps_weight_norm:
-            along = (grad_own_weight * own_weight).sum(dim=1, keepdim=True)
-            grad_own_weight = inverse[labels, None] * (grad_own_weight - along * own_weight)
+            grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse[labels])
         grad_weight.index_add_(0, labels, grad_own_weight)
-        return grad_x, grad_weight, None, grad_bias, None, None, None
+    return grad_x if of_x else None, grad_weight, grad_bias
 
 
-def nonzero_norm(v: Tensor) -> Tensor:
-    """The Euclidean norm of every row of v (N, d), and 1 where it is 0: dividing by it leaves a zero row at zero."""
-    norm = v.norm(dim=1)
-    return torch.where(norm > 0, norm, 1.0)
+def _through_norm(gradient: Tensor, direction: Tensor, inverse: Tensor) -> Tensor:
+    """The gradient of rows, in place, from that of their directions (n, d) and one over their norms (n,)."""
+    along = (gradient * direction).sum(dim=1, keepdim=True)
+    return gradient.addcmul_(direction, along, value=-1).mul_(inverse[:, None])
+
+
+def _inverse(weight: Tensor, margin: Margin) -> Tensor:
+    """What makes the rows of a chunk as long as the margin wants them; finite, and 1 for a row of zeros."""
+    if margin.keeps_weight_norm:
+        return torch.ones_like(weight[:, 0])
+    return 1 / nonzero(norms(weight))
 
 
 def _parts(classes: int, chunk: int) -> Iterator[slice]:
@@ -141,11 +251,9 @@ def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
     return margin.detach and (bias is None or not margin.changes_others)
 
 
-def _fits(x: Tensor, classes: int, chunk_size: int | None, keep_bytes: int) -> int:
-    """How many chunks of N × chunk_size values there is room for."""
-    if chunk_size is None:
-        return 1
-    return min(-(-classes // chunk_size), keep_bytes // (x.element_size() * len(x) * chunk_size))
+def _fits(x: Tensor, classes: int, chunk: int, keep_bytes: int) -> int:
+    """How many chunks of N × chunk values there is room for."""
+    return min(-(-classes // chunk), keep_bytes // (x.element_size() * len(x) * chunk))
 
 
 def _product(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> Tensor:
@@ -184,9 +292,10 @@ def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: 
     logits = changed.mul_(scale) if in_place else changed.detach() * scale
     if bias is not None:
         logits += bias[part]
-    rows = ((labels >= part.start) & (labels < part.stop)).nonzero()[:, 0]
-    logits[rows, labels[rows] - part.start] = -torch.inf
-    return logits
+    place = (labels - part.start)[:, None]
+    inside = (place >= 0) & (place < logits.shape[1])
+    place = place.clamp(0, logits.shape[1] - 1)
+    return logits.scatter_(1, place, logits.gather(1, place).masked_fill_(inside, -torch.inf))
 
 
 def _exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:

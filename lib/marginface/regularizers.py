@@ -6,8 +6,34 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from marginface.reduction import norms
+from marginface.settings import NOT_NEGATIVE, Range, check, check_choice, check_number
+
+
+def gathered(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The rows (N, …) of all processes of torch.distributed, in their order, without a gradient. Each may have its own N.
+
+    Where there is one process, the tensors themselves. All processes have to call this together.
+    """
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return tensors
+    count = torch.tensor([len(tensors[0])], device=tensors[0].device)
+    counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, count)
+    sizes = torch.cat(counts).tolist()
+    return tuple(_gather(tensor.detach(), sizes) for tensor in tensors)
+
+
+def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:
+    padded = tensor.new_zeros(max(sizes), *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -16,13 +42,17 @@ class Terms:
 
     target: Tensor  # (N,) z_y, the logit of the own class, with the margin
     others: Tensor  # (N,) L, the log-sum-exp of all other classes' logits, with the margin
-    plain_target: Tensor  # (N,) z_y without the margin
-    plain_others: Callable[[], Tensor]  # L without the margin: computed on demand, where U changes it
+    plain_target: Tensor  # (N,) s · cos θ_y, whatever norms and bias the logits have
+    plain_others: Callable[[], Tensor]  # L of s · cos θ_j: computed on demand, where it is not the same
     num_classes: int
     embeddings: Tensor  # (N, d) as they came from the network
     labels: Tensor  # (N,) int64
     cosine: Tensor  # (N,) between each sample and the weight of its own class
     class_weights: Tensor  # (C, d) of any lengths
+    steps: Callable[[], int] = lambda: 0  # of the optimizer, that were done before this batch; looked up on demand
+    moves: bool = True  # whether state may follow this batch: a pass with gradients, and no repetition of another
+    repeats: bool = False  # whether this is the pass that torch.utils.checkpoint makes a second time
+    gather: Callable[..., tuple[Tensor, ...]] = gathered  # the rows of the whole batch, where processes share it
 
 
 @dataclass(frozen=True)
@@ -30,37 +60,36 @@ class IAM:
     """β times the inter-class angular margin loss (IAM Eq. 7-8): log of (1 - p) / (C - 1).
 
     With L and z as in `Terms`, 1 - p = σ(L - z), so the term is log σ(L - z) - log(C - 1) and costs nothing.
-    Eq. 7 has plain cosines, also where the base loss has a margin: `on="cosines"`. `on="logits"` takes p from the base
-    loss's own target logit instead.
+    Eq. 7 has plain cosines, also where the base loss has a margin, norms or a bias: `on="cosines"`. `on="logits"` takes p from
+    the base loss's own logits instead.
     """
 
     beta: float
     on: Literal["cosines", "logits"] = "cosines"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta) and self.beta >= 0):
-            raise ValueError(f"IAM: beta={self.beta!r} must be a finite number, at least 0")
-        if self.on not in ("cosines", "logits"):
-            raise ValueError(f"IAM: on={self.on!r} must be 'cosines' or 'logits'")
+        check(self, beta=NOT_NEGATIVE)
+        check_choice(self, on=("cosines", "logits"))
 
     def __call__(self, terms: Terms) -> Tensor:
         if terms.num_classes < 2:
             raise ValueError("IAM needs at least two classes: log(C - 1) is its yardstick")
         plain = self.on == "cosines"
         gap = terms.plain_others() - terms.plain_target if plain else terms.others - terms.target
-        return self.beta * (F.logsigmoid(gap) - math.log(terms.num_classes - 1)).mean()
+        return self.beta * (F.logsigmoid(gap) - math.log(terms.num_classes - 1))
 
 
 class Stateful(nn.Module):
     """A regularizer with parameters or buffers. `MarginHead` tells it the sizes, and registers it as a part of itself.
 
-    It is a function of `Terms` as any other: `forward` takes them and returns the scalar to add.
+    It is a function of `Terms` as any other: `forward` takes them and returns what to add, () or (N,). What it keeps follows a
+    batch where `self.training and terms.moves`. Processes that share a batch must all end with the same: what moves it are the
+    rows that `terms.gather` gives, the whole batch's.
     """
 
     def __init__(self, weight: float) -> None:
         super().__init__()
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"{type(self).__name__}: weight={weight!r} must be a finite number, at least 0")
+        check_number(f"{type(self).__name__}: weight", weight, NOT_NEGATIVE)
         self.weight = weight
 
     def bind(self, embedding_dim: int, num_classes: int) -> None:
@@ -93,7 +122,7 @@ class Fresh:
 
 
 class CenterLoss(Stateful):
-    """weight · 1/2 mean ‖x - c_y‖² (Wen et al. 2016, Eq. 2; the mean over the batch where they print the sum).
+    """weight · 1/2 ‖x - c_y‖², of each sample (Wen et al. 2016, Eq. 2; the mean over the batch where they print the sum).
 
     The centres start at zero. They move by the authors' own rule, Eq. 3-4: c_j loses α Σ (c_j - x) / (1 + n) over the n
     samples of its class. That is the default because it depends on neither the weight nor the optimizer's settings, weight
@@ -111,13 +140,13 @@ class CenterLoss(Stateful):
         super().__init__(weight)
         if centres not in ("rule", "learned"):
             raise ValueError(f"CenterLoss: centres={centres!r} must be 'rule' or 'learned'")
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"CenterLoss: alpha={alpha!r} must lie in [0, 1]")
+        check_number("CenterLoss: alpha", alpha, Range(0, 1))
         self.centres, self.alpha = centres, alpha
         if centres == "learned":
             self.centre = nn.Parameter(torch.empty(0, 0))
         else:
             self.register_buffer("centre", torch.empty(0, 0))
+        self._before = torch.empty(0)  # the last batch's centres, as they were when it came
 
     def bind(self, embedding_dim: int, num_classes: int) -> None:
         """Put all centres at zero. Raises ValueError where there already are others of another shape."""
@@ -126,25 +155,32 @@ class CenterLoss(Stateful):
         if len(self.centre) == 0:
             self.centre.data = self.centre.new_zeros(num_classes, embedding_dim)
 
+    def reset_parameters(self) -> None:
+        """Put all centres back to zero."""
+        nn.init.zeros_(self.centre)
+
     def forward(self, terms: Terms) -> Tensor:
         if len(self.centre) == 0:
             raise ValueError("this CenterLoss does not know its classes yet: give it to a MarginHead, or call bind")
-        difference = terms.embeddings - self.centre[terms.labels]
-        if self.centres == "rule" and self.training:
-            self._move(difference.detach(), terms.labels)
-        return self.weight * 0.5 * difference.square().sum(dim=1).mean()
+        own = self._before if terms.repeats and self.centres == "rule" else self.centre[terms.labels]
+        difference = terms.embeddings - own
+        if self.centres == "rule" and self.training and terms.moves:
+            self._before = own
+            self._move(*terms.gather(difference.detach(), terms.labels))
+        return self.weight * 0.5 * difference.square().sum(dim=1)
 
     @torch.no_grad()
     def _move(self, difference: Tensor, labels: Tensor) -> None:
-        count = labels.bincount(minlength=len(self.centre))[labels, None]
-        self.centre.index_add_(0, labels, (self.alpha * difference / (1 + count)).to(self.centre.dtype))
+        count = self.centre.new_zeros(len(self.centre)).index_add_(0, labels, torch.ones_like(difference[:, 0]).to(self.centre))
+        step = self.alpha * difference / (1 + count[labels, None])
+        self.centre.index_add_(0, labels, step.to(self.centre.dtype))
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}, centres={self.centres!r}, alpha={self.alpha}"
 
 
 class RingLoss(Stateful):
-    """weight · 1/2 mean (‖x‖ - R)² (Zheng et al. 2018), with the radius R learned like any other parameter.
+    """weight · 1/2 (‖x‖ - R)², of each sample (Zheng et al. 2018), with the radius R learned like any other parameter.
 
     R starts as the mean norm of the first training batch. A zero embedding has no direction to go, and a zero gradient.
     """
@@ -155,8 +191,14 @@ class RingLoss(Stateful):
         super().__init__(weight)
         self.R = nn.Parameter(torch.zeros(()))
 
+    def reset_parameters(self) -> None:
+        """Let the radius start anew."""
+        nn.init.zeros_(self.R)
+
     def forward(self, terms: Terms) -> Tensor:
-        norms = torch.linalg.vector_norm(terms.embeddings, dim=1)
-        if self.training and self.R.item() == 0:
-            self.R.data.copy_(norms.detach().mean())
-        return self.weight * 0.5 * (norms - self.R).square().mean()
+        lengths = norms(terms.embeddings)
+        if self.training and terms.moves:
+            (whole_batch,) = terms.gather(lengths.detach())
+            with torch.no_grad():
+                self.R.copy_(torch.where(self.R == 0, whole_batch.mean(), self.R))  # nobody waits for a GPU to say whether
+        return self.weight * 0.5 * (lengths - self.R).square()

@@ -1,5 +1,6 @@
 """The triplet loss: a sample should be nearer to those of its own class than to all others, by a margin."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marginface.heads import NonFiniteError
+from marginface.checks import check_embeddings, check_labels
+from marginface.reduction import unit
+from marginface.settings import POSITIVE, Range, check, check_choice, check_number
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Triplet:
     each: int = 4
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < float("inf") or self.mining not in ("semi_hard", "batch_hard") or self.each < 2:
-            raise ValueError(f"{self} makes no sense: margin above 0, mining semi_hard or batch_hard, each at least 2")
+        check(self, margin=POSITIVE, each=Range(2, math.inf))
+        check_choice(self, mining=("semi_hard", "batch_hard"))
 
 
 class TripletHead(nn.Module):
@@ -39,6 +42,7 @@ def triplet_loss(
     labels: Tensor,
     margin: float = 0.2,
     mining: Literal["semi_hard", "batch_hard"] = "semi_hard",
+    check_values: bool | None = None,
 ) -> Tensor:
     """The mean of max(0, ‖a - p‖² - ‖a - n‖² + margin) over triplets of a batch (Schroff et al. 2015, FaceNet Section 3.1).
 
@@ -53,16 +57,17 @@ def triplet_loss(
         labels: (N,) int64, on the same device.
         margin: α, above 0.
         mining: how triplets are chosen.
+        check_values: whether to look for NaN. None looks where nobody has to wait for the values, on a CPU.
     Returns: () float32, or float64 for float64 embeddings; 0 with a gradient of 0 where there is no triplet.
     Raises: ValueError naming what is wrong with any of them.
     """
-    _check(embeddings, labels, margin)
+    check_embeddings(embeddings, values=check_values)
+    check_labels(labels, embeddings)
+    check_number("margin", margin, POSITIVE)
     if mining not in ("semi_hard", "batch_hard"):
         raise ValueError(f"mining={mining!r} must be 'semi_hard' or 'batch_hard'")
     with torch.autocast(embeddings.device.type, enabled=False):
-        x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-        x = x / torch.where(norms > 1e-12, norms, 1.0)  # a zero embedding stays zero, and its gradient small
+        x = unit(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
         distances = 2 - 2 * x @ x.T
         choose = _semi_hard if mining == "semi_hard" else _batch_hard
         a, p, n = choose(distances.detach(), labels[:, None] == labels)
@@ -88,18 +93,3 @@ def _batch_hard(distances: Tensor, same: Tensor) -> tuple[Tensor, Tensor, Tensor
     p = distances.masked_fill(~positives, -torch.inf).argmax(dim=1)
     n = distances.masked_fill(~others, torch.inf).argmin(dim=1)
     return a, p[a], n[a]
-
-
-def _check(embeddings: Tensor, labels: Tensor, margin: float) -> None:
-    if embeddings.dim() != 2 or len(embeddings) == 0:
-        raise ValueError(f"embeddings must have shape (N, d) with N at least 1, not {tuple(embeddings.shape)}")
-    if not embeddings.is_floating_point():
-        raise ValueError(f"embeddings must be floating point, not {embeddings.dtype}")
-    if not torch.isfinite(embeddings).all():
-        raise NonFiniteError("embeddings hold NaN or infinity")
-    if labels.shape != embeddings.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(f"labels must be int64 ({len(embeddings)},), not {labels.dtype} {tuple(labels.shape)}")
-    if labels.device != embeddings.device:
-        raise ValueError(f"labels are on {labels.device}, embeddings on {embeddings.device}")
-    if not 0 < margin < float("inf"):
-        raise ValueError(f"margin={margin!r} must be a finite number above 0")

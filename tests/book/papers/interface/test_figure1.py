@@ -9,6 +9,7 @@ import torch
 from marginface import reference
 from marginface.book.papers.interface import figure1
 from marginface.margins import ArcFace, InterFace, RedefinedArcFace
+from marginface.settings import first
 
 
 @pytest.mark.parametrize("between", [40.0, 90.0, 170.0])
@@ -37,7 +38,7 @@ def test_the_boundary_solves_the_printed_equation(sign: str) -> None:
             d = torch.tensor(margin.d_inter or math.radians(between), dtype=torch.float64)
             f = reference.interface_f(own / d, reference.interface_t(d, margin.a, margin.b), margin.alpha)
             f = f if sign == "paper" else -f
-            assert own + margin.m == pytest.approx(math.radians(between) - own - float(f), abs=1e-8)
+            assert own + first(margin.m) == pytest.approx(math.radians(between) - own - float(f), abs=1e-8)
 
 
 def test_the_claims_need_an_f() -> None:

@@ -14,6 +14,7 @@ from marginface.book.items import Item, Results
 from marginface.book.verdicts import Claim, Verdict, of_claims
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, Margin, Softmax, SphereFace, WeightNormSoftmax
+from marginface.settings import first
 
 DEGREES = np.linspace(0, 180, 18_001)
 ROUGHLY = 1.0  # degrees; "30° and 60° here are the roughly estimated thresholds" (§2.8)
@@ -45,7 +46,7 @@ def figure4_claims(losses: dict[str, Margin]) -> list[Claim]:
     softmax, *_, cosface, arcface = curves.values()
     *_, margin = losses.values()
     assert isinstance(margin, ArcFace)
-    return _claims_on_shape(softmax, cosface, arcface, math.degrees(margin.m)) + _claims_on_order(curves)
+    return _claims_on_shape(softmax, cosface, arcface, math.degrees(first(margin.m))) + _claims_on_order(curves)
 
 
 def _claims_on_shape(softmax: np.ndarray, cosface: np.ndarray, arcface: np.ndarray, m: float) -> list[Claim]:

@@ -8,6 +8,7 @@ import torch
 from marginface.book.items import Item
 from marginface.book.verdicts import Claim
 from marginface.margins import ArcFace, CosFace, Margin, NormFace, SphereFace
+from marginface.settings import first
 
 APART = (60, 75, 90, 120, 150, 180)  # degrees between two class centres, far enough for every loss to leave regions
 NOBODY = -1
@@ -100,7 +101,7 @@ def figure2_claims(losses: dict[str, Margin], W: np.ndarray) -> list[Claim]:
     arc = np.array([corridor(arc_margin, apart) for apart in APART])
     cos = np.array([corridor(cos_margin, apart) for apart in APART])
     sphere = np.array([corridor(sphere_margin, apart) for apart in APART])
-    m = math.degrees(arc_margin.m)
+    m = math.degrees(first(arc_margin.m))
     between = f"for centres {min(APART)}° to {max(APART)}° apart"
     return [
         Claim(

@@ -14,6 +14,7 @@ from marginface.adjacent import PAM, nearest_neighbours
 from marginface.book.items import Item
 from marginface.book.verdicts import Claim
 from marginface.margins import ArcFace, CosFace, Margin, NormFace
+from marginface.settings import first
 
 CIRCLE = np.linspace(0, 360, 3600, endpoint=False)  # directions in the plane, degrees
 
@@ -180,8 +181,8 @@ def figure1_claims(drawn: Plane, losses: dict[str, Margin]) -> list[Claim]:
         Claim(
             "with ArcFace m = θ₂ − θ₁, which is the angle of the margin",
             "§3, Figure 1 (b)",
-            abs(gap["ArcFace"] - math.degrees(arcface.m)) < 1e-6,
-            f"{gap['ArcFace']:.2f}° between the boundaries, m is {math.degrees(arcface.m):.2f}°",
+            abs(gap["ArcFace"] - math.degrees(first(arcface.m))) < 1e-6,
+            f"{gap['ArcFace']:.2f}° between the boundaries, m is {math.degrees(first(arcface.m)):.2f}°",
         ),
         Claim(
             "θ₁₂, which the paper calls the “real margin between the different classes in the training set” and defines "
