@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from marginface.angles import angle, sine
-from marginface.reduction import norms
+from marginface.directions import norms
 from marginface.regularizers import Stateful, Terms
 from marginface.settings import NOT_NEGATIVE, Range, check_number
 

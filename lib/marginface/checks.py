@@ -15,7 +15,7 @@ def check_embeddings(embeddings: Tensor, embedding_dim: int | None = None, value
     """Raise an error unless they are a floating-point tensor (N, d), N at least 1, and finite (see `looks`)."""
     _check_tensor("embeddings", embeddings)
     d = "d" if embedding_dim is None else embedding_dim
-    if embeddings.dim() != 2 or len(embeddings) == 0 or d not in ("d", embeddings.shape[1]):
+    if embeddings.dim() != 2 or embeddings.shape[0] == 0 or d not in ("d", embeddings.shape[1]):
         raise ValueError(f"embeddings must have shape (N, {d}) with N at least 1, not {tuple(embeddings.shape)}")
     if not embeddings.is_floating_point():
         raise ValueError(f"embeddings must be floating point, not {embeddings.dtype}")

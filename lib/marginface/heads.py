@@ -12,8 +12,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
+from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin, NormFace, described
-from marginface.reduction import nonzero, norms, own_and_others, products, unit, whole
+from marginface.reduction import own_and_others, products, whole
 from marginface.regularizers import Fresh, Stateful, Terms
 
 

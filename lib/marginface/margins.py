@@ -316,16 +316,17 @@ class InterFace(Margin):
 
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
-            if self.d_inter is not None:
-                d_inter = torch.full_like(own, self.d_inter)
-            elif centre is not None:
-                d_inter = angle(centre.clamp_max(math.cos(0.01)))
-            else:
-                raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
-            near = (-angle(own) / d_inter).exp_()
-            far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
-            return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
+        if self.detach:
+            own, centre = own.detach(), None if centre is None else centre.detach()
+        if self.d_inter is not None:
+            d_inter = torch.full_like(own, self.d_inter)
+        elif centre is not None:
+            d_inter = angle(centre.clamp_max(math.cos(0.01)))
+        else:
+            raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
+        near = (-angle(own) / d_inter).exp_()
+        far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
+        return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
 
 
 def described(margin: Margin) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
 
 
@@ -66,32 +67,6 @@ def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tenso
 def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
     """x·w_j of all classes (N, C): cosines, times the norms that the margin keeps."""
     return x @ (weight if margin.keeps_weight_norm else unit(weight)).T
-
-
-def unit(v: Tensor) -> Tensor:
-    """Every row of v (N, d) at unit length; a row of zeros stays as it is.
-
-    It is scaled before it is squared, because squares leave float32 at 1e19 already.
-    """
-    scaled = v / _largest(v)
-    return scaled / nonzero(scaled.norm(dim=1, keepdim=True))
-
-
-def norms(v: Tensor) -> Tensor:
-    """(N,) the Euclidean norm of every row of v (N, d), likewise."""
-    largest = _largest(v)
-    return (v / largest).norm(dim=1) * largest[:, 0]
-
-
-def nonzero(length: Tensor) -> Tensor:
-    """The same, and 1 where it is 0: what a length is divided by."""
-    return torch.where(length > 0, length, 1.0)
-
-
-def _largest(v: Tensor) -> Tensor:
-    """(N, 1) the largest absolute value of each row, as a constant; 1 where there is none to speak of."""
-    largest = torch.linalg.vector_norm(v.detach(), torch.inf, dim=1, keepdim=True)
-    return torch.where(largest >= torch.finfo(v.dtype).tiny, largest, 1.0)
 
 
 def _kept(v: Tensor, keeps: bool) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marginface.checks import check_embeddings, check_labels
-from marginface.reduction import unit
+from marginface.directions import unit
 from marginface.settings import POSITIVE, Range, check, check_choice, check_number
 
 
