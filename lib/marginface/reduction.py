@@ -7,6 +7,7 @@ that is left to do; the other chunks are computed again.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
@@ -62,6 +63,11 @@ def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tenso
         changed = length * margin.others(cosine, margin.shift(cosine.gather(1, labels[:, None]), centre))
     logits = changed if margin.scale is None else margin.scale * changed
     return own[:, 0], logits if bias is None else logits + bias
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """Where no autocast has a say, on the tensor's device. The meta device knows of none."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
 
 
 def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
@@ -163,7 +169,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
     finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         for number, part in enumerate(_parts(len(weight), ctx.chunk)):
             w, n = weight[part], inverse[part]
             unit_w = w if margin.keeps_weight_norm else w * n[:, None]

@@ -82,8 +82,8 @@ def check(loss: Any, schedules: bool = False, **ranges: Range) -> None:
 def check_number(name: str, value: object, range_: Range, kind: str = "a number", hint: str = "") -> None:
     """Raise an error that says what `name` must be, where a value is no number (TypeError) or out of range (ValueError)."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        learned = "; a parameter to be learned would get no gradient" if isinstance(value, Tensor) else ""
-        raise TypeError(f"{name} must be {kind}, not {type(value).__name__} {value!r}{learned}")
+        shown = "; a parameter to be learned would get no gradient" if isinstance(value, Tensor) else f" {value!r}"
+        raise TypeError(f"{name} must be {kind}, not {type(value).__name__}{shown}")
     if float(value) not in range_:
         degrees = f"; for degrees, math.radians({value:g})" if range_.unit and math.pi < float(value) <= 360 else ""
         raise ValueError(f"{name}={value!r} must lie in {range_}{degrees}{hint}")

@@ -9,6 +9,7 @@ from marginface import adjacent, margins, regularizers, triplet
 from marginface.adjacent import PAM
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
 from marginface.regularizers import IAM, Fresh
+from marginface.settings import Schedule
 from marginface.triplet import Triplet
 
 
@@ -114,12 +115,12 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _named(loss: Margin | Triplet | IAM | Fresh | Annealing) -> dict[str, Any]:
+def _named(loss: Margin | Triplet | IAM | Fresh | Schedule) -> dict[str, Any]:
     """A loss as its name and its fields."""
     if isinstance(loss, Fresh):
         return {"loss": loss.kind.__name__} | dict(loss.settings)
     plain = {f.name: getattr(loss, f.name) for f in fields(loss)}  # type: ignore[arg-type]
-    return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Annealing) else v for n, v in plain.items()}
+    return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Schedule) else v for n, v in plain.items()}
 
 
 def _built(plain: dict[str, Any]) -> Any:
