@@ -499,6 +499,8 @@ class PrintedLSoftmax(LSoftmax):
 class PrintedSphereFace(SphereFace):
     """The same where only the embedding keeps its norm, and with a shift."""
 
+    detach = False
+
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         return 0.1 * own
 

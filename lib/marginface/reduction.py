@@ -52,15 +52,13 @@ def own_and_others(
 
 def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """The product with the own class (N,), and the logits s · U + b of all classes (N, C), as if none were the own one."""
-    w = weight if margin.keeps_weight_norm else unit(weight)
-    changed = product = x @ w.T
+    changed = product = products(x, weight, margin)
     own = product.gather(1, labels[:, None])
     if margin.changes_others:
-        length = _kept(x, margin.keeps_embedding_norm)[:, None] * _kept(w, margin.keeps_weight_norm)
-        cosine = product / nonzero(length)
-        directions = unit(weight) if margin.needs_centres else w
-        centre = directions[labels] @ directions.T if margin.needs_centres else None
-        changed = length * margin.others(cosine, margin.shift(cosine.gather(1, labels[:, None]), centre))
+        length = _lengths(x, weight, margin)
+        cosine = product if length is None else product / nonzero(length)
+        changed = margin.others(cosine, _shift(cosine, weight, labels, margin))
+        changed = changed if length is None else length * changed
     logits = changed if margin.scale is None else margin.scale * changed
     return own[:, 0], logits if bias is None else logits + bias
 
@@ -72,11 +70,26 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 
 def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
     """x·w_j of all classes (N, C): cosines, times the norms that the margin keeps."""
-    return x @ (weight if margin.keeps_weight_norm else unit(weight)).T
+    product = x @ weight.T
+    return product if margin.keeps_weight_norm else product / nonzero(norms(weight))
 
 
-def _kept(v: Tensor, keeps: bool) -> Tensor:
-    return norms(v) if keeps else torch.ones_like(v[:, 0])
+def _lengths(x: Tensor, weight: Tensor, margin: Margin) -> Tensor | None:
+    """The factor of the cosines that the margin keeps, of a shape that goes with (N, C); None for 1."""
+    of_x = norms(x)[:, None] if margin.keeps_embedding_norm else None
+    of_weight = norms(weight) if margin.keeps_weight_norm else None
+    return of_x * of_weight if of_x is not None and of_weight is not None else of_weight if of_x is None else of_x
+
+
+def _shift(cosine: Tensor, weight: Tensor, labels: Tensor, margin: Margin) -> Tensor | None:
+    """What U wants to know besides its own angle, for all classes: without a gradient where the margin has `detach`."""
+    own, centre = cosine.gather(1, labels[:, None]), None
+    if margin.needs_centres:
+        w = unit(weight)
+        centre = w[labels] @ w.T
+    if margin.detach:
+        own, centre = own.detach(), None if centre is None else centre.detach()
+    return margin.shift(own, centre)
 
 
 def _others(logits: Tensor, labels: Tensor) -> Tensor:
