@@ -123,7 +123,7 @@ def test_shapes_can_be_had_without_values(chunk_size: int | None, regularizer: S
     assert head.weight.grad.shape == (5, 3)
 
 
-def test_values_are_looked_at_only_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_looked_at_only_where_asked() -> None:
     x, y = batch(torch.float32)
     x[0] = torch.nan
     with pytest.raises(ValueError, match="NaN or infinity"):

@@ -36,6 +36,7 @@ from marginface.margins import (
     WeightNormSoftmax,
 )
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
+from marginface.settings import Radians
 from marginface.training.recipes import Recipe
 from marginface.triplet import Triplet, triplet_loss
 
@@ -647,5 +648,7 @@ def test_a_margin_grows_during_training(grown: Margin, then: Margin) -> None:
 
 def test_a_recipe_keeps_a_schedule() -> None:
     recipe = Recipe(ArcFace(m=Ramp(0, 0.5, 100)))
+    literal = Recipe(InterFace(b=Radians(10)))
+    assert Recipe.from_json(literal.to_json()) == literal
     assert Recipe.from_json(recipe.to_json()) == recipe
     assert recipe.key != Recipe(ArcFace(m=Ramp(0, 0.5, 200))).key

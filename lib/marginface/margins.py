@@ -27,6 +27,7 @@ from marginface.settings import (
     MULTIPLE,
     NOT_NEGATIVE,
     POSITIVE,
+    Radians,
     Schedule,
     check,
     check_choice,
@@ -266,7 +267,8 @@ class InterFace(Margin):
     and d_inter the angle between the two class weights (`d_inter=None`), or a constant.
 
     The paper prints less than it does, so three readings are options. `sign="paper"` is f as printed; the authors' code has
-    -f ("released"). `b` is in radians, as all angles here; their code has degrees where the paper prints b = 10. In their
+    -f ("released"). `b` is in radians, as all angles here; their code has degrees where the paper prints b = 10. More than π is
+    refused unless it is `Radians`. In their
     code γ and t carry no gradient (`detach=True`, the default); the paper does not say. Like their code, d_inter is at
     least 0.01.
     """
@@ -281,7 +283,8 @@ class InterFace(Margin):
     detach: bool = True
 
     def __post_init__(self) -> None:
-        check(self, scale=POSITIVE, alpha=NOT_NEGATIVE, a=NOT_NEGATIVE, b=ANGLE)
+        check(self, scale=POSITIVE, alpha=NOT_NEGATIVE, a=NOT_NEGATIVE)
+        check(self, b=NOT_NEGATIVE if isinstance(self.b, Radians) else ANGLE)
         check(self, schedules=True, m=ANGLE)
         if self.d_inter is not None:
             check(self, d_inter=DISTANCE)

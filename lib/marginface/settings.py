@@ -31,6 +31,10 @@ COSINE = Range(0, 2)  # of a margin that is taken from a cosine: with more, no s
 MULTIPLE = Range(1, 7)  # of angles: papers have up to 4; more is a scale that stands in the wrong place
 
 
+class Radians(float):
+    """An angle said to be in radians where one would take it for degrees: `InterFace(b=Radians(10))`, as printed."""
+
+
 @dataclass(frozen=True)
 class Annealing:
     """max(end, start / (1 + decay · step)): SphereFace's λ, "1,000 at beginning and decreases to 5" (ArcFace §2.3)."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from marginface import adjacent, margins, regularizers, triplet
 from marginface.adjacent import PAM
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
 from marginface.regularizers import IAM, Fresh
-from marginface.settings import Schedule
+from marginface.settings import Radians, Schedule
 from marginface.triplet import Triplet
 
 
@@ -126,6 +127,8 @@ def _named(loss: Margin | Triplet | IAM | Fresh | Schedule) -> dict[str, Any]:
 def _built(plain: dict[str, Any]) -> Any:
     """The loss that `_named` described."""
     settings = {name: _built(value) if isinstance(value, dict) else value for name, value in plain.items() if name != "loss"}
+    if settings.get("b", 0) > math.pi:  # a recipe has been checked already
+        settings["b"] = Radians(settings["b"])
     for module in (margins, regularizers, adjacent, triplet):
         if kind := getattr(module, plain["loss"], None):
             return Fresh.of(kind, **settings) if issubclass(kind, regularizers.Stateful) else kind(**settings)

@@ -31,6 +31,7 @@ from marginface.margins import (
     SphereFace,
     WeightNormSoftmax,
 )
+from marginface.settings import Radians
 
 S, M = 64.0, 0.5
 SPLITS = ((0.5, 0.0), (0.4, 0.1), (0.3, 0.2), (0.2, 0.3))  # m1 and m2 of InterFace Table I
@@ -176,7 +177,7 @@ def turning_angle(margin: InterFace, between: float = 90.0) -> float:
 def b_effect(unit: str, between: float = 90.0) -> float:
     """The largest difference of f between any two of Table V's b in "degrees" or "radians", as a share of α."""
     values = [
-        figure1.shift_degrees(InterFace.did_dt(b=math.radians(b) if unit == "degrees" else float(b)), DEGREES, between)
+        figure1.shift_degrees(InterFace.did_dt(b=math.radians(b) if unit == "degrees" else Radians(b)), DEGREES, between)
         for b in BS
     ]
     return float(np.radians(np.ptp(np.stack(values), axis=0).max())) / InterFace.did_dt().alpha
