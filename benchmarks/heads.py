@@ -27,7 +27,7 @@ from marginface.margins import ArcFace, InterFace
 from marginface.regularizers import IAM
 
 DIM = 512
-SIZES = [(512, 85_742), (128, 85_742), (256, 1_000_000)]  # N, C; 85,742 is MS1MV2
+SIZES = [(32, 100), (512, 85_742), (128, 85_742), (256, 1_000_000)]  # N, C; 85,742 is MS1MV2
 
 
 class PlainArcFace(nn.Module):

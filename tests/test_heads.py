@@ -3,17 +3,21 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from marginface import reference
+from marginface.adjacent import PAM
+from marginface.angles import psi
 from marginface.heads import MarginHead
 from marginface.margins import (
     Annealing,
@@ -25,12 +29,16 @@ from marginface.margins import (
     LSoftmax,
     Margin,
     NormFace,
+    Ramp,
     RedefinedArcFace,
     Softmax,
     SphereFace,
     WeightNormSoftmax,
 )
-from marginface.regularizers import IAM
+from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
+from marginface.settings import Radians
+from marginface.training.recipes import Recipe
+from marginface.triplet import Triplet, triplet_loss
 
 Literal = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x, W, y, b
 BIAS = torch.tensor([0.3, -0.2, 0.1, 0.0, -0.4], dtype=torch.float64)
@@ -338,8 +346,11 @@ def test_a_large_margin_between_logits_keeps_its_small_loss() -> None:
     base = MarginHead(2, 2, NormFace(64))
     base.weight.data = head.weight.data
     x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
-    assert base(x, y).item() == pytest.approx(math.exp(-128), rel=1e-5)
     assert head(x, y).item() == pytest.approx(-128)
+    assert base.double()(x.double(), y).item() == pytest.approx(math.exp(-128), rel=1e-9, abs=0)
+    near = MarginHead(2, 2, NormFace(32))
+    near.weight.data = head.weight.data
+    assert near(x, y).item() == pytest.approx(math.exp(-64), rel=1e-5, abs=0)
 
 
 def test_autocast_leaves_the_head_in_float32() -> None:
@@ -364,7 +375,9 @@ def test_autocast_leaves_the_head_in_float32() -> None:
         (torch.randn(3, 4), torch.tensor([0, 1, 2]).to("meta"), r"labels are on meta, embeddings on cpu"),
         (torch.randn(3, 4).to("meta"), torch.tensor([0, 1, 2]), r"embeddings are on meta, the class weights on cpu"),
         (torch.randn(3, 4), torch.tensor([0, 1]), r"labels must have shape \(3,\), not \(2,\)"),
-        (torch.randn(3, 4), torch.tensor([0.0, 1.0, 2.0]), r"labels must be int64, not torch.float32"),
+        (torch.randn(3, 4), torch.tensor([0.0, 1.0, 2.0]), r"labels must be int64, not torch.float32$"),
+        (torch.randn(3, 4), torch.tensor([0, 1, 2]).int(), r"labels must be int64, not torch.int32: labels.long\(\)"),
+        (torch.randn(3, 4), torch.tensor([0, -100, 2]), r"not in \[-100, 2\]; none is ignored"),
         (torch.randn(3, 4), torch.tensor([0, 1, 5]), r"labels must lie in \[0, 5\), not in \[0, 5\]"),
         (torch.randn(3, 4), torch.tensor([0, -1, 2]), r"not in \[-1, 2\]"),
     ],
@@ -397,6 +410,16 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
         (lambda: NormFace(scale=0), "NormFace: scale=0"),
         (lambda: CosFace(m=-0.1), "CosFace: m=-0.1"),
         (lambda: ArcFace(m=4), "ArcFace: m=4"),
+        (lambda: ArcFace(m=28.6), r"ArcFace: m=28.6 must lie in \[0, π\] radians; for degrees, math.radians\(28.6\)"),
+        (lambda: InterFace(b=10), r"InterFace: b=10 must lie in \[0, π\] radians; for degrees, math.radians\(10\)"),
+        (lambda: ArcFace(m=Ramp(0, 28.6, 10)), "ArcFace: m=28.6"),
+        (lambda: Ramp(0, 0.5, 0), "Ramp: steps=0"),
+        (lambda: CosFace(0.35, 64), r"CosFace: m=64 must lie in \[0, 2\]; the order is CosFace\(scale, m\)"),
+        (lambda: SphereFace(64, 4), r"SphereFace: m=64 must lie in .*; the order is SphereFace\(m, lam, scale\)"),
+        (lambda: MarginHead(4, 5, NormFace(), reduction="max"), "reduction='max' must be"),  # type: ignore[arg-type]
+        (lambda: MarginHead(4, 5, NormFace(), [lambda terms: terms.target[:, None]])(*floats()), r"gave \(7, 1\)"),
+        (lambda: MarginHead(4, 5, NormFace())(*floats(), torch.ones(6)), r"weights must be .*\(7,\).*\(6,\)"),
+        (lambda: MarginHead(4, 5, NormFace())(*floats(), -torch.ones(7)), "weights must be finite and at least 0"),
         (lambda: ArcFace(fallback="hard"), "ArcFace: fallback='hard'"),  # type: ignore[arg-type]
         (lambda: ArcFace(scale=float("nan")), "ArcFace: scale=nan"),
         (lambda: SphereFace(m=0.5), "SphereFace: m=0.5"),
@@ -409,3 +432,223 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
 def test_bad_settings_are_named(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def loose(kind: Any) -> Any:
+    """The same, for arguments of any types."""
+    return kind
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: loose(NormFace)(scale=nn.Parameter(torch.tensor(8.0))),
+            "NormFace: scale must be a number, .*would get no gradient",
+        ),
+        (lambda: loose(ArcFace)(m=nn.Parameter(torch.tensor(0.5))), r"ArcFace: m must be a number or a schedule.*no gradient"),
+        (lambda: loose(ArcFace)(m="0.5"), "ArcFace: m must be a number or a schedule.*not str '0.5'"),
+        (lambda: loose(ArcFace)(scale=Annealing()), "ArcFace: scale must be a number, not Annealing"),
+        (lambda: loose(IAM)(beta=torch.tensor(0.1)), "IAM: beta must be a number, not Tensor"),
+        (lambda: loose(CenterLoss)(torch.tensor(0.1)), "CenterLoss: weight must be a number, not Tensor"),
+        (lambda: loose(PAM)(0.1, shrink_rate="1"), "PAM: shrink_rate must be a number, not str"),
+        (lambda: loose(Triplet)(torch.tensor(0.2)), "Triplet: margin must be a number, not Tensor"),
+        (lambda: loose(MarginHead)(4, 5, ArcFace), r"margin must be a loss, not its class: ArcFace\(\)"),
+        (lambda: loose(MarginHead)(4, 5, "arcface"), "margin must be a loss of marginface.margins.*not 'arcface'"),
+        (lambda: loose(MarginHead)(4, 5, None), "margin must be a loss.*not None"),
+        (lambda: loose(MarginHead)(4, 5, Triplet()), "margin must be a loss.*not Triplet"),
+        (lambda: loose(MarginHead)(4, 5.0, NormFace()), "num_classes must be an int, not float 5.0"),
+        (lambda: loose(MarginHead)(4, 5, NormFace(), IAM(0.1)), "regularizers must be a list, such as .*not IAM"),
+        (lambda: loose(MarginHead)(4, 5, NormFace(), [IAM]), "regularizers: IAM is a class"),
+        (
+            lambda: loose(MarginHead)(4, 5, NormFace(), [Fresh.of(CenterLoss, weight=0.1)]),
+            r"regularizers: CenterLoss.* its build\(\)",
+        ),
+        (lambda: loose(MarginHead)(4, 5, NormFace(), [0.1]), "regularizers: 0.1 is no function of Terms"),
+        (lambda: loose(MarginHead)(4, 5, NormFace())(torch.ones(1, 4), None), "labels must be a torch.Tensor, not NoneType"),
+        (lambda: loose(MarginHead)(4, 5, NormFace())(torch.ones(1, 4), [0]), r"labels .* not list: torch.tensor\(labels\)"),
+        (
+            lambda: loose(MarginHead)(4, 5, NormFace())(torch.ones(1, 4), np.array([0])),
+            r"not ndarray: torch.from_numpy\(labels\)",
+        ),
+        (
+            lambda: MarginHead(4, 5, NormFace())(np.ones((1, 4)), torch.tensor([0])),
+            "embeddings must be a torch.Tensor, not nda",
+        ),
+        (lambda: loose(triplet_loss)(torch.ones(1, 4), [0]), "labels must be a torch.Tensor, not list"),
+    ],
+)
+def test_other_types_are_named(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def floats() -> tuple[Tensor, Tensor]:
+    x, y = batch()
+    return x.detach().float(), y
+
+
+@dataclass(frozen=True)
+class PrintedLSoftmax(LSoftmax):
+    """PAM Eq. 2 as printed: ψ for the other classes, too."""
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        return psi(cosine, 2)
+
+
+@dataclass(frozen=True)
+class PrintedSphereFace(SphereFace):
+    """The same where only the embedding keeps its norm, and with a shift."""
+
+    detach = False
+
+    def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
+        return 0.1 * own
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        assert shift is not None
+        return cosine - shift
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_a_loss_of_ones_own_that_keeps_norms_sees_cosines(chunk_size: int | None) -> None:
+    x, y = batch()
+    W = torch.randn(5, 4, dtype=torch.float64)
+    length, cosine = x.norm(dim=1, keepdim=True), torch.cosine_similarity(x[:, None], W, dim=2)
+    own = cosine.gather(1, y[:, None])
+    both = length * W.norm(dim=1) * psi(cosine, 2)
+    one = length * (cosine - 0.1 * own).scatter(1, y[:, None], psi(own, 2))
+    for margin, logits in ((PrintedLSoftmax(2), both), (PrintedSphereFace(2), one)):
+        head = make_head(margin, chunk_size=chunk_size)
+        head.weight.data = W
+        torch.testing.assert_close(head.logits(x, y), logits)
+        expected = torch.nn.functional.cross_entropy(logits, y)
+        torch.testing.assert_close(head(x, y), expected)
+        ours, theirs = (torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in (head(x, y), expected))
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["Softmax", "WeightNormSoftmax", "L2Softmax", "LSoftmax", "SphereFace m=4"])
+def test_iam_on_cosines_has_cosines_whatever_norms_the_loss_keeps(name: str) -> None:
+    margin, literal = LOSSES[name]
+    head = make_head(margin, regularizers=(IAM(0.2),))
+    assert_same(head, lambda x, W, y, b: literal(x, W, y, b) + 0.2 * reference.iam(x, W, y, margin.scale or 1.0))
+
+
+def test_what_is_computed_a_second_time_moves_nothing() -> None:
+    """torch.utils.checkpoint over a head with every kind of state gives the same state and gradients as without."""
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        margin = SphereFace(2, Annealing(10, 0, 5), scale=8.0)
+        head = MarginHead(4, 5, margin, [CenterLoss(0.3), PAM(0.3, version=2, start_step=1), RingLoss(0.3)]).double()
+        optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+        x, y = batch()
+        for _ in range(3):
+            for part in (slice(0, 4), slice(4, 7)):  # two batches a step
+                ours = (x[part], y[part])
+                (checkpoint(head, *ours, use_reentrant=False) if again else head(*ours)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert head.step == 3
+        found.append((x.grad, *(value for value in head.state_dict().values() if isinstance(value, Tensor))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_batch_without_gradients_moves_nothing() -> None:
+    head = MarginHead(4, 5, NormFace(), [CenterLoss(0.3), PAM(0.3), RingLoss(0.3)])
+    before = deepcopy(head.state_dict())
+    with torch.no_grad():
+        head(*floats())
+    for name, value in head.state_dict().items():
+        assert value == before[name] if name == "_extra_state" else torch.equal(value, before[name])
+
+
+def test_class_weights_alone_are_a_whole_state() -> None:
+    head, W = MarginHead(4, 5, ArcFace()), torch.randn(5, 4)
+    head.load_state_dict({"weight": W}, strict=True)
+    assert torch.equal(head.weight, W)
+    head.load_state_dict({"weight": W, "_extra_state": {"step": 3}})  # of before the loss was noted
+    assert head.step == 3
+    learner = nn.ModuleDict({"head": head})
+    learner.load_state_dict({"head.weight": W}, strict=True)
+    with pytest.raises(RuntimeError, match="weight"):
+        head.load_state_dict({}, strict=True)
+
+
+def test_weights_of_another_loss_are_loaded_with_a_warning() -> None:
+    head, other = MarginHead(4, 5, ArcFace()), MarginHead(4, 5, CosFace())
+    with pytest.warns(UserWarning, match=r"trained with ArcFace\(scale=64, m=0.5.*this head has CosFace"):
+        other.load_state_dict(head.state_dict())
+    MarginHead(4, 5, ArcFace(64, 0.5)).load_state_dict(head.state_dict())
+
+
+def test_a_head_shows_what_it_is() -> None:
+    text = repr(MarginHead(4, 5, ArcFace(32), [IAM(0.1), CenterLoss(0.3)], reduction="sum"))
+    for part in ("4, 5, ArcFace(scale=32, m=0.5", "IAM(beta=0.1", "CenterLoss(weight=0.3", "reduction='sum'", "chunk_size=512"):
+        assert part in text
+
+
+def test_it_starts_anew() -> None:
+    head = MarginHead(4, 5, SphereFace(2, Annealing()), [CenterLoss(0.3), PAM(0.3), RingLoss(0.3)])
+    assert (head.embedding_dim, head.num_classes) == (4, 5)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    head(*floats()).backward()
+    optimizer.step()
+    torch.manual_seed(1)
+    head.reset_parameters()
+    torch.manual_seed(1)
+    fresh = MarginHead(4, 5, SphereFace(2, Annealing()), [CenterLoss(0.3), PAM(0.3), RingLoss(0.3)]).state_dict()
+    for name, value in head.state_dict().items():
+        assert value == fresh[name] if name == "_extra_state" else torch.equal(value, fresh[name])
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_losses_of_each_sample_and_their_weights(chunk_size: int | None) -> None:
+    x, y = batch()
+    heads = {
+        how: MarginHead(4, 5, ArcFace(8), [IAM(0.2), PAM(0.3), CenterLoss(0.1)], chunk_size, reduction=how).double().eval()
+        for how in ("none", "sum", "mean")
+    }
+    for head in heads.values():
+        head.load_state_dict(heads["mean"].state_dict())
+    each, total, mean = (heads[how](x, y) for how in ("none", "sum", "mean"))
+    alone = torch.stack([heads["mean"](x[i : i + 1], y[i : i + 1]) for i in range(7)])
+    torch.testing.assert_close(each, alone)
+    torch.testing.assert_close(total, alone.sum())
+    torch.testing.assert_close(mean, alone.mean())
+    weights = torch.tensor([0.0, 1.0, 2.0, 0.5, 0.0, 3.0, 1.0])
+    torch.testing.assert_close(heads["none"](x, y, weights), weights * alone)
+    torch.testing.assert_close(heads["sum"](x, y, weights), (weights * alone).sum())
+    torch.testing.assert_close(heads["mean"](x, y, weights), (weights * alone).sum() / weights.sum())
+    assert heads["mean"](x, y, torch.zeros(7)) == 0
+
+
+@pytest.mark.parametrize(
+    ("grown", "then"),
+    [
+        (ArcFace(m=Ramp(0, 0.5, 10)), ArcFace(m=0.2)),
+        (CosFace(m=Annealing(0.5, 0.1, 0.25)), CosFace(m=0.5 / 2)),
+        (LSoftmax(Ramp(1, 3.5, 10)), LSoftmax(2)),
+        (SphereFace(Ramp(1, 3.5, 10)), SphereFace(2)),
+        (CombinedMargin(m1=Ramp(1, 2, 10), m2=Ramp(0, 1, 10), m3=Ramp(0, 1, 10)), CombinedMargin(64, 1.4, 0.4, 0.4)),
+        (RedefinedArcFace(m1=Ramp(0, 1, 10), m2=Ramp(0, 0.5, 10)), RedefinedArcFace(64, 0.4, 0.2)),
+        (InterFace(m=Ramp(0, 1, 10)), InterFace(m=0.4)),
+    ],
+)
+def test_a_margin_grows_during_training(grown: Margin, then: Margin) -> None:
+    head, fixed = make_head(grown), make_head(then)
+    fixed.weight.data = head.weight.data
+    head.step = 4
+    x, y = batch()
+    torch.testing.assert_close(head(x, y), fixed(x, y))
+    torch.testing.assert_close(head.logits(x, y), fixed.logits(x, y))
+
+
+def test_a_recipe_keeps_a_schedule() -> None:
+    recipe = Recipe(ArcFace(m=Ramp(0, 0.5, 100)))
+    literal = Recipe(InterFace(b=Radians(10)))
+    assert Recipe.from_json(literal.to_json()) == literal
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert recipe.key != Recipe(ArcFace(m=Ramp(0, 0.5, 200))).key

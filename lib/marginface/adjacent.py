@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from marginface.angles import angle, sine
-from marginface.reduction import norms
+from marginface.directions import norms
+from marginface.reduction import full_precision
 from marginface.regularizers import Stateful, Terms
 from marginface.settings import NOT_NEGATIVE, Range, check_number
 
@@ -134,7 +135,7 @@ class PAM(Stateful):
         if self.R.device != W.device:
             raise ValueError(f"class_weights are on {W.device}, the class ranges on {self.R.device}")
         P, R, size = len(W), self.R.to(W.dtype), self.block_size or (512 if W.device.type == "cpu" else 4096)
-        with torch.autocast(W.device.type, enabled=False):
+        with full_precision(W):
             if self.version == 1:
                 i, j = narrowest_pairs(W, R, size)
             else:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 def sine(cosine: Tensor) -> Tensor:
     """sin θ ≥ 0 from cos θ; its derivative at cos θ = ±1, infinite in truth, is taken as 0."""
-    if torch.compiler.is_compiling():  # a compiler has no rule for a function with a jvp, and fuses the steps by itself
+    if cosine.dim() == 1 or torch.compiler.is_compiling():  # few values; and a compiler has no rule for a function with a jvp
         return ((1 - cosine) * (1 + cosine)).clamp_min(torch.finfo(cosine.dtype).tiny ** 0.5).sqrt()
     return _Sine.apply(cosine)
 
@@ -61,7 +61,7 @@ class _Angle(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (cosine,) = ctx.saved_tensors
         if torch.is_grad_enabled():
-            result = sine(cosine)
+            result = _Sine.apply(cosine)
             return -gradient / result.masked_fill(result == 0, math.inf)
         return _without_infinity((1 - cosine).mul_(1 + cosine).clamp_min_(0).rsqrt_()).mul_(gradient).neg_()
 

@@ -12,8 +12,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
+from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin, NormFace, described
-from marginface.reduction import nonzero, norms, own_and_others, products, unit, whole
+from marginface.reduction import full_precision, own_and_others, products, whole
 from marginface.regularizers import Fresh, Stateful, Terms
 
 
@@ -129,11 +130,12 @@ class MarginHead(nn.Module):
         Returns: () float32, or float64 for float64 embeddings; (N,) with reduction="none".
         Raises: ValueError or TypeError naming what is wrong with any of them.
         """
-        self._check(embeddings, labels)
+        self._check(embeddings)
+        check_labels(labels, embeddings, self.num_classes, self.check_values)
         if weights is not None:
             check_weights(weights, embeddings, self.check_values)
         moves, repeats = self._begin()
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings):
             terms = self._terms(embeddings, labels, moves, repeats)
             losses = -F.logsigmoid(terms.target - terms.others)
             for regularizer in self.regularizers:
@@ -143,8 +145,10 @@ class MarginHead(nn.Module):
 
     def logits(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C) scaled logits: with the margin where labels are given, plain where not. For figures and predictions."""
-        self._check(embeddings, labels)
-        with torch.autocast(embeddings.device.type, enabled=False):
+        self._check(embeddings)
+        if labels is not None:
+            check_labels(labels, embeddings, self.num_classes, self.check_values)
+        with full_precision(embeddings):
             x, w = self._full_precision(embeddings)
             margin = self._margin_now()
             if labels is None:
@@ -241,12 +245,10 @@ class MarginHead(nn.Module):
         w = self.weight if type(self.weight) is nn.Parameter else _together(self.weight)
         return x, w.to(x.dtype)
 
-    def _check(self, embeddings: Tensor, labels: Tensor | None) -> None:
+    def _check(self, embeddings: Tensor) -> None:
         check_embeddings(embeddings, self.embedding_dim, self.check_values)
         if embeddings.device != self.weight.device:
             raise ValueError(f"embeddings are on {embeddings.device}, the class weights on {self.weight.device}")
-        if labels is not None:
-            check_labels(labels, embeddings, self.num_classes, self.check_values)
 
 
 def _targets(

@@ -27,6 +27,7 @@ from marginface.settings import (
     MULTIPLE,
     NOT_NEGATIVE,
     POSITIVE,
+    Radians,
     Schedule,
     check,
     check_choice,
@@ -266,7 +267,8 @@ class InterFace(Margin):
     and d_inter the angle between the two class weights (`d_inter=None`), or a constant.
 
     The paper prints less than it does, so three readings are options. `sign="paper"` is f as printed; the authors' code has
-    -f ("released"). `b` is in radians, as all angles here; their code has degrees where the paper prints b = 10. In their
+    -f ("released"). `b` is in radians, as all angles here; their code has degrees where the paper prints b = 10. More than π is
+    refused unless it is `Radians`. In their
     code γ and t carry no gradient (`detach=True`, the default); the paper does not say. Like their code, d_inter is at
     least 0.01.
     """
@@ -281,7 +283,8 @@ class InterFace(Margin):
     detach: bool = True
 
     def __post_init__(self) -> None:
-        check(self, scale=POSITIVE, alpha=NOT_NEGATIVE, a=NOT_NEGATIVE, b=ANGLE)
+        check(self, scale=POSITIVE, alpha=NOT_NEGATIVE, a=NOT_NEGATIVE)
+        check(self, b=NOT_NEGATIVE if isinstance(self.b, Radians) else ANGLE)
         check(self, schedules=True, m=ANGLE)
         if self.d_inter is not None:
             check(self, d_inter=DISTANCE)
@@ -316,16 +319,17 @@ class InterFace(Margin):
 
     def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
         """f, in radians, from cos θ_y (N, 1) and, for a real d_inter, the cosine between class weights (N, k)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach):
-            if self.d_inter is not None:
-                d_inter = torch.full_like(own, self.d_inter)
-            elif centre is not None:
-                d_inter = angle(centre.clamp_max(math.cos(0.01)))
-            else:
-                raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
-            near = (-angle(own) / d_inter).exp_()
-            far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
-            return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
+        if self.detach:
+            own, centre = own.detach(), None if centre is None else centre.detach()
+        if self.d_inter is not None:
+            d_inter = torch.full_like(own, self.d_inter)
+        elif centre is not None:
+            d_inter = angle(centre.clamp_max(math.cos(0.01)))
+        else:
+            raise ValueError("InterFace: a real d_inter needs the cosine between class weights (centre)")
+        near = (-angle(own) / d_inter).exp_()
+        far = torch.exp(-self.b / d_inter).mul(math.exp(-self.a)) if self.b else math.exp(-self.a)
+        return (near - far).mul_(self.alpha if self.sign == "paper" else -self.alpha)
 
 
 def described(margin: Margin) -> str:

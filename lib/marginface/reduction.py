@@ -7,11 +7,13 @@ that is left to do; the other chunks are computed again.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
 
 
@@ -50,52 +52,44 @@ def own_and_others(
 
 def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """The product with the own class (N,), and the logits s · U + b of all classes (N, C), as if none were the own one."""
-    w = weight if margin.keeps_weight_norm else unit(weight)
-    changed = product = x @ w.T
+    changed = product = products(x, weight, margin)
     own = product.gather(1, labels[:, None])
     if margin.changes_others:
-        length = _kept(x, margin.keeps_embedding_norm)[:, None] * _kept(w, margin.keeps_weight_norm)
-        cosine = product / nonzero(length)
-        directions = unit(weight) if margin.needs_centres else w
-        centre = directions[labels] @ directions.T if margin.needs_centres else None
-        changed = length * margin.others(cosine, margin.shift(cosine.gather(1, labels[:, None]), centre))
+        length = _lengths(x, weight, margin)
+        cosine = product if length is None else product / nonzero(length)
+        changed = margin.others(cosine, _shift(cosine, weight, labels, margin))
+        changed = changed if length is None else length * changed
     logits = changed if margin.scale is None else margin.scale * changed
     return own[:, 0], logits if bias is None else logits + bias
 
 
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """Where no autocast has a say, on the tensor's device. The meta device knows of none."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
+
+
 def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
     """x·w_j of all classes (N, C): cosines, times the norms that the margin keeps."""
-    return x @ (weight if margin.keeps_weight_norm else unit(weight)).T
+    product = x @ weight.T
+    return product if margin.keeps_weight_norm else product / nonzero(norms(weight))
 
 
-def unit(v: Tensor) -> Tensor:
-    """Every row of v (N, d) at unit length; a row of zeros stays as it is.
-
-    It is scaled before it is squared, because squares leave float32 at 1e19 already.
-    """
-    scaled = v / _largest(v)
-    return scaled / nonzero(scaled.norm(dim=1, keepdim=True))
+def _lengths(x: Tensor, weight: Tensor, margin: Margin) -> Tensor | None:
+    """The factor of the cosines that the margin keeps, of a shape that goes with (N, C); None for 1."""
+    of_x = norms(x)[:, None] if margin.keeps_embedding_norm else None
+    of_weight = norms(weight) if margin.keeps_weight_norm else None
+    return of_x * of_weight if of_x is not None and of_weight is not None else of_weight if of_x is None else of_x
 
 
-def norms(v: Tensor) -> Tensor:
-    """(N,) the Euclidean norm of every row of v (N, d), likewise."""
-    largest = _largest(v)
-    return (v / largest).norm(dim=1) * largest[:, 0]
-
-
-def nonzero(length: Tensor) -> Tensor:
-    """The same, and 1 where it is 0: what a length is divided by."""
-    return torch.where(length > 0, length, 1.0)
-
-
-def _largest(v: Tensor) -> Tensor:
-    """(N, 1) the largest absolute value of each row, as a constant; 1 where there is none to speak of."""
-    largest = torch.linalg.vector_norm(v.detach(), torch.inf, dim=1, keepdim=True)
-    return torch.where(largest >= torch.finfo(v.dtype).tiny, largest, 1.0)
-
-
-def _kept(v: Tensor, keeps: bool) -> Tensor:
-    return norms(v) if keeps else torch.ones_like(v[:, 0])
+def _shift(cosine: Tensor, weight: Tensor, labels: Tensor, margin: Margin) -> Tensor | None:
+    """What U wants to know besides its own angle, for all classes: without a gradient where the margin has `detach`."""
+    own, centre = cosine.gather(1, labels[:, None]), None
+    if margin.needs_centres:
+        w = unit(weight)
+        centre = w[labels] @ w.T
+    if margin.detach:
+        own, centre = own.detach(), None if centre is None else centre.detach()
+    return margin.shift(own, centre)
 
 
 def _others(logits: Tensor, labels: Tensor) -> Tensor:
@@ -188,7 +182,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
     finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         for number, part in enumerate(_parts(len(weight), ctx.chunk)):
             w, n = weight[part], inverse[part]
             unit_w = w if margin.keeps_weight_norm else w * n[:, None]

@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marginface.reduction import norms
+from marginface.directions import norms
 from marginface.settings import NOT_NEGATIVE, Range, check, check_choice, check_number
 
 

@@ -31,6 +31,10 @@ COSINE = Range(0, 2)  # of a margin that is taken from a cosine: with more, no s
 MULTIPLE = Range(1, 7)  # of angles: papers have up to 4; more is a scale that stands in the wrong place
 
 
+class Radians(float):
+    """An angle said to be in radians where one would take it for degrees: `InterFace(b=Radians(10))`, as printed."""
+
+
 @dataclass(frozen=True)
 class Annealing:
     """max(end, start / (1 + decay · step)): SphereFace's λ, "1,000 at beginning and decreases to 5" (ArcFace §2.3)."""
@@ -82,8 +86,8 @@ def check(loss: Any, schedules: bool = False, **ranges: Range) -> None:
 def check_number(name: str, value: object, range_: Range, kind: str = "a number", hint: str = "") -> None:
     """Raise an error that says what `name` must be, where a value is no number (TypeError) or out of range (ValueError)."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        learned = "; a parameter to be learned would get no gradient" if isinstance(value, Tensor) else ""
-        raise TypeError(f"{name} must be {kind}, not {type(value).__name__} {value!r}{learned}")
+        shown = "; a parameter to be learned would get no gradient" if isinstance(value, Tensor) else f" {value!r}"
+        raise TypeError(f"{name} must be {kind}, not {type(value).__name__}{shown}")
     if float(value) not in range_:
         degrees = f"; for degrees, math.radians({value:g})" if range_.unit and math.pi < float(value) <= 360 else ""
         raise ValueError(f"{name}={value!r} must lie in {range_}{degrees}{hint}")

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marginface.checks import check_embeddings, check_labels
-from marginface.reduction import unit
+from marginface.directions import unit
+from marginface.reduction import full_precision
 from marginface.settings import POSITIVE, Range, check, check_choice, check_number
 
 
@@ -66,7 +67,7 @@ def triplet_loss(
     check_number("margin", margin, POSITIVE)
     if mining not in ("semi_hard", "batch_hard"):
         raise ValueError(f"mining={mining!r} must be 'semi_hard' or 'batch_hard'")
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with full_precision(embeddings):
         x = unit(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
         distances = 2 - 2 * x @ x.T
         choose = _semi_hard if mining == "semi_hard" else _batch_hard

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from marginface import adjacent, margins, regularizers, triplet
 from marginface.adjacent import PAM
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
 from marginface.regularizers import IAM, Fresh
+from marginface.settings import Radians, Schedule
 from marginface.triplet import Triplet
 
 
@@ -122,17 +124,19 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _named(loss: Margin | Triplet | IAM | Fresh | Annealing) -> dict[str, Any]:
+def _named(loss: Margin | Triplet | IAM | Fresh | Schedule) -> dict[str, Any]:
     """A loss as its name and its fields."""
     if isinstance(loss, Fresh):
         return {"loss": loss.kind.__name__} | dict(loss.settings)
     plain = {f.name: getattr(loss, f.name) for f in fields(loss)}  # type: ignore[arg-type]
-    return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Annealing) else v for n, v in plain.items()}
+    return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Schedule) else v for n, v in plain.items()}
 
 
 def _built(plain: dict[str, Any]) -> Any:
     """The loss that `_named` described."""
     settings = {name: _built(value) if isinstance(value, dict) else value for name, value in plain.items() if name != "loss"}
+    if settings.get("b", 0) > math.pi:  # a recipe has been checked already
+        settings["b"] = Radians(settings["b"])
     for module in (margins, regularizers, adjacent, triplet):
         if kind := getattr(module, plain["loss"], None):
             return Fresh.of(kind, **settings) if issubclass(kind, regularizers.Stateful) else kind(**settings)

@@ -34,6 +34,7 @@ from marginface.margins import (
     SphereFace,
     WeightNormSoftmax,
 )
+from marginface.settings import Radians
 
 S, M = 64.0, 0.5
 TOLERANCE = 1e-10
@@ -189,7 +190,7 @@ def spread_over_classes(margin: InterFace, own: float = 40.0, classes: int = 50,
 def b_effect(unit: str, between: float = 90.0) -> float:
     """The largest difference of f between any two of Table V's b in "degrees" or "radians", as a share of α."""
     values = [
-        figure1.shift_degrees(InterFace.did_dt(b=math.radians(b) if unit == "degrees" else float(b)), DEGREES, between)
+        figure1.shift_degrees(InterFace.did_dt(b=math.radians(b) if unit == "degrees" else Radians(b)), DEGREES, between)
         for b in BS
     ]
     return float(np.radians(np.ptp(np.stack(values), axis=0).max())) / InterFace.did_dt().alpha

@@ -18,6 +18,7 @@ from marginface.book.papers.interface import figure1
 from marginface.book.profiles import endpoint_table, half_precision_table, slope
 from marginface.book.verdicts import Verdict
 from marginface.margins import ArcFace, InterFace
+from marginface.settings import Radians
 from marginface.training.recipes import ARCFACE, INTERFACE
 
 
@@ -58,7 +59,7 @@ def _on_interface() -> list[Point]:
     plain, printed, released = (
         examples.loss_of(margin, own) for margin in (ArcFace(), InterFace.cid_ct(), InterFace.cid_ct(sign="released"))
     )
-    f = [float(figure1.shift_degrees(InterFace.did_dt(b=b), np.array([own]))[0]) for b in (10.0, math.radians(10))]
+    f = [float(figure1.shift_degrees(InterFace.did_dt(b=b), np.array([own]))[0]) for b in (Radians(10), math.radians(10))]
     gradients = figure1.gradient_table().set_index("parameters")["embeddings"]
     schedule = examples.schedule_table()
     drops = schedule.iloc[:-1, 2]

@@ -12,6 +12,7 @@ from marginface.book.parameters import OneOf
 from marginface.book.verdicts import Claim
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace, Margin
+from marginface.settings import Radians
 
 # directions of three class weights in the plane, in degrees: the middle one is nearer to the first than to the third
 CENTRES = (40.0, 90.0, 170.0)
@@ -103,7 +104,7 @@ def _caption() -> list[Claim]:
 SETS: dict[str, InterFace] = {
     "cid&ct": InterFace.cid_ct(),
     "did&ct": InterFace.did_ct(),
-    "did&dt, b = 10 rad": InterFace.did_dt(b=10.0),
+    "did&dt, b = 10 rad": InterFace.did_dt(b=Radians(10)),
     "did&dt, b = 10°": InterFace.did_dt(),
 }
 

@@ -9,6 +9,7 @@ from marginface.book.obtain import Row
 from marginface.book.papers.arcface import table7
 from marginface.book.parameters import OneOf
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
+from marginface.settings import Radians
 from marginface.training.recipes import RECIPES
 
 SEEDS, FIVE_SEEDS = [0, 1, 2], [0, 1, 2, 3, 4]
@@ -55,7 +56,9 @@ def interface(
     if number == 4:
         return InterFace.did_ct(scale=scale, alpha=alpha, a=value, sign=sign)
     if number == 5:
-        return InterFace.did_dt(scale=scale, alpha=alpha, b=math.radians(value) if unit == "degrees" else value, sign=sign)
+        return InterFace.did_dt(
+            scale=scale, alpha=alpha, b=math.radians(value) if unit == "degrees" else Radians(value), sign=sign
+        )
     raise ValueError(f"InterFace selects parameters in Tables 2 to 5, not in {number}")
 
 
