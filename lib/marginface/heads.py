@@ -192,11 +192,14 @@ class MarginHead(nn.Module):
 
     def _begin(self) -> tuple[bool, bool]:
         """Whether state moves with this batch, and whether it is a batch's second time."""
-        if torch.compiler.is_compiling() and not self.stateful and not self.margin.schedules:
-            return False, False
-        return self._count()
+        if not torch.compiler.is_compiling():
+            return self._count()
+        if self.stateful or self.margin.schedules:
+            return torch.compiler.disable(MarginHead._count)(
+                self
+            )  # as a decorator it would load the whole compiler for everybody
+        return False, False
 
-    @torch.compiler.disable
     def _count(self) -> tuple[bool, bool]:
         if not (self.training and torch.is_grad_enabled()):
             return False, False

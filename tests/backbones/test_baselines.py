@@ -33,6 +33,16 @@ def test_eigenfaces_are_uncorrelated_and_of_unit_variance() -> None:
     np.testing.assert_allclose(np.cov(backbone(images).numpy().T), np.eye(7), atol=1e-4)
 
 
+def test_no_component_is_made_of_rounding() -> None:
+    """Eight images differ in seven directions; the eighth would be noise, divided by what is nearly 0."""
+    backbone = create("Eigenfaces", embedding_dim=8, image_shape=(1, 6, 5))
+    assert isinstance(backbone, Eigenfaces)
+    images = torch.randn(8, 1, 6, 5)
+    backbone.fit(images)
+    assert (backbone.components.norm(dim=0) > 0).tolist() == [True] * 7 + [False]
+    torch.testing.assert_close(backbone(images).var(dim=0), torch.tensor([1.0] * 7 + [0.0]), atol=1e-4, rtol=1e-4)
+
+
 def test_a_baseline_goes_through_training_like_the_rest(people: FaceData) -> None:
     for recipe in (RECIPE, replace(RECIPE, backbone="Eigenfaces", embedding_dim=10)):
         run = train(recipe, people)

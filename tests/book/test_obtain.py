@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.book.test_runs import QUICK
 
+from marginface import training
 from marginface.book import obtain, records, runs
 from marginface.book.obtain import Row
 from marginface.book.papers.interface import benchmarks
@@ -69,7 +70,7 @@ def test_the_papers_recipe_starts_on_record_files_and_goes_on_where_it_was(
     assert all(set(run.metrics) == {"AgeDB-30"} and run.recipe.margin.scale == 64 for (run,) in whole.values())  # type: ignore[union-attr]
 
     monkeypatch.setenv("MARGINFACE_RUNS", str(tmp_path / "again"))
-    monkeypatch.setattr(obtain, "train", partial(train, save_every=1))
+    monkeypatch.setattr(training, "train", partial(train, save_every=1))
     learn = Loop.learn
 
     def interrupted(loop: Loop, *batch: Any) -> None:

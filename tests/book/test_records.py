@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from marginface import regularizers
-from marginface.book import records
+from marginface.book import records, rehearsals
 from marginface.book.items import Item
 from marginface.book.obtain import Row
 from marginface.data.catalog import load
@@ -186,10 +186,10 @@ def test_code_that_computes_something_else_makes_a_record_stale(
     records.store(run)
     found = records.lookup(QUICK)
     assert found is not None
-    records._rehearsal.cache_clear()
-    monkeypatch.setattr(regularizers.IAM, "__call__", lambda self, terms: 1.001 * self.beta * terms.others.mean())
-    assert "computes something else" in (records.stale(found) or "")
-    monkeypatch.undo()
-    monkeypatch.setenv("MARGINFACE_RUNS", str(runs_folder))
-    records._rehearsal.cache_clear()
+    monkeypatch.setattr(rehearsals, "remembered", rehearsals.rehearse)  # the memory knows only changes of the source
+    rehearsals._played.cache_clear()
+    with monkeypatch.context() as changed:
+        changed.setattr(regularizers.IAM, "__call__", lambda self, terms: 1.001 * self.beta * terms.others.mean())
+        assert "computes something else" in (records.stale(found) or "")
+    rehearsals._played.cache_clear()
     assert records.stale(found) is None

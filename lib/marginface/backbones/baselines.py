@@ -1,7 +1,7 @@
 """What was there before networks: pixels, and their principal components."""
 
+import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 NAMES = ("Eigenfaces", "Pixels")
@@ -28,7 +28,8 @@ class Pixels(Baseline):
 class Eigenfaces(Baseline):
     """Principal components of the training images (Turk and Pentland 1991), each divided by its standard deviation.
 
-    The division keeps the first components, which are light, from drowning the rest in a cosine.
+    The division keeps the first components, which are light, from drowning the rest in a cosine. A component in which the
+    images do not differ but by rounding is left out: n images have n - 1 at most.
     """
 
     mean: Tensor
@@ -41,10 +42,14 @@ class Eigenfaces(Baseline):
         self.register_buffer("components", torch.zeros(values, embedding_dim))
 
     def fit(self, images: Tensor) -> None:
+        from sklearn.decomposition import PCA  # here: the names of this module are read by pages that fit nothing
+
         found = PCA(min(self.embedding_dim, len(images)), svd_solver="randomized", random_state=0).fit(
             images.flatten(1).numpy()
         )
-        scaled = found.components_ / found.explained_variance_[:, None] ** 0.5
+        spread = found.explained_variance_**0.5
+        there = spread > spread[0] * np.finfo(spread.dtype).eps * max(images[0].numel(), len(images))
+        scaled = found.components_[there] / spread[there, None]
         self.mean.copy_(torch.tensor(found.mean_))
         self.components.zero_()[:, : len(scaled)] = torch.tensor(scaled.T)
 

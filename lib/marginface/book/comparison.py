@@ -10,7 +10,6 @@ import pandas as pd
 
 from marginface.book.obtain import Runs
 from marginface.data.catalog import HALF_SPLIT
-from marginface.data.faces import half_split
 from marginface.data.files import data_folder, data_root
 from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
 from marginface.training import Run
@@ -108,6 +107,8 @@ def split_counts(half: str, root: str | Path | None = None) -> dict[str, int]:
     if place is None or not (place / "protocols").is_dir():
         table = pd.read_csv(data_folder() / "splits.csv").set_index("half").to_dict("index")
         return {str(name): int(count) for name, count in table[half].items()}
+    from marginface.data.faces import half_split
+
     split = half_split(place, half)
     images = list(split.people.values())
     doubles = [name for names in DOUBLES for name in names]

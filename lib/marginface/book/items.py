@@ -13,6 +13,7 @@ from marginface.book import comparison, descriptions, obtain, published
 from marginface.book.obtain import Row, Runs
 from marginface.book.parameters import COMMON, as_seeds, settings
 from marginface.book.records import stale
+from marginface.book.rehearsals import prepare
 from marginface.book.runs import say
 from marginface.book.verdicts import WORDS, Claim, Verdict, claims_table, combine, of_claims, of_equivalence, of_increase
 from marginface.evaluation.statistics import Estimate
@@ -165,6 +166,7 @@ class Results:
     def stale(self) -> list[str]:
         """Why records of these runs no longer stand, one line for each that does not."""
         runs = [run for group in self.runs.values() for run in group if "created" in run.provenance]
+        prepare(run.recipe for run in runs)
         return [reason for run in runs if (reason := stale(run, self.root))]
 
     def label(self) -> str:

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from marginface import training
 from marginface.book.records import lookup
 from marginface.book.runs import run_missing, say, starting_point, unfinished
 from marginface.data.types import DataMissingError
-from marginface.training import Recipe, Run, train
+from marginface.training import Recipe, Run
 from marginface.training.recipes import with_seeds
 
 if TYPE_CHECKING:
@@ -103,13 +104,13 @@ def _missing_data(names: set[str], root: str | Path | None) -> DataMissingError 
 
 def _as_printed(recipe: Recipe, data: "ImageData | FaceData", device: str, root: str | Path | None) -> Run:
     start, workers = starting_point(recipe, device, root), min(8, os.cpu_count() or 1)
-    return train(recipe, data, device=device, out=unfinished(recipe), start=start, workers=workers)
+    return training.train(recipe, data, device=device, out=unfinished(recipe), start=start, workers=workers)
 
 
 def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_steps: int | None = None) -> Run:
     data = stand_in(recipe.data)
     fitted = dataclasses.replace(recipe, data=data.name, epochs=epochs or recipe.epochs, start=None)
-    return train(fitted, data, device=device, max_steps=max_steps)
+    return training.train(fitted, data, device=device, max_steps=max_steps)
 
 
 @cache

@@ -8,19 +8,18 @@ import argparse
 import multiprocessing
 import os
 import sys
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 import pooch
-import torch
 
-from marginface.book import descriptions
+from marginface import training
+from marginface.book import descriptions, rehearsals
 from marginface.book.records import RUNS, commit, folder, lookup, stale, store
-from marginface.training import Run, train
+from marginface.book.workers import start_worker
+from marginface.training import Run
 from marginface.training.recipes import Recipe
 
 
@@ -41,7 +40,7 @@ def run_missing(
     todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
     work = [(recipe, device, root) for recipe in todo]
     started = time.perf_counter()
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (jobs,)) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (jobs,)) as pool:
         done = map(_train_and_store, work) if jobs == 1 else pool.map(_train_and_store, work)
         for number, (recipe, metrics) in enumerate(zip(todo, done, strict=True), start=1):
             left = (time.perf_counter() - started) / number * (len(todo) - number) / 60
@@ -53,7 +52,7 @@ def run_missing(
 def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
     recipe, device, root = work
     commit()  # asked and remembered before the training, in which the code may be edited
-    run = train(recipe, data_root=root, device=device, start=starting_point(recipe, device, root))
+    run = training.train(recipe, data_root=root, device=device, start=starting_point(recipe, device, root))
     store(run)
     return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
 
@@ -74,21 +73,8 @@ def starting_point(recipe: Recipe, device: str = "auto", root: str | Path | None
     place = unfinished(recipe.start)
     if not (place / "checkpoint.pt").exists() or lookup(recipe.start) is None:
         before = starting_point(recipe.start, device, root)
-        store(train(recipe.start, data_root=root, device=device, out=place, start=before))
+        store(training.train(recipe.start, data_root=root, device=device, out=place, start=before))
     return place / "checkpoint.pt"
-
-
-def _start_worker(jobs: int) -> None:
-    """Take a share of the cores, and end when the parent does, however it ends."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
@@ -97,6 +83,7 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
     for name, recipes in grids.items():
         for recipe in recipes:
             wanted.setdefault(recipe, []).append(name)
+    rehearsals.prepare(wanted)
     lines = []
     for recipe, names in wanted.items():
         run = lookup(recipe)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pooch
 import torch
 from torch.utils.data import TensorDataset
 
@@ -36,22 +37,39 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
         ValueError for an unknown name or a damaged file, and its subclass DataMissingError where the data is not at hand and
         cannot be fetched.
     """
-    from marginface.data import digits, faces, insightface, mnist, synthetic
-
     place = data_root(root)
     if name == "mnist":
+        from marginface.data import mnist
+
         return mnist.load(place, fetch=fetch)
     if name == "digits":
+        from marginface.data import digits
+
         return digits.load()
     if match := SYNTHETIC.fullmatch(name):
+        from marginface.data import synthetic
+
         return synthetic.load(int(match[1]), int(match[2]), int(match[3]))
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
+    from marginface.data import faces, insightface
+
     if match := HALF_SPLIT.fullmatch(name):
         return faces.load_half_split(place, match[1], int(match[2]))
     if match := MOST_SEEN.fullmatch(name):
         return faces.load_most_seen(place, int(match[1]), int(match[2]))
     return insightface.load(place, name)
+
+
+def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | None:
+    """The folders that a data set is read from, there or not; None where it is not known which."""
+    place = data_root(root)
+    if name == "mnist":
+        kept = Path(pooch.os_cache("marginface")) / "mnist"
+        return (kept,) if place is None else (place / "mnist", kept)
+    if HALF_SPLIT.fullmatch(name) or MOST_SEEN.fullmatch(name):
+        return () if place is None else (place / "lfw", place / "cfp", place / "protocols")
+    return None
 
 
 def rehearsal_data(name: str) -> ImageData | FaceData:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from marginface.evaluation.scores import Floats, above, pairs_of, precision_of
 
@@ -47,6 +46,8 @@ def det(scores: ArrayLike, same: ArrayLike) -> DET:
 
 def auc(scores: ArrayLike, same: ArrayLike) -> float:
     """The area under the ROC: how often a genuine pair has the higher score than an impostor pair; equal scores count half."""
+    from scipy import stats
+
     values, truth = pairs_of(scores, same)
     genuine = int(truth.sum())
     above_and_half = stats.rankdata(values)[truth].sum() - genuine * (genuine + 1) / 2

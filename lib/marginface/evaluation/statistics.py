@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     if len(sample) == 1:
         return Estimate(mean, np.nan, np.nan, np.nan, 1)
     std = float(sample.std(ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(sample) - 1)) * std / len(sample) ** 0.5
+    half = float(special.stdtrit(len(sample) - 1, (1 + confidence) / 2)) * std / len(sample) ** 0.5
     return Estimate(mean, std, mean - half, mean + half, len(sample))
 
 
@@ -61,8 +61,10 @@ def wilson(correct: int, total: int, confidence: float = 0.95) -> tuple[float, f
     _share(confidence, "confidence")
     if not 0 <= correct <= total or total < 1:
         raise ValueError(f"need 0 <= correct <= total and a total of at least 1, not {correct} of {total}")
-    interval = stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z2, share = special.ndtri((1 + confidence) / 2) ** 2, correct / total
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = (z2 * (share * (1 - share) + z2 / (4 * total)) / total) ** 0.5 / (1 + z2 / total)
+    return float(max(middle - half, 0.0)) if correct else 0.0, float(min(middle + half, 1.0)) if correct < total else 1.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
     if a.shape != b.shape or len(a) != 1:
         raise ValueError(f"first and second must both be (P,), not {np.shape(first)} and {np.shape(second)}")
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-    differing = only_first + only_second
-    p_value = stats.binomtest(only_first, differing).pvalue if differing else 1.0
+    fewer, differing = min(only_first, only_second), only_first + only_second
+    p_value = min(2 * special.bdtr(fewer, differing, 0.5), 1.0) if differing else 1.0
     return McNemar(only_first, only_second, float(p_value))
 
 
@@ -141,6 +143,8 @@ def friedman(scores: ArrayLike, alpha: float = 0.05) -> Friedman:
         raise ValueError(f"need two benchmarks and three methods, not {table.shape}")
     if (table == table[:, :1]).all():
         raise ValueError("every benchmark ties all methods: there is nothing to rank")
+    from scipy import stats  # here, since it takes longer to load than anything else
+
     test = stats.friedmanchisquare(*table.T)
     q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / 2**0.5
     difference = q * (methods * (methods + 1) / (6 * benchmarks)) ** 0.5
@@ -156,7 +160,12 @@ def borda(scores: ArrayLike, ties: Literal["min", "max", "average", "dense"] = "
     """
     if ties not in ("min", "max", "average", "dense"):
         raise ValueError(f'ties must be "min", "max", "average" or "dense", not {ties!r}')
-    return stats.rankdata(_table(scores), method=ties, axis=1).astype(np.float64)
+    table = _table(scores)
+    if ties == "dense":
+        return np.stack([np.unique(row, return_inverse=True)[1] + 1.0 for row in table])
+    lowest = (table[:, :, None] > table[:, None, :]).sum(axis=2) + 1.0
+    highest = (table[:, :, None] >= table[:, None, :]).sum(axis=2)
+    return {"min": lowest, "max": highest + 0.0, "average": (lowest + highest) / 2}[ties]
 
 
 @dataclass(frozen=True)
@@ -185,7 +194,7 @@ def equivalence(differences: Sequence[float], margin: float, alpha: float = 0.05
     if error == 0:
         p_value = 0.0 if abs(sample.mean) < margin else 1.0
     else:
-        p_value = float(stats.t.sf((margin - abs(sample.mean)) / error, sample.runs - 1))
+        p_value = float(special.stdtr(sample.runs - 1, -(margin - abs(sample.mean)) / error))
     return Equivalence(sample.mean, margin, p_value, p_value < alpha)
 
 

@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import seaborn as sns
 from IPython.display import HTML, Markdown, display
 from plotly.offline import get_plotlyjs_version
 
-COLOURS = sns.color_palette("colorblind", 10).as_hex()
+# seaborn's "colorblind", after Wong, Nature Methods 8 (2011), 441: as in book.mplstyle
+COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"]
 GRID = "rgba(128, 128, 128, 0.3)"
 _numbers = count(1)
 
@@ -24,8 +24,7 @@ _numbers = count(1)
 def style() -> None:
     """The style of static figures and tables: call it once, at the top of a notebook."""
     pd.set_option("display.max_colwidth", None)
-    sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.9)
-    plt.rcParams.update({"figure.dpi": 150, "savefig.bbox": "tight", "axes.titlesize": "medium", "legend.frameon": False})
+    plt.style.use("marginface.book.plots.book")
 
 
 @dataclass(frozen=True, eq=False)

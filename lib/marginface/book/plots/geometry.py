@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from scipy.spatial import ConvexHull
 
 from marginface.book.papers.arcface import figure2 as arcface_sphere
 from marginface.book.papers.interface import figure1 as interface
@@ -133,6 +132,8 @@ def region_sphere(title: str, prefix: str, losses: Mapping[str, Margin], W: np.n
 
     Every triangle of the sphere knows its class and up to which of the losses it stays that class's.
     """
+    from scipy.spatial import ConvexHull
+
     points = arcface_sphere.spiral(10_000)
     triangles = ConvexHull(points).simplices
     middles = points[triangles].mean(axis=1)

@@ -242,7 +242,7 @@ def test_simulated_tests_vary_together_as_measured() -> None:
 def test_the_verdict_needs_every_record(runs_folder: Path, no_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marginface.book.items.stale", lambda run, root: None)
     monkeypatch.setattr("marginface.book.records.data_folder", lambda: runs_folder)
-    monkeypatch.setattr("marginface.book.records.rehearse", lambda recipe: [])
+    monkeypatch.setattr("marginface.book.rehearsals.rehearse", lambda recipe: [])
     every = [run for group in experiment(winner("a = 0.2", 4), 0.3).runs.values() for run in group]
     for each in every[:-1]:
         each.provenance = {"steps": 1, "device": "cpu", "precision": "32-true"}

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from marginface.book import published
 from marginface.book.verdicts import Claim
@@ -93,6 +92,8 @@ def printed(number: int, mend: bool = False) -> Count:
 def recount(count: Count, rule: str) -> NDArray[np.float64]:
     """Points (B, M) from the accuracies under a rule of `RULES`."""
     if rule == "ordinal":
+        from scipy.stats import rankdata
+
         return rankdata(count.accuracy, method="ordinal", axis=1).astype(np.float64)
     return statistics.borda(count.accuracy, rule)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from marginface.book.audit.numbers import borda as audit
 from marginface.book.comparison import tests_of
@@ -150,7 +150,7 @@ def half_widths(runs: Runs) -> dict[str, float]:
     covariance = residual_covariance(accuracy)
     if covariance is None:
         return dict.fromkeys(tests_of(runs), np.nan)
-    halves = stats.t.ppf(0.975, (count - 1) * (seeds - 1)) * np.sqrt(np.diag(covariance) / seeds)
+    halves = special.stdtrit((count - 1) * (seeds - 1), 0.975) * np.sqrt(np.diag(covariance) / seeds)
     return dict(zip(tests_of(runs), halves.tolist(), strict=True))
 
 
@@ -182,7 +182,7 @@ def f_test(accuracy: NDArray[np.float64]) -> float:
     between, within = seeds * accuracy.mean(axis=(0, 2)).var(ddof=1), covariance.mean()
     if within <= 1e-18:  # runs that agree to the last digit
         return 1.0 if between <= 1e-18 else 0.0
-    return float(stats.f.sf(between / within, count - 1, (count - 1) * (seeds - 1)))
+    return float(special.fdtrc(count - 1, (count - 1) * (seeds - 1), between / within))
 
 
 def lead(accuracy: NDArray[np.float64], k: int) -> Estimate:
@@ -194,7 +194,7 @@ def lead(accuracy: NDArray[np.float64], k: int) -> Estimate:
     if covariance is None:
         return Estimate(ahead, np.nan, np.nan, np.nan, seeds)
     std = float((covariance.mean() * (1 + 1 / (count - 1))) ** 0.5)
-    half = float(stats.t.ppf(0.975, (count - 1) * (seeds - 1))) * std / seeds**0.5
+    half = float(special.stdtrit((count - 1) * (seeds - 1), 0.975)) * std / seeds**0.5
     return Estimate(ahead, std, ahead - half, ahead + half, seeds)
 
 
