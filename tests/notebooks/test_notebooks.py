@@ -52,6 +52,8 @@ def test_from_another_folder(tmp_path: Path, runs_folder: Path) -> None:
     ("options", "message"),
     [
         (["-p", "profile", "fast"], "unknown profile 'fast'"),
+        (["-p", "sedes", "[0]"], "did you mean 'seeds'?"),
+        (["-p", "seeds", "-1"], "seeds=-1 is not a list of whole numbers"),
         (["-p", "profile", "paper"], "set data_root or MARGINFACE_DATA"),
         (["-p", "profile", "paper", "-p", "data_root", "nowhere"], "'nowhere' (data_root) is not a folder"),
     ],
