@@ -1,14 +1,25 @@
-"""Sphinx extension: pages that need no network, are run again when code or data change, and have no broken buttons."""
+"""Sphinx extension: pages that need no network, are run two or more at a time, and again when code or data have changed."""
 
 import hashlib
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import plotly
+from jupyter_cache import get_cache
+from myst_nb.core.read import create_nb_reader
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
 
+from marginface.book.building import Page, PageError, is_cached, run_pages
+
+LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -39,17 +50,41 @@ def fingerprint() -> str:
 
 
 def forget_old_outputs(app: Sphinx) -> None:
-    """Drop the cached notebooks and the pages made from them if the library or the data have changed since."""
-    stamp = Path(app.outdir).parent / "fingerprint"
-    if not stamp.exists() or stamp.read_text() != fingerprint():
+    """Drop the cached notebooks and the pages made from them if the library or the data have changed since.
+
+    What is run from now on belongs to what they are now, whether or not the build comes to its end.
+    """
+    stamp, now = Path(app.outdir).parent / "fingerprint", fingerprint()
+    if not stamp.exists() or stamp.read_text() != now:
         for folder in (Path(app.outdir).parent / ".jupyter_cache", Path(app.doctreedir)):
             shutil.rmtree(folder, ignore_errors=True)
         app.env.all_docs.clear()
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(now)
 
 
-def remember_outputs(app: Sphinx, error: Exception | None) -> None:
-    if error is None:
-        (Path(app.outdir).parent / "fingerprint").write_text(fingerprint())
+def run_outdated(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Run the pages that Sphinx is about to read, as far as nobody has, so that it finds their outputs in the cache."""
+    cache = get_cache(env.mystnb_config.execution_cache_path)  # type: ignore[attr-defined]
+    pages = [page for name in sorted(docnames) if (page := notebook_page(env, name)) and not is_cached(page, cache)]
+    if not pages:
+        return
+    # records stand on rehearsals: each is played once, and not by every page that shows it, which would say what is wrong
+    subprocess.run([sys.executable, "-m", "marginface.book.rehearsals"], check=False)
+    seconds = Path(app.outdir).parent / "seconds.json"
+    jobs = min(os.cpu_count() or 1, len(pages))
+    try:
+        run_pages(pages, cache, seconds, timeout=app.config.nb_execution_timeout, jobs=jobs, say=LOGGER.info)
+    except PageError as error:
+        raise ExtensionError(str(error)) from None
+
+
+def notebook_page(env: BuildEnvironment, name: str) -> Page | None:
+    """A document that is a notebook, as myst-nb will read it; None for text alone."""
+    path = Path(env.doc2path(name))
+    content = path.read_text(encoding="utf-8")
+    reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, content)  # type: ignore[attr-defined]
+    return reader and Page(name, path, reader.read(content))
 
 
 def copy_plotly(app: Sphinx, error: Exception | None) -> None:
@@ -63,7 +98,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("marginface.css")
     app.connect("config-inited", set_up_theme)
     app.connect("builder-inited", forget_old_outputs)
+    app.connect("env-before-read-docs", run_outdated)
     app.connect("html-page-context", drop_thebe)
-    app.connect("build-finished", remember_outputs)
     app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
