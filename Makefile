@@ -1,4 +1,4 @@
-# make book · make test · make lint · make serve · make runs · make bench
+# make book · make check · make test · make lint · make serve · make runs · make bench
 # Each sets up .venv first, once: the exact versions of constraints.txt. An active environment is left alone.
 
 PYTHON ?= python3.11
@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book test lint format serve runs address picture bench clean
+.PHONY: book check test lint format serve runs address picture bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This needs Python 3.11 with venv (on Debian: python3.11-venv)"; exit 1; }
@@ -17,8 +17,12 @@ book: $(READY)
 	$(VENV)/bin/jupyter-book build book/ $(BOOK_FLAGS)
 	@echo "Read it: open book/_build/html/index.html, or make serve"
 
+# lint, types and the quick tests, in about a minute
+check: lint
+	$(RUN) pytest --numprocesses auto -m "not slow and not browser" $(ARGS)
+
 test: $(READY)
-	$(RUN) pytest --numprocesses auto $(ARGS)
+	$(RUN) pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(READY)
 	$(RUN) ruff format --check .

@@ -18,9 +18,16 @@ from marginface.data.types import FaceData, ImageData, PairTest
 mpl.use("Agg")
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no reason to fail
 settings.load_profile("no deadline")
-if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core, and so have the processes that it starts
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
+# one thread, also for the processes that a test starts: of several the last digits depend on how busy the machine is
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs real data, by the fixture that it asks for."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def test_equals_the_literal_equation(version: Literal[1, 2], include_self: bool,
     torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     P=st.integers(2, 90),
@@ -86,6 +87,7 @@ def test_the_search_finds_what_brute_force_finds(
     torch.testing.assert_close(every[i, j].view(P, count), every.topk(count).values, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [7, 64, 100, 1000])
 @pytest.mark.parametrize(("version", "include_self"), VERSIONS)
 def test_float32_and_any_block_size_give_the_same(version: Literal[1, 2], include_self: bool, block_size: int) -> None:

@@ -40,6 +40,7 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     return torch.randn(4, 3, dtype=dtype), torch.tensor([0, 1, 2, 4])
 
 
+@pytest.mark.slow
 @OF_TORCH
 @pytest.mark.parametrize("name", MARGINS)
 def test_torch_func_and_double_backward_work_on_the_whole_matrix(name: str) -> None:
@@ -90,6 +91,7 @@ def test_the_functions_of_angles_are_differentiable_twice_and_finite_at_their_en
         assert torch.isfinite(curve).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARGINS)
 def test_logits_are_exported_for_batches_of_any_size(name: str) -> None:
     module = Logits(MarginHead(3, 5, MARGINS[name]))
@@ -100,6 +102,7 @@ def test_logits_are_exported_for_batches_of_any_size(name: str) -> None:
         torch.testing.assert_close(exported(x[:size], y[:size]), module(x[:size], y[:size]))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # of the compiler
 @pytest.mark.parametrize("name", ["ArcFace", "InterFace"])
 def test_the_whole_matrix_compiles_into_one_graph(name: str) -> None:

@@ -70,10 +70,11 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str,
     scripts = [SHARE.format(root=str(Path(__file__).parents[1]), out=out, rank=rank) for rank in range(2)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for script in scripts]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    assert [process.wait(timeout=1800) for process in processes] == [0, 0]
     return [torch.load(out / f"{rank}.pt") for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_two_processes_end_as_one_with_the_whole_batch(name: str, shares: list[dict[str, dict[str, Tensor]]]) -> None:
     whole = learn(name)

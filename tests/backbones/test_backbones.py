@@ -42,6 +42,7 @@ def count(modules: nn.Module) -> int:
     return sum(p.numel() for p in modules.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE_8)
 def test_sizes_and_maps_are_those_of_arcface(name: str) -> None:
     table = published.table("arcface", 8)

@@ -106,6 +106,7 @@ def test_any_image_shape_works(channels: int, height: int, width: int, large: bo
         assert network(torch.empty(2, channels, height, width)).shape == (2, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", ["Net10", "Net101", "NeXt101"])
 @pytest.mark.parametrize("improved", ["", "-IR"])
 @pytest.mark.parametrize("se", ["", "SE-"])
@@ -116,6 +117,7 @@ def test_every_option_trains_every_parameter(se: str, units: str, improved: str)
     assert untrained == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", ["LResNet10E-IR-w16", "SE-LResNet10D-w16", "ResNet10C-IR-w16"])
 def test_a_small_network_learns(name: str, precision: str) -> None:

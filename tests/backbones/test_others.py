@@ -10,6 +10,7 @@ from marginface.backbones.dpn import DualPathUnit
 from marginface.backbones.inception_resnet import Branches, Residual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side"),
     [

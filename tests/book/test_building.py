@@ -30,6 +30,7 @@ def page(folder: Path, name: str, code: str) -> Page:
     return Page(name, path, notebook)
 
 
+@pytest.mark.slow
 def test_pages_are_run_once_and_errors_are_told_in_full(tmp_path: Path, cache: Any) -> None:
     seconds, said = tmp_path / "seconds.json", list[str]()
     good = [page(tmp_path, "one/table", f"{WHERE}  # first"), page(tmp_path, "two/table", f"{WHERE}  # second")]
@@ -55,6 +56,7 @@ def test_pages_are_run_once_and_errors_are_told_in_full(tmp_path: Path, cache: A
     assert said == []
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_told_with_its_page(tmp_path: Path, cache: Any) -> None:
     dead = page(tmp_path, "dead", "import os\nos._exit(3)")
     with pytest.raises(PageError, match=r"dead failed:[\s\S]*DeadKernelError"):

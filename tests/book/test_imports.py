@@ -51,6 +51,7 @@ def imported(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [REMEMBERED + TABLE, REMEMBERED + SCORECARD, LOSSES], ids=["table", "scorecard", "losses"])
 def test_what_reads_records_or_uses_a_loss_imports_nothing_heavy(code: str) -> None:
     assert imported(code).intersection(HEAVY) == set()

@@ -50,6 +50,7 @@ def test_what_means_nothing_is_not_judged() -> None:
     assert replace(TOY.ask(), runs=made(0.01, "synthetic/4x4/8")).verdict().word == "not judged"
 
 
+@pytest.mark.slow
 def test_a_smoke_run_says_so_and_has_two_seeds(runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = TOY.obtain("smoke", seeds=[3, 4, 5], device="cpu")
     assert [run.recipe.seed for run in results.runs["with"]] == [3, 4]

@@ -53,6 +53,7 @@ def test_without_mnist_the_book_falls_back_to_digits_and_says_so(runs_folder: Pa
     assert not runs_folder.exists()
 
 
+@pytest.mark.slow
 def test_the_papers_recipe_starts_on_record_files_and_goes_on_where_it_was(
     runs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ def test_data_of_a_name_that_nothing_has_is_no_reason_for_a_stand_in(runs_folder
         obtain.obtain({"loss": Row(replace(QUICK, data="lfw+cpf/first/64"))}, [0], root=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_network_of_another(runs_folder: Path) -> None:
     """The base is trained, recorded and kept; a second run from it does not train it again."""
     base = replace(QUICK, seed=1)

@@ -1,17 +1,19 @@
 """The built book in a browser without a network: no error on the console, no missing figure, no empty cell.
 
-It reads book/_build/html, which `make book` writes, and is skipped where that or a Chromium is missing.
+It reads book/_build/html, which `make book` writes, and is skipped where that or a Chromium is missing. Nothing here waits for
+a time: what is to happen is waited for, for minutes, since a busy machine is no reason to fail.
 """
 
 import http.server
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as NeverCame
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "book" / "_build" / "html"
@@ -21,8 +23,11 @@ PAGES = sorted(
     for path in HTML.rglob("*.html")
     if "_static" not in path.parts and path.name not in ("genindex.html", "search.html", "index.html")
 )
+PATIENCE = 5 * 60 * 1000  # milliseconds
+FRAME = "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))))"
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
     pytest.mark.skipif(not PAGES, reason="the book is not built: run make book"),
 ]
@@ -59,22 +64,54 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     """A browser that reaches the book and nothing else."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
     context.route("**/*", lambda route: route.continue_() if route.request.url.startswith(address) else route.abort())
     yield context
     context.close()
 
 
 def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
-    """The page when all its figures are drawn, and what went wrong on the way."""
+    """The page when all its figures are drawn, and what went wrong on the way. One that never comes fails with its console."""
     page = context.new_page()
     trouble: list[str] = []
+    console: list[str] = []
+    page.on("console", lambda message: console.append(f"{message.type}: {message.text}"))
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("requestfailed", lambda request: trouble.append(f"request failed: {request.url}"))
-    page.goto(url, wait_until="load")
-    page.wait_for_function("[...document.querySelectorAll('.figures > div')].every(d => d.querySelector('.main-svg'))")
-    page.wait_for_timeout(300)
+    try:
+        page.goto(url, wait_until="load")
+        page.wait_for_function("[...document.querySelectorAll('.figures > div')].every(d => d.querySelector('.main-svg'))")
+        page.evaluate(FRAME)
+    except NeverCame as error:
+        pytest.fail(f"{url} never came: {error}\nits console: {console or 'empty'}\nwhat went wrong: {trouble or 'nothing'}")
     return page, trouble
+
+
+def drag(page: Page, element: Locator, x: float, y: float, until: Callable[[], bool]) -> None:
+    """Drag something by so many pixels, until that has its effect: a late browser may miss a drag between frames."""
+    for _ in range(20):
+        element.scroll_into_view_if_needed()
+        box = element.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.evaluate(FRAME)
+        page.mouse.down()
+        page.evaluate(FRAME)
+        for step in range(1, 7):
+            page.mouse.move(box["x"] + box["width"] / 2 + x * step / 6, box["y"] + box["height"] / 2 + y * step / 6)
+            page.evaluate(FRAME)
+        page.mouse.up()
+        for _ in range(10):
+            page.evaluate(FRAME)
+            if until():
+                return
+    pytest.fail("it can be dragged, and nothing happens")
+
+
+def changed(figure: Locator, what: str, before: object) -> bool:
+    """Whether something of a figure is not what it was before."""
+    return bool(figure.evaluate(what) != before)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -89,8 +126,10 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     if name.startswith("notebooks/"):
         assert page.locator(".verdict").count() == 1
     page.set_viewport_size({"width": 390, "height": 844})  # a phone
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 391, "the page scrolls sideways on a phone"
+    try:
+        page.wait_for_function("document.documentElement.scrollWidth <= 391")
+    except NeverCame:
+        pytest.fail("the page scrolls sideways on a phone")
     page.close()
 
 
@@ -111,15 +150,8 @@ def test_spheres_rotate(context: BrowserContext, address: str) -> None:
     first.scroll_into_view_if_needed()
     camera = "element => JSON.stringify(element._fullLayout.scene._scene.getCamera().eye)"
     before, picture = first.evaluate(camera), first.screenshot()
-    box = first.locator("canvas").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2 + 40, steps=8)
-    page.mouse.up()
-    page.wait_for_timeout(500)
-    assert first.evaluate(camera) != before
-    assert first.screenshot() != picture
+    drag(page, first.locator("canvas").first, 90, 40, until=partial(changed, first, camera, before))
+    drag(page, first.locator("canvas").first, 90, 40, until=lambda: first.screenshot() != picture)
     assert first.evaluate("element => element._fullData.slice(1).reduce((n, t) => n + t.x.length, 0)") == 10_000
     assert trouble == []
     page.close()
@@ -128,25 +160,19 @@ def test_spheres_rotate(context: BrowserContext, address: str) -> None:
 def test_sliders_move_the_curves(context: BrowserContext, address: str) -> None:
     page, trouble = visit(context, f"{address}/notebooks/arcface/figure4.html")
     figure = page.locator(".figures > div").first
-    curve = "(element, i) => Array.from(element._fullData[i].y).join()"
-    before = [figure.evaluate(curve, i) for i in range(4)]
+
+    def curves() -> list[str]:
+        return [figure.evaluate("(element, i) => Array.from(element._fullData[i].y).join()", i) for i in range(4)]
+
+    before = curves()
     handles = figure.locator(".slider-grip-rect")
     assert handles.count() == 3
-    for i in range(3):
-        handles.nth(i).scroll_into_view_if_needed()
-        box = handles.nth(i).bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(box["x"] - 120, box["y"] + box["height"] / 2, steps=6)
-        page.mouse.up()
-        page.wait_for_timeout(300)
-        if i == 0:
-            assert [figure.evaluate(curve, k) == before[k] for k in range(4)] == [True, True, False, False]
-        if i == 1:
-            between = figure.evaluate(curve, 1)
-            assert between != before[1]
-    assert figure.evaluate(curve, 1) not in (before[1], between)
+    drag(page, handles.nth(0), -120, 0, until=lambda: curves()[2] != before[2])
+    assert [now == then for now, then in zip(curves(), before, strict=True)] == [True, True, False, False]
+    drag(page, handles.nth(1), -120, 0, until=lambda: curves()[1] != before[1])
+    between = curves()[1]
+    drag(page, handles.nth(2), -120, 0, until=lambda: curves()[1] != between)
+    assert curves()[1] != before[1]
     assert trouble == []
     page.close()
 
@@ -156,27 +182,19 @@ def test_a_wider_margin_leaves_more_of_the_sphere_to_nobody(context: BrowserCont
     for figure in page.locator(".figures > div").all():
         grey = "element => element.data[0].facecolor.filter(c => c === '#bbbbbb').length"
         before = figure.evaluate(grey)
-        grip = figure.locator(".slider-grip-rect")
-        grip.scroll_into_view_if_needed()
-        box = grip.bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2, steps=6)
-        page.mouse.up()
-        page.wait_for_timeout(500)
-        assert figure.evaluate(grey) > before > 0
+        assert before > 0
+        drag(page, figure.locator(".slider-grip-rect"), 60, 0, until=partial(changed, figure, grey, before))
+        assert figure.evaluate(grey) > before
     assert trouble == []
     page.close()
 
 
 def test_figures_follow_the_theme(context: BrowserContext, address: str) -> None:
     page, _ = visit(context, f"{address}/notebooks/arcface/figure4.html")
-    figure = page.locator(".figures > div").first
-    colours = []
-    for theme in ("light", "dark"):
+    first = page.locator(".figures > div").first.evaluate("element => element.layout.font.color")
+    now = page.evaluate("document.documentElement.dataset.theme")
+    colour = "document.querySelector('.figures > div').layout.font.color"
+    for theme, follows in (("light" if now == "dark" else "dark", "!=="), (now, "===")):
         page.evaluate("theme => document.documentElement.setAttribute('data-theme', theme)", theme)
-        page.wait_for_timeout(500)
-        colours.append(figure.evaluate("element => element.layout.font.color"))
-    assert colours[0] != colours[1]
+        page.wait_for_function(f"first => {colour} {follows} first", arg=first)
     page.close()

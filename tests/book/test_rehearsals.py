@@ -23,6 +23,7 @@ def recorded() -> dict[str, list[Recipe]]:
 RECORDED = recorded()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", RECORDED)
 def test_the_code_computes_what_was_recorded(key: str) -> None:
     """Played here and now, whatever is remembered."""
@@ -70,6 +71,7 @@ def test_what_is_no_rehearsal_is_played_again(played: list[Recipe], damage: obje
     assert memory.recall("rehearsals", rehearsals._rehearsed(QUICK).key) == [2.5, 1.0 + QUICK.lr]
 
 
+@pytest.mark.slow
 def test_many_are_played_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They come out as they do one after the other."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

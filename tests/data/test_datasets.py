@@ -104,6 +104,7 @@ def test_checksums_are_those_of_the_real_files(shared: Path) -> None:
             assert hashlib.sha256((shared / places[file.name]).read_bytes()).hexdigest() == file.sha256
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_real_files(shared: Path) -> None:
     people = [folder for folder in (shared / "lfw").iterdir() if folder.is_dir()]
     assert len(people) == find("lfw").identities == find("lfw-a").identities

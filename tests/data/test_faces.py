@@ -62,6 +62,7 @@ def test_someone_in_both_sets_is_one_person(shared: Path) -> None:
     assert all(len(set(names)) == len(names) for names in both)
 
 
+@pytest.mark.slow
 def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = half_split(shared)
     kept = dict(list(some.people.items())[:4])

@@ -168,6 +168,7 @@ def test_large_records_take_a_second_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "workers"), [("fork", 2), ("spawn", 1)])
 def test_workers(start: str, workers: int, tmp_path: Path) -> None:
     write_records(tmp_path, PNG, LABELS, identities=True)

@@ -132,6 +132,7 @@ def test_people_can_be_told_apart_but_not_by_their_pixels_alone() -> None:
     assert separation(CALM) > 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "values", "gap"),
     [
@@ -148,6 +149,7 @@ def test_more_nuisance_is_harder(field: str, values: tuple[float, ...], gap: int
     assert scores[0] > scores[1] + 0.005 > scores[2] + 0.01, scores
 
 
+@pytest.mark.slow
 def test_a_longer_time_is_harder() -> None:
     people = dataclasses.replace(CALM, drift=2.0)
     scores = [separation(people, gap) for gap in (1, DRIFT_PERIOD // 2, 2 * DRIFT_PERIOD)]

@@ -38,6 +38,7 @@ def kind(request: pytest.FixtureRequest) -> NDArray | None:
     return None if request.param is None else np.arange(len(WHO)) % request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1000, 10**6])
 @pytest.mark.parametrize("groups", [PEOPLE, GROUPS, 7])
 def test_every_number_is_that_of_the_pairs_written_out(
@@ -133,6 +134,7 @@ def test_leaving_a_group_out_tells_the_same(kind: NDArray | None) -> None:
     assert variance(found.auc_influence()) == pytest.approx(jackknife, rel=0.02)
 
 
+@pytest.mark.slow
 def test_variances_are_those_of_people_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two networks, one of them noisier: the spread of AUC, of TAR and of their differences, over draws of people."""
     monkeypatch.setattr(placements, "STEP", 2.0**-12)  # a small table is faster, and fine enough for this

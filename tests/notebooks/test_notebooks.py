@@ -2,19 +2,27 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book"))
 
 from install_cell import install_cell, notebooks  # noqa: E402
 
+WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 NAMES = [str(path.relative_to(ROOT / "notebooks").with_suffix("")) for path in notebooks()]
 
 
@@ -28,19 +36,46 @@ def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KernelManager, Path]]:
+    """A kernel in the repository's root for one notebook after the other, and where it would leave records.
+
+    To start one for each takes longer than most notebooks do; the book's build does it.
+    """
+    records = tmp_path_factory.mktemp("kernel") / "runs"
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(ROOT), env=os.environ | {"MARGINFACE_RUNS": str(records)})
+    yield manager, records
+    manager.shutdown_kernel(now=True)
+
+
+def run(name: str, manager: KernelManager, parameters: dict[str, object], data: str | None = None) -> nbformat.NotebookNode:
+    """A notebook with its outputs, in a kernel that forgets the one before; `data` stands for MARGINFACE_DATA."""
+    root = os.environ.get("MARGINFACE_DATA", "") if data is None else data
+    notebook = parameterize_notebook(load_notebook_node(str(ROOT / "notebooks" / f"{name}.ipynb")), parameters)
+    forget = f"%reset -f\nIn[:] = ['']\nimport os\nos.environ['MARGINFACE_DATA'] = {root!r}\ndel os"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(forget))
+    client = NotebookClient(notebook, km=manager, timeout=None)
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()
+    return notebook
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_smoke(name: str, tmp_path: Path, runs_folder: Path) -> None:
-    """From the repository root; no cell may warn, and none of those that are shown may come out empty."""
-    out = tmp_path / "out.ipynb"
-    done = papermill(f"notebooks/{name}.ipynb", out, "-p", "profile", "smoke", cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-3000:]
-    ran = nbformat.read(out, as_version=4)
+def test_smoke(name: str, kernel: tuple[KernelManager, Path]) -> None:
+    """With the parameter set as papermill does; no cell may warn, and none of those that are shown may come out empty."""
+    manager, records = kernel
+    ran = run(name, manager, {"profile": "smoke"})
     assert [o for cell in code(ran) for o in cell.outputs if o.output_type == "stream"] == []
     shown = "".join(o.get("data", {}).get("text/html", "") for cell in code(ran) for o in cell.outputs)
     assert "Verdict:" in shown
-    assert not runs_folder.exists(), "a smoke run left a record"
+    assert not records.exists(), "a smoke run left a record"
 
 
+@pytest.mark.slow
 def test_from_another_folder(tmp_path: Path, runs_folder: Path) -> None:
     notebook = ROOT / "notebooks" / "iam" / "table2.ipynb"
     done = papermill(notebook, tmp_path / "out.ipynb", "-p", "profile", "smoke", "-p", "seeds", "[0]", cwd=tmp_path)
@@ -48,20 +83,27 @@ def test_from_another_folder(tmp_path: Path, runs_folder: Path) -> None:
     assert "not MNIST" in (tmp_path / "out.ipynb").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("parameters", "message"),
     [
-        (["-p", "profile", "fast"], "unknown profile 'fast'"),
-        (["-p", "sedes", "[0]"], "did you mean 'seeds'?"),
-        (["-p", "seeds", "-1"], "seeds=-1 is not a list of whole numbers"),
-        (["-p", "profile", "paper"], "set data_root or MARGINFACE_DATA"),
-        (["-p", "profile", "paper", "-p", "data_root", "nowhere"], "'nowhere' (data_root) is not a folder"),
+        ({"profile": "fast"}, "unknown profile 'fast'"),
+        ({"sedes": [0]}, "did you mean 'seeds'?"),
+        ({"seeds": -1}, "seeds=-1 is not a list of whole numbers"),
+        ({"profile": "paper"}, "set data_root or MARGINFACE_DATA"),
+        ({"profile": "paper", "data_root": "nowhere"}, "'nowhere' (data_root) is not a folder"),
     ],
 )
-def test_bad_parameters_are_named(options: list[str], message: str, tmp_path: Path) -> None:
-    done = papermill(ROOT / "notebooks/iam/table2.ipynb", tmp_path / "out.ipynb", *options, cwd=tmp_path, MARGINFACE_DATA="")
+def test_bad_parameters_are_named(parameters: dict[str, object], message: str, kernel: tuple[KernelManager, Path]) -> None:
+    with pytest.raises(CellExecutionError, match=re.escape(message)):
+        run("iam/table2", kernel[0], parameters, data="")
+
+
+@pytest.mark.slow
+def test_papermill_names_a_misspelt_parameter_and_fails(tmp_path: Path) -> None:
+    done = papermill(ROOT / "notebooks/iam/table2.ipynb", tmp_path / "out.ipynb", "-p", "sedes", "[0]", cwd=tmp_path)
     assert done.returncode != 0
-    assert message in done.stderr
+    assert "did you mean 'seeds'?" in done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,6 +131,7 @@ def test_the_book_lists_every_notebook() -> None:
     assert {f"notebooks/{name}" for name in NAMES} == {file for file in listed if file.startswith("notebooks/")}
 
 
+@pytest.mark.slow
 def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
     """As on Colab: a Python that has torch and the rest but not this package, and one notebook in an empty folder.
 
@@ -97,7 +140,8 @@ def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
     python = _python_without_the_package(tmp_path / "venv")
-    assert subprocess.run([python, "-c", "import marginface"], capture_output=True, cwd=alone).returncode == 1
+    missing = subprocess.run([python, "-c", "import marginface"], cwd=alone, env=WITHOUT_PATH, capture_output=True)
+    assert missing.returncode == 1
     (alone / "table2.ipynb").write_bytes((ROOT / "notebooks/iam/table2.ipynb").read_bytes())
     runner = [str(python), "-m", "papermill", "--no-progress-bar", "table2.ipynb", "out.ipynb", "-k", "alone"]
     kernels = tmp_path / "jupyter" / "kernels" / "alone"
@@ -105,7 +149,7 @@ def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
     launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     (kernels / "kernel.json").write_text(json.dumps({"argv": launch, "display_name": "alone", "language": "python"}))
     # no dependencies and no build environment: nothing is downloaded ("0" is how pip spells --no-build-isolation)
-    environment = os.environ | {"JUPYTER_PATH": str(tmp_path / "jupyter"), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    environment = WITHOUT_PATH | {"JUPYTER_PATH": str(tmp_path / "jupyter"), "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 
     environment["MARGINFACE_SOURCE"] = ""
     refused = subprocess.run([*runner, "-p", "profile", "smoke"], cwd=alone, env=environment, capture_output=True, text=True)
@@ -117,7 +161,11 @@ def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "recorded runs" in (alone / "out.ipynb").read_text(), "the installed package brings the records along"
     where = subprocess.run(
-        [python, "-c", "import marginface; print(marginface.__file__)"], capture_output=True, text=True, cwd=alone
+        [python, "-c", "import marginface; print(marginface.__file__)"],
+        capture_output=True,
+        text=True,
+        cwd=alone,
+        env=WITHOUT_PATH,
     )
     assert str(tmp_path / "venv") in where.stdout
 

@@ -23,19 +23,21 @@ RECIPE = Recipe(CosFace(10, 0.1), (IAM(0.2),), data="digits", epochs=4, batch_si
 
 def test_it_learns(blobs: ImageData) -> None:
     run = train(RECIPE, blobs)
-    assert run.metrics["accuracy"] > 0.95
+    assert run.metrics["accuracy"] > 0.8  # guessing gives 0.25; of 25 seeds one ended at 0.85 and the rest at 1
     assert run.curves["loss"][-1] < run.curves["loss"][0]
     assert run.arrays["test_correct"].mean() == pytest.approx(run.metrics["accuracy"])
     assert run.arrays["train_directions"].shape == (160, 3)
     np.testing.assert_allclose(np.linalg.norm(run.arrays["train_directions"].astype(float), axis=1), 1, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_every_optimizer_lowers_the_loss(optimizer: str, blobs: ImageData) -> None:
     run = train(replace(RECIPE, optimizer=optimizer, lr={"sgd": 0.05}.get(optimizer, 1e-3)), blobs)  # type: ignore[arg-type]
     assert np.mean(run.curves["loss"][-5:]) < np.mean(run.curves["loss"][:5])
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_run(blobs: ImageData) -> None:
     first, second = train(RECIPE, blobs), train(RECIPE, blobs)
     assert first.metrics == second.metrics

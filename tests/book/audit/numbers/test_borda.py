@@ -75,6 +75,7 @@ def test_chance_is_every_way_to_deal_the_points(points: np.ndarray) -> None:
         assert probability == pytest.approx((expected == total).mean())
 
 
+@pytest.mark.slow
 def test_chance_agrees_with_simulation(found: list[borda.Chance]) -> None:
     numbers = np.random.default_rng(0)
     for each in (found[1], found[3]):
@@ -90,6 +91,7 @@ def test_no_highest_sum_is_out_of_the_ordinary(found: list[borda.Chance]) -> Non
     assert found[0].all_equal == pytest.approx(0.0041, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_claims(found: list[borda.Chance]) -> None:
     claims = borda.claims(found)
     assert [claim.holds for claim in claims] == [True, False, True, True, True, True]

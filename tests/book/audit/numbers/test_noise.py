@@ -105,6 +105,7 @@ def test_the_verdict_names_what_is_contradicted() -> None:
     assert any("94.04 and 94.4" in line for line in verdict.evidence)
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_row_for_every_comparison() -> None:
     figure = noise.comparisons_figure()
     assert len(figure.axes[0].get_yticklabels()) == len(noise.comparisons())

@@ -51,6 +51,7 @@ def test_runs_that_differ_in_their_seed_alone_are_grouped() -> None:
         assert len({(run.recipe.margin, run.recipe.regularizers, run.recipe.data) for run in runs}) == 1
 
 
+@pytest.mark.slow
 def test_the_spread_of_mnist_is_that_of_its_accuracies() -> None:
     spread = next(each for each in repeats.spreads() if each.test.startswith("MNIST"))
     mnist = [runs for runs in repeats.recorded_groups() if runs[0].recipe.data == "mnist"]

@@ -65,6 +65,7 @@ def test_a_point_has_at_most_one_owner_and_keeps_it_with_a_smaller_margin() -> N
         assert kept.sum() < (wide != figure2.NOBODY).sum()
 
 
+@pytest.mark.slow
 def test_claims_can_fail() -> None:
     W = figure2.centres()
     assert [c.holds for c in figure2.figure2_claims(figure2.margins(), W)] == [True, True, True]
