@@ -59,7 +59,8 @@ def run(name: str, manager: KernelManager, parameters: dict[str, object], data: 
     try:
         client.execute()
     finally:
-        client.kc.stop_channels()
+        if client.kc is not None:
+            client.kc.stop_channels()
     return notebook
 
 
