@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import stats
+from scipy import special
 
 from marginface.book import published
 from marginface.book.audit.numbers import granularity
@@ -66,7 +66,7 @@ def best_case(lead: int) -> float:
 
 def worst_case(errors: int, more: int) -> float:
     """McNemar's exact p where no pair is an error of both."""
-    return float(stats.binomtest(errors, errors + more).pvalue) if errors + more else 1.0
+    return float(min(1.0, 2 * special.bdtr(min(errors, more), errors + more, 0.5)))
 
 
 def smallest_lead(alpha: float = ALPHA) -> int:
@@ -78,7 +78,7 @@ def unpaired(better: int, worse: int, total: int) -> float:
     """The two-sided p of two proportions on different samples of the same size (pooled z-test)."""
     pooled = (better + worse) / (2 * total)
     error = (2 * pooled * (1 - pooled) / total) ** 0.5
-    return float(2 * stats.norm.sf(abs(better - worse) / total / error)) if error else 1.0
+    return float(2 * special.ndtr(-abs(better - worse) / total / error)) if error else 1.0
 
 
 def smallest_unpaired(correct: int, total: int, alpha: float = ALPHA) -> int:
