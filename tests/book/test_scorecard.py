@@ -1,11 +1,14 @@
 """The scorecard: every table and figure once, with the verdict of its page."""
 
+import pytest
+
 from marginface.book import published
 from marginface.book.papers import find
 from marginface.book.scorecard import scorecard, tally, verdicts
 from marginface.book.verdicts import Verdict
 
 
+@pytest.mark.slow
 def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     numbered = published.items()
     assert numbered.groupby("paper").size().to_dict() == {"ArcFace": 19, "IAM": 8, "InterFace": 10, "PAM": 5}

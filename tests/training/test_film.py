@@ -30,6 +30,7 @@ def test_frames_from_the_start_to_the_end(blobs: ImageData) -> None:
     assert (classes[0] != classes[-1]).any()
 
 
+@pytest.mark.slow
 def test_filming_changes_nothing(blobs: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     filmed = train(RECIPE, blobs)
     monkeypatch.setattr(trainer.Film, "watch", lambda *arguments: None)
