@@ -40,9 +40,10 @@ serve: $(READY)
 	@echo "The book is at http://localhost:$(PORT)/  (Ctrl-C ends this)"
 	@$(RUN) http.server $(PORT) --bind localhost --directory book/_build/html
 
-# make runs · make runs ONLY=iam/table2 · make runs ONLY=iam/table2 FORCE=1 · make runs JOBS=2
+# make runs · make runs ONLY='iam/*' SEEDS=0-9 · make runs LIMIT=10m JOBS=2 · make runs DEVICE=cuda · make runs ONLY=iam/table2 FORCE=1
 runs: $(READY)
-	$(RUN) marginface.book.runs $(if $(ONLY),--only $(ONLY)) $(if $(FORCE),--force) $(if $(JOBS),--jobs $(JOBS))
+	OMP_NUM_THREADS=1 $(RUN) marginface.book.runs $(if $(ONLY),--only '$(ONLY)') $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(LIMIT),--limit $(LIMIT)) $(if $(DEVICE),--device $(DEVICE)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FORCE),--force)
 
 # after repository.url in _config.yml has changed: writes the address into the notebooks
 address: $(READY)

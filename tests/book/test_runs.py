@@ -1,14 +1,16 @@
 """Recorded runs: what is run when."""
 
+import argparse
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from marginface.book import runs
+from marginface.book import papers, runs
 from marginface.margins import NormFace
 from marginface.regularizers import IAM
 from marginface.training.recipes import Recipe
@@ -60,3 +62,70 @@ def test_a_killed_series_goes_on_where_it_was(runs_folder: Path) -> None:
     after = {path.name: path.stat().st_mtime_ns for path in runs_folder.iterdir()}
     assert len(after) == 4
     assert kept.items() <= after.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_at_its_limit_a_series_stops_and_goes_on_from_there(
+    jobs: int, runs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was under way leaves a checkpoint, and the run that goes on from it is the one that nothing has cut off."""
+    long = replace(QUICK, epochs=60)
+    (whole,) = runs.run_missing([long])
+    (runs_folder / f"{long.key}.json").unlink()
+    started = time.perf_counter()
+    while not (runs.unfinished(long) / "checkpoint.pt").exists():
+        runs.run_missing([long], jobs=jobs, limit=6 * jobs)
+        assert time.perf_counter() - started < 600, "no checkpoint within ten minutes"
+    assert "The time is up" in capsys.readouterr().err
+    (resumed,) = runs.run_missing([long], jobs=jobs)
+    assert (resumed.metrics, resumed.curves) == (whole.metrics, whole.curves)
+    assert not runs.unfinished(long).exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_does_not_keep_the_others_from_being_made(
+    runs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = QUICK, replace(QUICK, lr=1e30, optimizer="sgd")
+    with pytest.raises(ValueError, match="the loss is"):
+        runs.run_missing([bad, good])
+    assert runs.lookup(good) is not None
+    assert "FAILED with NonFiniteLossError" in capsys.readouterr().err
+
+
+def test_the_first_seed_of_every_row_comes_before_further_seeds() -> None:
+    recipes = papers.by_worth(["arcface/table7", "iam/table2"], [3, 4])
+    seeded = [r.seed for r in recipes if r.backbone not in ("Pixels", "Eigenfaces")]
+    assert seeded == sorted(seeded)
+    assert {r.data for r in recipes if r.seed == 3} == {"lfw+cfp/first/112", "mnist"}
+    assert papers.by_worth(["iam/table2"]) == papers.grids()["iam/table2"]
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-3", [0, 1, 2, 3]), ("5", [5]), ("0,2-3,2", [0, 2, 3])])
+def test_seeds_are_written_as_ranges(text: str, seeds: list[int]) -> None:
+    assert runs.seeds_of(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "3-", "1;2"])
+def test_other_seeds_are_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="not a list of seeds"):
+        runs.seeds_of(text)
+
+
+def test_times_are_written_with_their_unit() -> None:
+    assert [runs.seconds_of(t) for t in ("90s", "10m", "1.5h")] == [90, 600, 5400]
+    with pytest.raises(argparse.ArgumentTypeError, match="not a length of time"):
+        runs.seconds_of("10")
+
+
+def test_what_is_left_is_told_from_what_such_runs_took() -> None:
+    todo = [replace(QUICK, seed=seed) for seed in range(4)]
+    pace = runs.Pace(todo, jobs=2)
+    pace._took = {("digits", QUICK.backbone, 1): 120.0}
+    assert pace.left() == "about 4 min left"
+    pace.started -= 60  # twice as fast as those
+    pace.done.append(todo[0])
+    assert pace.left() == "about 3 min left"
+    pace.done += todo[1:]
+    assert pace.left() == ""

@@ -127,10 +127,10 @@ class Item:
             return Verdict("not yet", (f"runs are missing: make runs ONLY={self.notebook}",))
         return results.verdict()
 
-    def grid(self) -> list[Recipe]:
-        """The recipes of its recorded runs: every row with the first seed, then with the next."""
-        rows = self.ask().rows.values()
-        return list(dict.fromkeys(recipe for seed in self.seeds for row in rows for recipe in row.recipes([seed])))
+    def grid(self, seeds: Sequence[int] | None = None) -> list[Recipe]:
+        """The recipes of its runs, with the seeds that its page shows or others: every row with the first, then with the next."""
+        rows, wanted = self.ask().rows.values(), self.seeds if seeds is None else seeds
+        return list(dict.fromkeys(recipe for seed in wanted for row in rows for recipe in row.recipes([seed])))
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,32 @@
 """Recorded runs: make what is missing, and list what there is.
 
-python -m marginface.book.runs            run what is missing
-python -m marginface.book.runs --only iam/table2 --force
+python -m marginface.book.runs                                what is missing, the first seed of every row first
+python -m marginface.book.runs --only 'iam/*' --seeds 0-9     more seeds
+python -m marginface.book.runs --limit 10m --jobs 2           for ten minutes; the next call goes on from there
 """
 
 import argparse
+import json
 import multiprocessing
 import os
+import re
+import shutil
+import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fnmatch import fnmatch
 from pathlib import Path
+from statistics import mean
 
 import pandas as pd
 import pooch
+import torch
 
 from marginface import training
 from marginface.book import descriptions, rehearsals
@@ -22,39 +35,171 @@ from marginface.book.workers import start_worker
 from marginface.training import Run
 from marginface.training.recipes import Recipe
 
+SAVE_EVERY = 200  # steps between checkpoints: what is lost at most when a series of runs is cut off
+ON_ONE_GPU = 8  # small trainings at once, whose time is mostly that of the processor that feeds them
+
+
+class OutOfTime(BaseException):
+    """The time that a series of runs was given is over. Nothing that catches errors may take it for one."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run to be made. The deadline is in seconds since the epoch."""
+
+    recipe: Recipe
+    device: str = "auto"
+    root: str | Path | None = None
+    force: bool = False
+    deadline: float | None = None
+    keep: bool = False  # the last checkpoint, since another run starts from it
+    progress: bool = True
+
 
 def run_missing(
-    recipes: list[Recipe],
+    recipes: Sequence[Recipe],
     *,
     device: str = "auto",
     root: str | Path | None = None,
     force: bool = False,
     jobs: int = 1,
+    limit: float | None = None,
 ) -> list[Run]:
     """The recipes' runs, trained and stored where there is no current record. Says on stderr what it does.
+
+    A run that fails does not keep the others from being made.
 
     Arguments:
         force: whether to run again what is recorded.
         jobs: how many to run at once, each with its share of the CPU's cores.
+        limit: seconds after which to stop. What is under way then goes on from its checkpoint the next time.
+    Raises: after the last run, what the first of those that failed has failed with.
     """
     todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
-    work = [(recipe, device, root) for recipe in todo]
-    started = time.perf_counter()
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (jobs,)) as pool:
-        done = map(_train_and_store, work) if jobs == 1 else pool.map(_train_and_store, work)
-        for number, (recipe, metrics) in enumerate(zip(todo, done, strict=True), start=1):
-            left = (time.perf_counter() - started) / number * (len(todo) - number) / 60
-            line = f"[{number}/{len(todo)}] {descriptions.describe(recipe)}: {metrics}"
-            say(line + (f"; about {left:.0f} min left" if left else ""))
+    deadline = None if limit is None else time.time() + limit
+    pace = Pace(todo, jobs)
+    if len(todo) > 1:
+        say("; ".join(filter(None, (f"{len(todo)} runs to make, {jobs} at once", pace.left()))))
+    errors, starts = [], {recipe.start for recipe in recipes}
+    works = [Work(recipe, device, root, force, deadline, recipe in starts, progress=jobs == 1) for recipe in todo]
+    for work, future in _each(works, jobs):
+        try:
+            came = future.result()
+        except OutOfTime:
+            say("The time is up. What was under way goes on the next time.")
+            break
+        except Exception as error:
+            errors.append(error)
+            came = f"FAILED with {type(error).__name__}: {error}"
+        pace.done.append(work.recipe)
+        line = f"[{len(pace.done)}/{len(todo)}] {descriptions.describe(work.recipe)}: {came}"
+        say("; ".join(filter(None, (line, pace.rate(), pace.left()))))
+    if errors:
+        say(f"{len(errors)} of {len(pace.done)} runs FAILED")
+        raise errors[0]
     return [run for recipe in recipes if (run := lookup(recipe))]
 
 
-def _train_and_store(work: tuple[Recipe, str, str | Path | None]) -> str:
-    recipe, device, root = work
+def _each(works: list[Work], jobs: int) -> Iterator[tuple[Work, "Future[str]"]]:
+    """Every work as it is done; the next is begun when one ends."""
+    if jobs == 1:
+        for work in works:
+            yield work, _settled(make, work)
+        return
+    waiting, running = iter(works), {}
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (jobs,)) as pool:
+        running = {pool.submit(make, work): work for work, _ in zip(waiting, range(jobs), strict=False)}
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                if (work := next(waiting, None)) is not None:
+                    running[pool.submit(make, work)] = work
+                yield running.pop(future), future
+
+
+def _settled(function: Callable[[Work], str], work: Work) -> "Future[str]":
+    """What a process of a pool would hand back, done in this one."""
+    future: Future[str] = Future()
+    try:
+        future.set_result(function(work))
+    except (Exception, OutOfTime) as error:
+        future.set_exception(error)
+    return future
+
+
+def make(work: Work) -> str:
+    """Train a recipe and store the run; what it came to, in words. Raises: OutOfTime at the deadline."""
     commit()  # asked and remembered before the training, in which the code may be edited
-    run = training.train(recipe, data_root=root, device=device, start=starting_point(recipe, device, root))
-    store(run)
+    place = unfinished(work.recipe)
+    if work.force:
+        shutil.rmtree(place, ignore_errors=True)
+    with _until(work.deadline):
+        start = starting_point(work.recipe, work.device, work.root)
+        options = {"device": work.device, "start": start, "out": place, "save_every": SAVE_EVERY, "progress": work.progress}
+        run = training.train(work.recipe, data_root=work.root, **options)
+        store(run)
+    if not work.keep:
+        shutil.rmtree(place, ignore_errors=True)
     return ", ".join(f"{name} {value:.4f}" for name, value in run.metrics.items())
+
+
+@contextmanager
+def _until(deadline: float | None) -> Iterator[None]:
+    """Raise OutOfTime in the midst of what is done here, at the deadline."""
+    if deadline is None:
+        yield
+        return
+    if (seconds := deadline - time.time()) <= 0:
+        raise OutOfTime
+
+    def ring(*_: object) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@dataclass
+class Pace:
+    """How fast a series of runs gets on: by what recorded runs of their kind took, and by how this series goes."""
+
+    todo: list[Recipe]
+    jobs: int
+    done: list[Recipe] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._took = _durations() if len(self.todo) > 1 else {}
+
+    def rate(self) -> str:
+        """How many runs an hour, once it can be told."""
+        return f"{len(self.done) / (time.perf_counter() - self.started) * 3600:.0f} runs an hour" if len(self.done) > 1 else ""
+
+    def left(self) -> str:
+        """How long the rest may take; nothing where nothing is left or known."""
+        ahead, passed = self._usual(self.todo[len(self.done) :]), self._usual(self.done)
+        ahead *= (time.perf_counter() - self.started) / passed if passed else 1 / self.jobs
+        return f"about {max(1, round(ahead / 60))} min left" if ahead else ""
+
+    def _usual(self, recipes: Sequence[Recipe]) -> float:
+        """Seconds that recipes take one after the other; those of an unknown kind take what others do."""
+        other = mean(self._took.values()) if self._took else 1.0 if self.done else 0.0
+        return sum(self._took.get((r.data, r.backbone, r.epochs), other) for r in recipes)
+
+
+def _durations() -> dict[tuple[str, str, int], float]:
+    """The mean seconds of the recorded runs by data, network and epochs."""
+    took = defaultdict(list)
+    for path in folder().glob("*.json"):
+        record = json.loads(path.read_text())
+        kind = tuple(record["recipe"][name] for name in ("data", "backbone", "epochs"))
+        took[kind].append(float(record["provenance"]["duration_s"]))
+    return {kind: mean(seconds) for kind, seconds in took.items()}
 
 
 def unfinished(recipe: Recipe) -> Path:
@@ -116,20 +261,52 @@ def say(line: str) -> None:
 
 
 def main() -> None:
-    from marginface.book.papers import grids
+    from marginface.book import papers
 
-    known = grids()
+    known = sorted(papers.grids())
     parser = argparse.ArgumentParser(prog="python -m marginface.book.runs", description="Run the book's recorded runs.")
-    parser.add_argument("--only", metavar="NOTEBOOK", choices=sorted(known), help="such as iam/table2")
+    parser.add_argument("--only", metavar="NOTEBOOKS", default="*", help="such as iam/table2, or 'interface/*'")
+    parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
+    parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
-    parser.add_argument("--jobs", type=int, default=1, help="how many at once")
+    parser.add_argument("--jobs", type=int, help="how many at once; else a core each, or some that share a GPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data-root")
     options = parser.parse_args()
-    wanted = [options.only] if options.only else sorted(known)
-    recipes = list(dict.fromkeys(recipe for name in wanted for recipe in known[name]))
-    runs = run_missing(recipes, device=options.device, root=options.data_root, force=options.force, jobs=options.jobs)
+    wanted = [name for name in known for pattern in options.only.split(",") if fnmatch(name, pattern.strip())]
+    if not wanted:
+        near = get_close_matches(options.only, known, n=1, cutoff=0)[0]
+        parser.error(f"no notebook of trainings is called {options.only!r}; did you mean {near!r}?")
+    recipes = papers.by_worth(wanted, options.seeds)
+    jobs = options.jobs or at_once(options.device)
+    os.nice(10)  # what is worked on meanwhile comes first
+    runs = run_missing(
+        recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
+    )
     say(f"{len(runs)} of {len(recipes)} runs are recorded in {folder()}")
+
+
+def at_once(device: str) -> int:
+    """How many small trainings to run at once: a core each, or some that share a GPU."""
+    cores = os.cpu_count() or 1
+    return min(cores, ON_ONE_GPU) if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else cores
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds as written on a command line, such as 0-4,7. Raises: ValueError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0-9 or 0,3,5")
+        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def seconds_of(text: str) -> float:
+    """A length of time as written on a command line, such as 90s, 10m or 1.5h."""
+    if not (found := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length of time such as 90s, 10m or 1.5h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The tables and figures of the four papers, one folder a paper, as items."""
 
+from collections.abc import Collection, Sequence
+
 from marginface.book.items import Item
 from marginface.book.papers import arcface, iam, interface, pam
 from marginface.training import Recipe
@@ -19,3 +21,14 @@ def grids() -> dict[str, list[Recipe]]:
         if recipes := item.grid():
             found[item.notebook] = list(dict.fromkeys([*found.get(item.notebook, []), *recipes]))
     return found
+
+
+def by_worth(notebooks: Collection[str], seeds: Sequence[int] | None = None) -> list[Recipe]:
+    """The recipes of these notebooks' runs, the first seed of every row before further seeds.
+
+    Arguments:
+        seeds: None stands for those that each page shows.
+    """
+    asked = [(item, list(item.seeds if seeds is None else seeds)) for item in ITEMS if item.notebook in notebooks]
+    rounds = max((len(own) for _, own in asked), default=0)
+    return list(dict.fromkeys(r for nth in range(rounds) for item, own in asked for r in item.grid(own[nth : nth + 1])))
