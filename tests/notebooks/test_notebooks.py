@@ -169,6 +169,7 @@ def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
         env=WITHOUT_PATH,
     )
     assert str(tmp_path / "venv") in where.stdout
+    assert Path(where.stdout.strip()).with_name("py.typed").exists(), "the wheel tells type checkers to read our types"
 
 
 def _python_without_the_package(folder: Path) -> Path:
