@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import plotly
+import yaml
 from jupyter_cache import get_cache
 from myst_nb.core.read import create_nb_reader
 from sphinx.application import Sphinx
@@ -21,6 +23,38 @@ from marginface.book.building import Page, PageError, is_cached, run_pages
 
 LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def complete(toc: dict[str, Any], notebooks: Iterable[str]) -> dict[str, Any]:
+    """A table of contents with a further part for each paper that it does not name, before its last part.
+
+    Arguments:
+        notebooks: those that there are, as "notebooks/paper/table1".
+    """
+    named = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    left = sorted(set(notebooks) - named)
+    if not left:
+        return toc
+    from marginface.book.papers import ITEMS
+
+    captions = {f"notebooks/{item.notebook}": item.paper for item in ITEMS}
+    parts: dict[str, list[dict[str, str]]] = {}
+    for name in left:
+        parts.setdefault(captions.get(name, name.split("/")[-2]), []).append({"file": name})
+    added = [{"caption": caption, "chapters": chapters} for caption, chapters in parts.items()]
+    return toc | {"parts": [*toc["parts"][:-1], *added, toc["parts"][-1]]}
+
+
+def find_papers(app: Sphinx, config: Config) -> None:
+    """Give notebooks and references of papers that were added their place in the book, without their being listed."""
+    source, folder = Path(app.srcdir), Path(app.doctreedir)
+    there = [path.relative_to(source) for path in sorted(source.glob("notebooks/*/*")) if path.suffix in (".ipynb", ".bib")]
+    toc = yaml.safe_load((source / "_toc.yml").read_text())
+    notebooks = [path.with_suffix("").as_posix() for path in there if path.suffix == ".ipynb"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "toc.yml").write_text(yaml.safe_dump(complete(toc, notebooks), sort_keys=False))
+    config.external_toc_path = str(folder / "toc.yml")
+    config.bibtex_bibfiles = [*config.bibtex_bibfiles, *(path.as_posix() for path in there if path.suffix == ".bib")]
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
@@ -96,6 +130,7 @@ def copy_plotly(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("marginface.css")
+    app.connect("config-inited", find_papers)
     app.connect("config-inited", set_up_theme)
     app.connect("builder-inited", forget_old_outputs)
     app.connect("env-before-read-docs", run_outdated)
