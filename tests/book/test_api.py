@@ -1,0 +1,63 @@
+"""The pages of the library: every module of its rooms has a place on one, and docstrings become what Sphinx reads."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+from sphinx.util.typing import stringify_annotation
+
+import marginface
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(marginface.__file__).parent
+sys.path.insert(0, str(ROOT / "book"))
+
+from _ext.marginface_book import list_modules, name_arrays, set_docstring  # noqa: E402
+
+
+def test_every_module_of_the_library_is_on_a_page_once() -> None:
+    found: list[str] = []
+    for path in sorted((ROOT / "book" / "api").glob("*.md")):
+        source = [path.read_text()]
+        list_modules(None, path.stem, source)  # type: ignore[arg-type]
+        found += re.findall(r"^\.\. automodule:: (\S+)$", source[0], re.MULTILINE)
+    rooms = (".", "backbones", "data", "evaluation", "training")
+    paths = [path for room in rooms for path in (PACKAGE / room).glob("[a-z]*.py")]
+    modules = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in paths]
+    assert sorted(found) == sorted(["marginface.backbones", *modules])
+
+
+@dataclass
+class Thing:
+    """Nothing."""
+
+    left: int
+    right: int
+
+
+def read(docstring: str, thing: Any = Thing) -> str:
+    lines = docstring.splitlines()
+    set_docstring(None, "class", "Thing", thing, None, lines)  # type: ignore[arg-type]
+    return "\n".join(lines)
+
+
+def test_what_a_docstring_says_in_a_line_becomes_a_field() -> None:
+    text = "A thing.\n\nleft, right: ways\n    to go.\nNote: as it is.\nRaises: ValueError for none."
+    assert read(text) == "A thing.\n\n\n:left, right: ways\n    to go.\nNote: as it is.\n\n:Raises: ValueError for none."
+    assert ":left" not in read(text, thing=read), "which has no such fields"
+
+
+def test_plain_signs_are_no_markup() -> None:
+    assert read("IJBC_ has `a_` in *.bin, |u| and w_y") == "IJBC\\_ has `a_` in \\*.bin, \\|u\\| and w_y"
+
+
+def test_an_indented_block_keeps_its_lines() -> None:
+    assert read("With\n\n    f = 1\n    g = 2\n\nand so on") == "With\n\n    | f = 1\n    | g = 2\n\nand so on"
+
+
+def test_arrays_have_their_name_in_signatures() -> None:
+    long = stringify_annotation(ArrayLike, "smart")
+    assert name_arrays(None, "", "", None, None, f"(x: {long})", "int") == ("(x: ArrayLike)", "int")  # type: ignore[arg-type]
