@@ -152,16 +152,20 @@ def list_modules(app: Sphinx, name: str, source: list[str]) -> None:
 def set_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Turn a docstring, which is plain text with code in backticks, into what Sphinx reads.
 
-    A line such as "Raises: ValueError for …", or one that says what a field of a dataclass is, becomes a field list; an
+    A line such as "Raises: ValueError for …" becomes a field, one that says what a field of a dataclass is, a definition; an
     indented block keeps its lines. Sections with an argument a line are left to napoleon.
     """
-    fields = {"Arguments", "Returns", "Raises", "Source", *getattr(thing, "__annotations__", {})}
     plain = re.compile(r"(`[^`]*`)|(?<=\w)_(?!\w)|[*|]")  # signs that would be markup elsewhere
     text = plain.sub(lambda found: found[1] or "\\" + found[0], "\n".join(lines))
     text = re.sub(r"(?<=\n\n)(?: {4}.+\n)+", lambda block: re.sub(r"^ {4}", "    | ", block[0], flags=re.MULTILINE), text)
-    for found in reversed(list(re.finditer(r"^(\w+(?:, \w+)*):(?= \S)", text, re.MULTILINE))):
-        if fields.issuperset(found[1].split(", ")):
-            text = f"{text[: found.start()]}\n:{found[1]}:{text[found.end() :]}"
+    text = re.sub(r"^(Arguments|Returns|Raises|Source): (?=\S)", r"\n:\1: ", text, flags=re.MULTILINE)
+    known = getattr(thing, "__annotations__", {}).keys()
+
+    def define(found: re.Match[str]) -> str:
+        names = found[1].split(", ")
+        return f"\n{', '.join(f'`{name}`' for name in names)}\n    " if known >= {*names} else found[0]
+
+    text = re.sub(r"^(\w+(?:, \w+)*): (?=\S)", define, text, flags=re.MULTILINE)
     lines[:] = text.split("\n")
 
 
@@ -169,8 +173,9 @@ def name_arrays(
     app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
     """Say ArrayLike in a signature, and not the ten types that NumPy means by it."""
-    long = stringify_annotation(ArrayLike, "smart")
-    return signature and signature.replace(long, "ArrayLike"), returns
+    for short, kind in (("int | ArrayLike", int | ArrayLike), ("ArrayLike", ArrayLike)):
+        signature = signature and signature.replace(stringify_annotation(kind, "smart"), short)
+    return signature, returns
 
 
 def copy_plotly(app: Sphinx, error: Exception | None) -> None:

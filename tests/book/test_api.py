@@ -1,5 +1,6 @@
 """The pages of the library: every module of its rooms has a place on one, and docstrings become what Sphinx reads."""
 
+import importlib
 import re
 import sys
 from dataclasses import dataclass
@@ -24,10 +25,19 @@ def test_every_module_of_the_library_is_on_a_page_once() -> None:
         source = [path.read_text()]
         list_modules(None, path.stem, source)  # type: ignore[arg-type]
         found += re.findall(r"^\.\. automodule:: (\S+)$", source[0], re.MULTILINE)
-    rooms = (".", "backbones", "data", "evaluation", "training")
+    rooms = (".", "backbones", "data", "evaluation", "training", "book")
     paths = [path for room in rooms for path in (PACKAGE / room).glob("[a-z]*.py")]
     modules = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in paths]
     assert sorted(found) == sorted(["marginface.backbones", *modules])
+
+
+def test_the_drawing_links_to_what_there_is() -> None:
+    links = re.findall(r'href="api/(\w+)\.html#(module-)?(marginface\.[\w.]+)"', (ROOT / "book" / "made.md").read_text())
+    assert len(links) == 4
+    for page, module, name in links:
+        assert (ROOT / "book" / "api" / f"{page}.md").exists()
+        home, _, thing = name.rpartition(".")
+        assert importlib.import_module(name) if module else hasattr(importlib.import_module(home), thing)
 
 
 @dataclass
@@ -44,10 +54,12 @@ def read(docstring: str, thing: Any = Thing) -> str:
     return "\n".join(lines)
 
 
-def test_what_a_docstring_says_in_a_line_becomes_a_field() -> None:
-    text = "A thing.\n\nleft, right: ways\n    to go.\nNote: as it is.\nRaises: ValueError for none."
-    assert read(text) == "A thing.\n\n\n:left, right: ways\n    to go.\nNote: as it is.\n\n:Raises: ValueError for none."
-    assert ":left" not in read(text, thing=read), "which has no such fields"
+def test_what_a_docstring_says_in_a_line_becomes_a_field_or_a_definition() -> None:
+    text = "A thing.\n\nleft, right: ways\n    to go.\n\nNote: as it is.\nRaises: ValueError for none."
+    assert (
+        read(text) == "A thing.\n\n\n`left`, `right`\n    ways\n    to go.\n\nNote: as it is.\n\n:Raises: ValueError for none."
+    )
+    assert "left, right: ways" in read(text, thing=read), "which has no such fields"
 
 
 def test_plain_signs_are_no_markup() -> None:
@@ -59,5 +71,6 @@ def test_an_indented_block_keeps_its_lines() -> None:
 
 
 def test_arrays_have_their_name_in_signatures() -> None:
-    long = stringify_annotation(ArrayLike, "smart")
-    assert name_arrays(None, "", "", None, None, f"(x: {long})", "int") == ("(x: ArrayLike)", "int")  # type: ignore[arg-type]
+    x, folds = (stringify_annotation(kind, "smart") for kind in (ArrayLike, int | ArrayLike))
+    signature = f"(x: {x}, folds: {folds} = 10)"
+    assert name_arrays(None, "", "", None, None, signature, "int") == ("(x: ArrayLike, folds: int | ArrayLike = 10)", "int")  # type: ignore[arg-type]
