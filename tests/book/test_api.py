@@ -55,10 +55,12 @@ def read(docstring: str, thing: Any = Thing) -> str:
 
 
 def test_what_a_docstring_says_in_a_line_becomes_a_field_or_a_definition() -> None:
-    text = "A thing.\n\nleft, right: ways\n    to go.\n\nNote: as it is.\nRaises: ValueError for none."
-    assert (
-        read(text) == "A thing.\n\n\n`left`, `right`\n    ways\n    to go.\n\nNote: as it is.\n\n:Raises: ValueError for none."
+    text = (
+        "A thing.\n\nleft, right: ways\n    to go.\nNote: as it is.\nReturns: one\nor two.\nRaises: ValueError for\n    none."
     )
+    definition = "`left`, `right`\n    ways\n    to go."
+    fields = ":Returns: one\n    or two.\n\n:Raises: ValueError for\n        none."
+    assert read(text) == f"A thing.\n\n\n{definition}\n\nNote: as it is.\n\n{fields}"
     assert "left, right: ways" in read(text, thing=read), "which has no such fields"
 
 

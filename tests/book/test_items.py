@@ -130,5 +130,5 @@ def test_a_folder_that_is_added_brings_its_items_its_list_and_its_printed_number
 
 def test_every_record_is_asked_for_by_an_item() -> None:
     asked = {recipe.key for recipes in grids().values() for recipe in recipes}
-    assert {path.stem for path in (data_folder() / "runs").glob("*.json")} == asked
+    assert {path.stem for path in (data_folder() / "runs").glob("*.json")} <= asked
     assert all(lookup(recipe) is not None for recipe in grids()["iam/table2"])
