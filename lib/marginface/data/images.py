@@ -4,6 +4,7 @@ OpenCV decodes more formats than these; what comes from elsewhere does not reach
 """
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -71,6 +72,13 @@ def _start(content: bytes) -> str:
 def read_image(path: str | Path) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in a file. Raises: ValueError naming the file where it is missing, damaged or none."""
     return decode_image(read_bytes(path), str(path))
+
+
+def check_size(size: Sequence[int], others: Sequence[int], name: str) -> None:
+    """That an image has the height and width of the others of its set. Raises: ValueError naming it and both sizes."""
+    if tuple(size) != tuple(others):
+        here, there = (" × ".join(map(str, each)) for each in (size, others))
+        raise ValueError(f"{name}: an image of {here} pixels (height × width), where others have {there}")
 
 
 def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:
