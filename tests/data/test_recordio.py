@@ -291,13 +291,20 @@ def test_a_damaged_index_is_named(text: str, message: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["", "4", "4,112", "a,b,c", "0,112,112", "4,112,-1", "99999999999,1,1", "4,112,112,3", "nan,1,1"]
-    + ["4\x1e,5,4", "९,5,4", "9" * 5000 + ",5,4", "4,5,4\n" * 1000],
+    ["", "4", "4,112", "a,b,c", "0,112,112", "4,112,-1", "99999999999,1,1", "4,112,112,3", "nan,1,1", "4\x1e,5,4", "९,5,4"],
 )
 def test_a_damaged_property_file_is_named(text: str, tmp_path: Path) -> None:
     write_records(tmp_path, PNG, LABELS)
     (tmp_path / "property").write_text(text)
-    with pytest.raises(ValueError, match=r"property: expected 'classes,height,width', got") as error:
+    with pytest.raises(ValueError, match=r"property: expected 'classes,height,width', got"):
+        RecordDataset(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000 + ",5,4", "4,5,4\n" * 1000])
+def test_a_long_property_file_is_quoted_in_part(text: str, tmp_path: Path) -> None:
+    write_records(tmp_path, PNG, LABELS)
+    (tmp_path / "property").write_text(text)
+    with pytest.raises(ValueError, match=r"property: expected 'classes,height,width', got .* \(5,\d+ characters\)$") as error:
         RecordDataset(tmp_path)
     assert len(str(error.value)) < 400
 
