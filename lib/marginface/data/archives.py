@@ -85,11 +85,15 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     else:
         with open(archive, "rb") as file:
             opener = OPENERS.get(file.read(2), open)
-        with opener(archive, "rb") as plain, tarfile.open(fileobj=_Measured(plain), mode="r:") as tape:
+        with opener(archive, "rb") as plain, _tar(_Measured(plain)) as tape:
             for member in tape:
                 if not (member.isfile() or member.isdir()) or member.issparse():  # sparse files claim any size
                     raise ValueError(f"{archive}: member {quoted(member.name)} is a link, a device or a sparse file")
                 yield member.name, tape.extractfile(member)
+
+
+def _tar(file: Any) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="r:")
 
 
 class _Measured:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from marginface.data.damage import counted
 from marginface.data.files import most_unpacked, read_bytes
 from marginface.data.images import check_size, decode_image
 from marginface.data.pickles import read_pickle
 
 
+@counted()
 def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """The images and the answers in a .bin file. Nothing that the pickle names is called (see `pickles`).
 
@@ -20,6 +22,7 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     Raises: ValueError naming the file, and the record where it is one: a pickle that is damaged or holds anything else,
         images that cannot be decoded or differ in size, or take more memory than a file of its size can stand for, another
         number of answers than of pairs.
+    Warns: DataWarning where images are damaged that can be decoded.
     """
     file = read_bytes(path)
     try:

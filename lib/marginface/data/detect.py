@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from marginface.data.align import TEMPLATE_SIZE, align
+from marginface.data.damage import counted
 from marginface.data.files import new_folder
 from marginface.data.folders import list_people
 
@@ -59,6 +60,7 @@ def detect(image: np.ndarray, confidence: float = 0.5) -> list[Detection]:
     return sorted(found, key=lambda face: -face.box[2] * face.box[3])
 
 
+@counted()
 def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> list[str]:
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 

@@ -77,14 +77,15 @@ def ijb_metadata(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: expected {expected} ({quoted(str(error))})") from error
     if missing := [name for name in METADATA if name not in table]:
         raise ValueError(f"{path}: expected {expected}; {', '.join(missing)} is missing")
-    table = table[[name for name in (*METADATA, "SIGHTING_ID", *FACE_BOX) if name in table]]
-    integers = {name: np.int64 for name in table if name.endswith("_ID")}
+    wanted = [name for name in (*METADATA, "SIGHTING_ID", *FACE_BOX) if name in table]
+    integers = {name: np.int64 for name in wanted if name.endswith("_ID")}
     for name in integers:
         _check_rows(path, table[name], table[name].str.fullmatch(INTEGER), "a whole number")
-    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64) for name in table if name in FACE_BOX}
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64) for name in wanted if name in FACE_BOX}
     for name, column in numbers.items():
-        _check_rows(path, table[name], np.isfinite(column) | (table[name] == ""), "a finite number or nothing")
-    return table.astype(integers).assign(**numbers)
+        finite = column.between(-np.inf, np.inf, inclusive="neither")
+        _check_rows(path, table[name], finite | (table[name] == ""), "a finite number or nothing")
+    return table[wanted].astype(integers).assign(**numbers)
 
 
 def _check_rows(path: str | Path, column: pd.Series, right: pd.Series, expected: str) -> None:

@@ -11,7 +11,6 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pooch
@@ -43,7 +42,7 @@ def read_idx(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path}: damaged gzip file ({error})") from error
 
 
-def _read(file: IO[bytes], size: int, path: Path) -> np.ndarray:
+def _read(file: io.BufferedIOBase, size: int, path: Path) -> np.ndarray:
     """Reads no more than the header promises, and believes that only up to a limit. `size` is that of the packed file."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import load
+from marginface.data.damage import counted
 from marginface.data.types import FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
@@ -29,6 +30,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
 
 
+@counted()
 def train(
     recipe: Recipe,
     data: ImageData | FaceData | None = None,
@@ -64,6 +66,7 @@ def train(
     Raises: ValueError for an unknown device, a checkpoint of another run and, before any step, a test that cannot be made;
         NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a file cannot be
         written or a process that reads images was killed.
+    Warns: DataWarning at the end, where images were damaged that could be read.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
