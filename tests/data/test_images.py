@@ -172,6 +172,46 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "none.jpg")
 
 
+def container(brand: bytes, *compatible: bytes) -> bytes:
+    """The first bytes of HEIC, AVIF, Canon's raw files, and videos."""
+    box = brand + bytes(4) + b"".join(compatible)
+    return struct.pack(">I", 8 + len(box)) + b"ftyp" + box + bytes(50)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (container(b"heic", b"mif1", b"heic"), "it is HEIC; convert it to PNG or JPEG, for instance with heif-convert"),
+        (container(b"mif1", b"mif1", b"heic"), "it is HEIC"),
+        (container(b"avif", b"mif1", b"miaf"), "it is AVIF; convert it to PNG or JPEG, for instance with avifdec"),
+        (container(b"crx ", b"isom"), "it is a camera's raw file; convert it .* darktable-cli"),
+        (container(b"isom", b"iso2", b"mp41"), "it is a video"),
+        (container(b"qt  "), "it is a video"),
+        (b"II*\0\x10\0\0\0CR\2\0", "it is a camera's raw file"),
+        (b"FUJIFILMCCD-RAW 0201FF383501", "it is a camera's raw file"),
+        (b"IIU\0\x18\0\0\0", "it is a camera's raw file"),
+        (b"II*\0\x08\0\0\0" + bytes(20), r"it is TIFF or a camera's raw file \(DNG, NEF, ARW\); convert it"),
+        (b"MM\0*\0\0\0\x08" + bytes(20), "it is TIFF or a camera's raw file"),
+        (b"GIF89a" + bytes(9), "it is GIF"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="x">', "it is SVG"),
+        (b"\n<!DOCTYPE HTML><html><h1>404", "a page of the web that stands in the image's place; fetch it again"),
+    ],
+)
+@pytest.mark.parametrize("name", ["face.jpg", "face.heic"])
+def test_other_kinds_of_images_are_named_and_what_converts_them(content: bytes, what: str, name: str) -> None:
+    """Whatever the file's name says."""
+    with pytest.raises(ValueError, match=rf"^{name}: not a JPEG, PNG, WebP, BMP or PNM image: \d+ bytes .* \({what}"):
+        decode_image(content, name)
+
+
+def test_other_bytes_are_called_nothing() -> None:
+    for content in (b"", b"hello", b"\0" * 60, b"ftyp" * 9, b"RIFF\0\0\0\0WAVE"):
+        with pytest.raises(ValueError, match=r"^x: not a JPEG, .* image: \d+ bytes that start with [0-9a-f nothing]*$"):
+            decode_image(content, "x")
+
+
 def test_a_header_that_claims_gigabytes_is_refused() -> None:
     """Measured: 16,000 × 16,000 claimed by a 9 KB JPEG cost three seconds and a gigabyte, and came out as an image."""
     jpeg = bytearray(encode_image(IMAGE, ".jpg"))

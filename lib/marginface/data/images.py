@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from marginface.data import jpegs
+from marginface.data import foreign, jpegs
 from marginface.data.damage import note
 from marginface.data.files import read_bytes
 from marginface.data.image_headers import FORMATS, DamagedError, look
@@ -59,7 +59,8 @@ def _decode_jpeg(content: bytes, name: str) -> np.ndarray:
 def _decode(content: bytes, name: str) -> np.ndarray:
     found = look(content)
     if found is None:
-        raise ValueError(f"{name}: not a {FORMATS} image: {_start(content)}")
+        what = foreign.named(content)
+        raise ValueError(f"{name}: not a {FORMATS} image: {_start(content)}" + (f" ({what})" if what else ""))
     width, height, plain = found
     _check_pixels(width, height, name)
     _quiet()

@@ -1,6 +1,7 @@
 """Training: one recipe in, one run out."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,7 @@ def train(
             pin_memory=fabric.device.type == "cuda",
         )
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        with _killed_readers_named(loop):
+        with _readers_understood(loop):
             while loop.step < steps:
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
@@ -164,12 +165,20 @@ def _fabric(device: str, precision: Any) -> Fabric:
 
 
 @contextmanager
-def _killed_readers_named(loop: Loop) -> Iterator[None]:
-    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way."""
+def _readers_understood(loop: Loop) -> Iterator[None]:
+    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way.
+
+    What a reader raised comes from it as text, with the lines of the other process before the message.
+    """
     try:
         yield
+    except (ValueError, OSError) as error:
+        if str(error).startswith("Caught "):
+            message = re.split(rf"^(?:[\w.]+\.)?{type(error).__name__}: ", str(error), flags=re.MULTILINE)[-1]
+            raise type(error)(message.rstrip()) from error
+        raise
     except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+        if "DataLoader worker (pid" in str(error):
             raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
 
