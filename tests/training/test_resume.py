@@ -200,32 +200,6 @@ def test_what_changed_in_a_folder_is_named(people: FaceData, tmp_path: Path) -> 
         train(RECIPE, other, out=tmp_path, max_steps=3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("step", "3", "not a checkpoint: its step is of type str"),
-        ("recipe", None, "not a checkpoint: its recipe is of type NoneType"),
-        ("random", [], "number of processes is 0, not 1"),
-        ("learner", {}, "not a checkpoint of this run"),
-        ("optimizer", {"state": 3}, "not a checkpoint of this run"),
-        ("film", 3, "its film is of type int"),
-    ],
-)
-def test_wrong_inner_values_are_named(name: str, value: Any, message: str, people: FaceData, tmp_path: Path) -> None:
-    train(RECIPE, people, out=tmp_path, max_steps=3)
-    path = tmp_path / "checkpoint.pt"
-    checkpoints.save(replace(checkpoints.read(path), **{name: value}), path)
-    with pytest.raises(ValueError, match=rf"checkpoint\.pt.*{message}"):
-        train(RECIPE, people, out=tmp_path, max_steps=3)
-
-
-def test_a_start_with_another_network_says_how_it_differs(people: FaceData, tmp_path: Path) -> None:
-    train(RECIPE, people, out=tmp_path, max_steps=1)
-    with pytest.raises(ValueError, match=r"backbone of another shape: .* there, and .* here"):
-        train(replace(RECIPE, embedding_dim=16), people, start=tmp_path / "checkpoint.pt", max_steps=1)
-
-
 def test_the_run_that_one_starts_from_is_part_of_its_recipe(people: FaceData, tmp_path: Path) -> None:
     base = train(RECIPE, people, out=tmp_path, max_steps=1).recipe
     path = tmp_path / "checkpoint.pt"

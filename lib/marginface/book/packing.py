@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+KINDS = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float16", "float32", "float64")
 # bytes that neither stand in fours, as pb=2 would expect, nor follow from the one before, as lc=3 would
 FILTERS = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "pb": 0, "dict_size": 2**20}]
 
@@ -23,6 +24,8 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def unpack(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays that `pack` packed. Raises: KeyError, TypeError or ValueError for anything else."""
+    if not isinstance(packed, Mapping):
+        raise TypeError(f"the arrays are of type {type(packed).__name__}")
     if "layout" not in packed:
         return {name: _unpack_alone(one) for name, one in packed.items()}
     try:
@@ -32,7 +35,9 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays, start = {}, 0
     for name, (dtype, *shape) in packed["layout"].items():
         count = math.prod(shape)
-        size = -(-count // 8) if dtype == "bool" else count * np.dtype(dtype).itemsize
+        size = -(-count // 8) if dtype == "bool" else count * _dtype(dtype).itemsize
+        if not 0 <= size <= len(stream) - start:
+            raise ValueError(f"the arrays are {len(stream)} bytes, too few for {name} of shape {shape}")
         arrays[name] = _array(stream[start : start + size], dtype, shape)
         start += size
     if start != len(stream):
@@ -59,4 +64,11 @@ def _unpack_alone(packed: Mapping[str, Any]) -> np.ndarray:
         content = zlib.decompress(base64.b64decode(packed["zlib_base64"]))
     except zlib.error as error:
         raise ValueError(f"an array cannot be unpacked: {error}") from error
-    return np.frombuffer(content, packed["dtype"]).reshape(packed["shape"])
+    return np.frombuffer(content, _dtype(packed["dtype"])).reshape(packed["shape"])
+
+
+def _dtype(name: str) -> np.dtype:
+    """NumPy takes whole expressions for a type: here it is a plain number's."""
+    if name not in KINDS:
+        raise ValueError(f"{name!r} is no type of numbers")
+    return np.dtype(name)

@@ -65,7 +65,7 @@ def read_catalogue(path: Path) -> dict[str, DataSet]:
     """The data sets in a TOML file. Raises: ValueError naming the file, the entry and the field that makes no sense."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (RecursionError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not TOML ({error})") from error
     return {key: _data_set(f"{path}, {key}", key, table) for key, table in tables.items()}
 

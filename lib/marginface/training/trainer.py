@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import load
+from marginface.data.files import printable
 from marginface.data.types import FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
@@ -99,7 +100,7 @@ def train(
         try:
             loop.restore(found)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{printable(path)}: {error}") from error
     elif loop.film is not None:
         loop.film.watch(learner, 0)
     first = loop.step
