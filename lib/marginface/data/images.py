@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from marginface.data.files import read_bytes
+from marginface.data.files import printable, read_bytes
 from marginface.data.image_headers import FORMATS, DamagedError, look
 
 Encoded = bytes | memoryview | np.ndarray
@@ -70,7 +70,7 @@ def _start(content: bytes) -> str:
 
 def read_image(path: str | Path) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in a file. Raises: ValueError naming the file where it is missing, damaged or none."""
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_bytes(path), printable(path))
 
 
 def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:

@@ -1,6 +1,7 @@
 """Training: one recipe in, one run out."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import load
 from marginface.data.files import printable
-from marginface.data.types import FaceData, ImageData
+from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
@@ -65,6 +66,7 @@ def train(
     Raises: ValueError for an unknown device, a checkpoint of another run and, before any step, a test that cannot be made;
         NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a file cannot be
         written or a process that reads images was killed.
+    Warns: DataWarning where there is one class alone.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
@@ -75,6 +77,8 @@ def train(
     keep_memory()
     data = data or load(recipe.data, data_root)
     check_tests(data)
+    if data.num_classes < 2:
+        warnings.warn(f"{data.label}: there is nobody to be told apart from, and nothing to learn", DataWarning, stacklevel=2)
     precision = _precision(recipe.precision, device)
     fabric = _fabric(device, precision)
     seed_everything(recipe.seed, verbose=False)
