@@ -16,6 +16,7 @@ from typing import Any
 import pooch
 
 from marginface.data.files import data_folder
+from marginface.data.progress import Meter
 from marginface.data.types import DataMissingError
 
 KINDS = {"training": "Training", "test": "Testing", "other": "No faces, or nobody's"}
@@ -105,7 +106,9 @@ def fetch(key: str, *names: str, folder: str | Path | None = None) -> list[Path]
 def retrieve(file: File, folder: Path) -> Path:
     """One file, into this folder; as `fetch`."""
     try:
-        return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder))
+        with Meter(f"fetching {file.name}", size=True) as meter:
+            downloader = pooch.choose_downloader(file.url, progressbar=meter if file.url.startswith("http") else False)
+            return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader))
     except OSError as error:  # every network error of requests and urllib is one
         raise DataMissingError(
             f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}"

@@ -120,7 +120,9 @@ def _photographs(root: Path, person: str) -> Iterator[str]:
         here = os.stat(root / below)
         if any(os.path.samestat(here, folder) for folder in above):
             raise ValueError(f"{printable(root / below)}: a link that leads back to a folder above it")
-        for entry in os.scandir(root / below):
+        with os.scandir(root / below) as inside:
+            entries = list(inside)
+        for entry in entries:
             if _may_be_somebody(entry):
                 waiting.append((f"{below}/{entry.name}", (*above, here)))
             elif entry.name[0] != "." and entry.name.lower().endswith(EXTENSIONS + UNREAD) and not entry.is_dir():
