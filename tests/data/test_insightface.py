@@ -104,6 +104,16 @@ def test_what_changed_between_two_starts_is_told_by_record_files(tmp_path: Path)
     assert changed == {"labels": {"train.rec"}, "images": {"train.rec"}, "classes": {"train.rec", "property"}}
 
 
+def test_reading_says_what_it_does_where_it_takes_long(
+    tmp_path: Path, everything_is_told: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_people(tmp_path / "people")
+    load("people", tmp_path)
+    told = capsys.readouterr().err
+    assert "looking for people in people: 3 of 3" in told
+    assert "looking at people: 12 of 12" in told
+
+
 def test_two_sets_of_one_test_are_named(tmp_path: Path) -> None:
     put_people(tmp_path / "people")
     for one, other in (("lfw", "LFW"), ("cfp_fp", "CFP-FP"), ("mine", "Mine")):

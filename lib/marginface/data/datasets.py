@@ -107,7 +107,7 @@ def retrieve(file: File, folder: Path) -> Path:
     """One file, into this folder; as `fetch`."""
     try:
         with Meter(f"fetching {file.name}", size=True) as meter:
-            downloader = pooch.choose_downloader(file.url, progressbar=meter if file.url.startswith("http") else False)
+            downloader = pooch.HTTPDownloader(progressbar=meter) if file.url.startswith("http") else None
             return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader))
     except OSError as error:  # every network error of requests and urllib is one
         raise DataMissingError(
