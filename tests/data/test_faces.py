@@ -125,9 +125,7 @@ def test_what_is_wrong_is_named(shared: Path, tmp_path: Path) -> None:
         faces.Faces(np.zeros((1, 1, 8, 8), np.uint8), ("somebody",)).find(("nobody/nobody_0001.jpg",))
 
 
-def test_aligning_says_how_far_it_is(
-    tmp_path: Path, everything_is_told: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_aligning_says_how_far_it_is(tmp_path: Path, everything_is_told: None, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"{i}.png" for i in range(3)]
     for name in names:
         (tmp_path / name).write_bytes(encode_image(np.full((250, 250, 3), 99, np.uint8)))

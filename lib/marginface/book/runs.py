@@ -274,7 +274,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
-    parser.add_argument("--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU")
+    parser.add_argument(
+        "--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU"
+    )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
     options = parser.parse_args()
