@@ -151,7 +151,7 @@ def train_until(recipe: Recipe, options: dict[str, Any], out: Path, step: int, w
 def test_the_record_of_a_killed_run_is_that_of_one_that_was_not(
     name: str, people: FaceData, blobs: ImageData, tmp_path: Path
 ) -> None:
-    """Killed twice at random steps, first in the midst of writing: all but the time it took is the same, and nothing is left."""
+    """Killed twice at random steps, first in the midst of writing: all but the time it took is the same, nothing is left."""
     recipe, options = of_every_kind(name, tmp_path, people, blobs)
     whole = train(recipe, **options, progress=False)
     numbers = np.random.default_rng(list(name.encode()))

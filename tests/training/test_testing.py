@@ -167,10 +167,13 @@ def test_a_test_that_cannot_be_made_is_named_before_the_first_step(people: FaceD
 def test_testing_says_what_it_does_where_it_takes_long(
     people: FaceData, blobs: ImageData, everything_is_told: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pairs = people.tests["pairs"]
+    people = replace(people, tests=people.tests | {"all": AllPairsTest(pairs.images, np.arange(40) // 10)})
     train(RECIPE, people, max_steps=3)
     told = capsys.readouterr().err
     assert "training, loss" in told
     assert "testing on pairs, images: 40 of 40" in told
+    assert "testing on all: 1,640 of 1,640" in told
     train(replace(RECIPE, backbone="IAM-Toy"), blobs, max_steps=1)
     assert "testing, images: 80 of 80" in capsys.readouterr().err
     eigenfaces = replace(RECIPE, backbone="Eigenfaces")

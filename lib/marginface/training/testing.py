@@ -64,6 +64,8 @@ def _compared(test: Test) -> int | None:
     """How much `_judge` will tell of."""
     if isinstance(test, TemplateTest):
         return len(test.left)
+    if isinstance(test, AllPairsTest):
+        return len(test.people) * (len(test.people) + 1)
     return len(test.distractors) if isinstance(test, IdentificationTest) else None
 
 
@@ -84,7 +86,8 @@ def _judge(
                 accepted = scores[test.same] >= far_threshold(scores, test.same, far, TIE)
                 yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), {f"{name} TAR@FAR={far:g} correct": accepted}
     elif isinstance(test, AllPairsTest):
-        found = all_pairs(directions if test.place is None else directions[test.place], test.people, test.kind)
+        chosen = directions if test.place is None else directions[test.place]
+        found = all_pairs(chosen, test.people, test.kind, progress=tell)
         yield f"{name} AUC", found.auc, {f"{name} {part}": array for part, array in found.arrays().items()}
         for far, tar in zip(found.fars, found.tars, strict=True):
             yield f"{name} TAR@FAR={far:.0e}", float(tar), {}

@@ -65,9 +65,8 @@ def train(
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
     Raises: ValueError for a device that is unknown or not here, a checkpoint of another run and, before any step, a test that
-        cannot be made;
-        NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a file cannot be
-        written or a process that reads images was killed.
+        cannot be made; NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a
+        file cannot be written or a process that reads images was killed.
     Warns: DataWarning where there is one class alone.
     """
     if device not in DEVICES:
