@@ -129,6 +129,20 @@ def test_two_sets_of_one_test_are_named(tmp_path: Path) -> None:
     assert list(data.tests) == ["caf\\xe9"]
 
 
+def test_a_photograph_of_another_size_is_named(tmp_path: Path) -> None:
+    for i, image in enumerate([IMAGES[0], IMAGES[1], IMAGES[2, :20]]):
+        path = tmp_path / "people" / f"person{i % 2}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_image(image))
+    data = load("people", tmp_path)
+    assert isinstance(data, FaceData)
+    assert data.train[0][0].shape == (3, 24, 20)
+    with pytest.raises(
+        ValueError, match=r"person0.2\.png: an image of 20 × 20 pixels \(height × width\), where others have 24 × 20"
+    ):
+        _ = data.train[1]
+
+
 def test_what_is_missing_is_named(tmp_path: Path, no_data: None) -> None:
     with pytest.raises(DataMissingError, match="unknown data set 'faces_emore'"):
         load("faces_emore", tmp_path)

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from marginface import backbones
+from marginface.data.images import encode_image
+from marginface.data.recordio import write_records
 from marginface.data.types import DataWarning, ImageData
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, NormFace
@@ -140,3 +142,13 @@ def test_a_device_that_is_not_here_is_named(blobs: ImageData, monkeypatch: pytes
     for device in ("cuda", "mps"):
         with pytest.raises(ValueError, match=f"there is no {device} device here"):
             train(RECIPE, blobs, device=device)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_is_named_wherever_it_is_read(workers: int, tmp_path: Path) -> None:
+    """And not with the lines of the other process, nor as one that ended."""
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    write_records(tmp_path / "faces", [*map(encode_image, images), encode_image(images[0, :, :8])], [0, 1] * 4 + [1])
+    recipe = Recipe(NormFace(16), data="faces", backbone="LResNet10E-IR-w16", embedding_dim=8, batch_size=9, epochs=1)
+    with pytest.raises(ValueError, match=r"^\S*train\.rec, record 8: an image of 16 × 8 pixels .*, where others have 16 × 16$"):
+        train(recipe, data_root=tmp_path, workers=workers)

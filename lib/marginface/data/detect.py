@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from marginface.data.align import TEMPLATE_SIZE, align
+from marginface.data.damage import counted
 from marginface.data.files import new_folder, printable
 from marginface.data.folders import list_people
 from marginface.data.progress import track
@@ -57,6 +58,7 @@ def detect(image: np.ndarray, confidence: float = 0.5) -> list[Detection]:
     return sorted(found, key=lambda face: -face.box[2] * face.box[3])
 
 
+@counted()
 def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> list[str]:
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from marginface.data import benchmarks
 from marginface.data.files import printable, read_bytes
 from marginface.data.folders import People, list_people
+from marginface.data.images import check_size
 from marginface.data.pairs import load_bin
 from marginface.data.recordio import RecordDataset
 from marginface.data.types import DataMissingError, FaceData, PairTest
@@ -91,16 +92,22 @@ def _record_files(folder: Path) -> dict[str, str]:
 
 
 class PeopleImages(Dataset[tuple[Tensor, int]]):
-    """A folder of people as (image (3, H, W) uint8, label) by index."""
+    """A folder of people as (image (3, H, W) uint8, label) by index.
+
+    Raises: ValueError naming an image that is damaged, here for the first one, or of another size than the first one.
+    """
 
     def __init__(self, people: People) -> None:
         self.people, self.labels, self.num_classes = people, people.labels, len(people.names)
+        self.size = people.read(0).shape[:2]
 
     def __len__(self) -> int:
         return len(self.people.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(self.people.read(index).transpose(2, 0, 1)), int(self.labels[index])
+        image = self.people.read(index)
+        check_size(image.shape[:2], self.size, str(self.people.root / self.people.paths[index]))
+        return torch.from_numpy(image.transpose(2, 0, 1)), int(self.labels[index])
 
 
 def pair_test(path: Path) -> PairTest:

@@ -8,16 +8,15 @@ stands for a magic number. An index is a text file of lines "key<tab>byte".
 Source: dmlc-core's recordio, in the words of its documentation.
 """
 
-import io
 import mmap
 import os
 import struct
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from marginface.data.files import read_bytes, writing
+from marginface.data.files import writing
+from marginface.data.tables import read_table
 
 MAGIC = 0xCED7230A
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -130,16 +129,9 @@ def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
 def read_index(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Keys and bytes, each (N,) int64, of an index to a file of `size` bytes.
 
-    Raises: ValueError naming the index, and the key where its byte cannot be the start of a record.
+    Raises: ValueError naming the index, and the line that is none or the key whose byte cannot be the start of a record.
     """
-    content = read_bytes(path)
-    try:
-        table = pd.read_csv(io.BytesIO(content), sep="\t", header=None, dtype=np.int64, skip_blank_lines=True)
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path}: expected lines of a key, a tab and a byte ({error})") from error
-    if table.shape[1] != 2:
-        raise ValueError(f"{path}: expected lines of a key, a tab and a byte, got {table.shape[1]} columns")
-    keys, starts = table[0].to_numpy(), table[1].to_numpy()
+    keys, starts = read_table(path, "\t", (int, int), "a key, a tab and a byte")
     wrong = (starts < 0) | (starts % 4 != 0) | (starts > size - 8)
     if wrong.any():
         i = int(wrong.argmax())

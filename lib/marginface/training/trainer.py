@@ -1,6 +1,7 @@
 """Training: one recipe in, one run out."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import load
+from marginface.data.damage import counted
 from marginface.data.files import printable
 from marginface.data.progress import track
 from marginface.data.types import DataWarning, FaceData, ImageData
@@ -32,6 +34,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
 
 
+@counted()
 def train(
     recipe: Recipe,
     data: ImageData | FaceData | None = None,
@@ -67,7 +70,7 @@ def train(
     Raises: ValueError for a device that is unknown or not here, a checkpoint of another run and, before any step, a test that
         cannot be made; NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a
         file cannot be written or a process that reads images was killed.
-    Warns: DataWarning where there is one class alone.
+    Warns: DataWarning where there is one class alone and, at the end, where images were damaged that could be read.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
@@ -122,7 +125,7 @@ def train(
             pin_memory=fabric.device.type == "cuda",
         )
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        with _killed_readers_named(loop):
+        with _readers_understood(loop):
             while loop.step < steps:
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
@@ -170,12 +173,20 @@ def _fabric(device: str, precision: Any) -> Fabric:
 
 
 @contextmanager
-def _killed_readers_named(loop: Loop) -> Iterator[None]:
-    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way."""
+def _readers_understood(loop: Loop) -> Iterator[None]:
+    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way.
+
+    What a reader raised comes from it as text, with the lines of the other process before the message.
+    """
     try:
         yield
+    except (ValueError, OSError) as error:
+        if str(error).startswith("Caught "):
+            message = re.split(rf"^(?:[\w.]+\.)?{type(error).__name__}: ", str(error), flags=re.MULTILINE)[-1]
+            raise type(error)(message.rstrip()) from error
+        raise
     except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+        if "DataLoader worker (pid" in str(error):
             raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
 
