@@ -15,7 +15,7 @@ from typing import Any
 
 import pooch
 
-from marginface.data.files import data_folder
+from marginface.data.files import data_folder, printable, read_bytes
 from marginface.data.progress import Meter
 from marginface.data.types import DataMissingError
 
@@ -65,10 +65,10 @@ def catalogue() -> Mapping[str, DataSet]:
 def read_catalogue(path: Path) -> dict[str, DataSet]:
     """The data sets in a TOML file. Raises: ValueError naming the file, the entry and the field that makes no sense."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_bytes(path).decode())
     except (RecursionError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not TOML ({error})") from error
-    return {key: _data_set(f"{path}, {key}", key, table) for key, table in tables.items()}
+        raise ValueError(f"{printable(path)}: not TOML ({error})") from error
+    return {key: _data_set(f"{printable(path)}, {key}", key, table) for key, table in tables.items()}
 
 
 def find(key: str) -> DataSet:

@@ -73,7 +73,8 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
         raise ValueError(f"size={size} must be at least 1 pixel")
     if twice := {name for name, count in Counter(names).items() if count > 1}:
         raise ValueError(
-            f"{people.root}: {min(twice)} would be written twice, because photographs differ only in their extension"
+            f"{printable(people.root)}: {printable(min(twice))} would be written twice, "
+            "because photographs differ only in their extension"
         )
     faceless = []
     with new_folder(to) as folder:
@@ -86,7 +87,7 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(cv2.imencode(".png", crop[..., ::-1])[1].tobytes())
         if len(faceless) == len(names):
-            raise ValueError(f"{people.root}: no face was found in any of its {len(names)} photographs")
+            raise ValueError(f"{printable(people.root)}: no face was found in any of its {len(names)} photographs")
     return faceless
 
 

@@ -39,7 +39,7 @@ def load(root: Path, name: str) -> FaceData:
         train = PeopleImages(list_people(folder))
     else:
         known = "mnist, digits, lfw+cfp/first/64"
-        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {root}")
+        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {printable(root)}")
     image, _ = train[0]
     digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())
     parts = train.people.listing() if isinstance(train, PeopleImages) else {}
@@ -106,7 +106,7 @@ class PeopleImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = self.people.read(index)
-        check_size(image.shape[:2], self.size, str(self.people.root / self.people.paths[index]))
+        check_size(image.shape[:2], self.size, printable(self.people.root / self.people.paths[index]))
         return torch.from_numpy(image.transpose(2, 0, 1)), int(self.labels[index])
 
 
