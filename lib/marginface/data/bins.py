@@ -36,9 +36,8 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         )
     first = _decode(encoded[0], f"{printable(path)}, image 0")
     if (size := len(encoded) * first.nbytes) > most_unpacked(len(file)):  # one image may stand there a million times
-        raise ValueError(
-            f"{printable(path)}: {len(encoded)} images of {first.shape} are {size:,} bytes, too many for one of {len(file):,}"
-        )
+        claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
+        raise ValueError(f"{printable(path)}: {claim}")
     images = np.empty((len(encoded), *first.shape), np.uint8)
     for i in range(len(encoded)):
         image = _decode(encoded[i], f"{printable(path)}, image {i}")
