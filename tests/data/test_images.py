@@ -196,7 +196,7 @@ def container(brand: bytes, *compatible: bytes) -> bytes:
         (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
         (b'<?xml version="1.0"?>\n<svg xmlns="x">', "it is SVG"),
-        (b"\n<!DOCTYPE HTML><html><h1>404", "a page of the web that stands in the image's place; fetch it again"),
+        (b"\n<!DOCTYPE HTML><html><h1>404", "it is a page of the web that stands in the image's place; fetch it again"),
     ],
 )
 @pytest.mark.parametrize("name", ["face.jpg", "face.heic"])
@@ -207,7 +207,7 @@ def test_other_kinds_of_images_are_named_and_what_converts_them(content: bytes, 
 
 
 def test_other_bytes_are_called_nothing() -> None:
-    for content in (b"", b"hello", b"\0" * 60, b"ftyp" * 9, b"RIFF\0\0\0\0WAVE"):
+    for content in (b"", b"hello", b"\0" * 60, b"RIFF\0\0\0\0WAVE"):
         with pytest.raises(ValueError, match=r"^x: not a JPEG, .* image: \d+ bytes that start with [0-9a-f nothing]*$"):
             decode_image(content, "x")
 

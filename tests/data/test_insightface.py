@@ -143,6 +143,13 @@ def test_a_photograph_of_another_size_is_named(tmp_path: Path) -> None:
         _ = data.train[1]
 
 
+@pytest.mark.parametrize("name", ["synthetic/{}x1/64", "synthetic/1x1/{}", "lfw/{}/48", "lfw/8/{}", "lfw+cfp/first/{}"])
+@pytest.mark.parametrize("number", ["9" * 200, "٣", "0", "1\x1e"])
+def test_names_with_numbers_that_are_none_are_unknown(name: str, number: str, tmp_path: Path) -> None:
+    with pytest.raises(DataMissingError, match="unknown data set '"):
+        load(name.format(number), tmp_path)
+
+
 def test_what_is_missing_is_named(tmp_path: Path, no_data: None) -> None:
     with pytest.raises(DataMissingError, match="unknown data set 'faces_emore'"):
         load("faces_emore", tmp_path)
