@@ -1,13 +1,15 @@
 """Folders of people."""
 
+import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from marginface.data.folders import list_people
 from marginface.data.images import encode_image
-from marginface.data.types import DataMissingError
+from marginface.data.types import DataMissingError, DataWarning
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
 
@@ -36,6 +38,69 @@ def test_folders_without_images_are_named(tmp_path: Path) -> None:
         list_people(tmp_path)
     put(tmp_path, "ann/1.png", "bob/notes.txt")
     with pytest.raises(ValueError, match=r"bob: there are no images in it \(\.jpg"):
+        list_people(tmp_path)
+
+
+def test_links_are_followed_wherever_they_stand(tmp_path: Path) -> None:
+    put(tmp_path, "people/ann/1.png", "others/2.png", "others/more/3.png")
+    root = tmp_path / "people"
+    (root / "bob").symlink_to(tmp_path / "others")
+    (root / "ann" / "more").symlink_to(tmp_path / "others" / "more")
+    (root / "ann" / "4.png").symlink_to(tmp_path / "others" / "2.png")
+    assert list_people(root).paths == ("ann/1.png", "ann/4.png", "ann/more/3.png", "bob/2.png", "bob/more/3.png")
+    (root / "bob" / "back").symlink_to(tmp_path / "others")
+    with pytest.raises(ValueError, match=r"bob/back: a link that leads back to a folder above it"):
+        list_people(root)
+
+
+def test_what_is_no_plain_file_is_named_and_does_not_hang(tmp_path: Path) -> None:
+    put(tmp_path, "ann/1.png")
+    os.mkfifo(tmp_path / "ann" / "x.jpg")
+    with pytest.raises(ValueError, match=r"ann/x\.jpg: not a plain file"):
+        list_people(tmp_path)
+    (tmp_path / "ann" / "x.jpg").unlink()
+    os.mkfifo(tmp_path / "ann" / "x.txt")
+    (tmp_path / "ann" / "2.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(ValueError, match=r"ann/2\.jpg: not a plain file, but a pipe, a device or a link to nothing"):
+        list_people(tmp_path)
+
+
+def test_what_systems_put_beside_people_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "ann/1.png", "ann/@eaDir/1.png", "__MACOSX/ann/._1.png", "@eaDir/1.png", "ann/.AppleDouble/1.png")
+    people = list_people(tmp_path)
+    assert (people.names, people.paths) == (("ann",), ("ann/1.png",))
+
+
+def test_photographs_of_other_formats_are_read_or_named(tmp_path: Path) -> None:
+    put(tmp_path, "ann/1.png", "bob/2.png", "bob/notes.txt")
+    (tmp_path / "ann" / "3.WebP").write_bytes(cv2.imencode(".webp", IMAGE, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes())
+    people = list_people(tmp_path)
+    assert people.paths == ("ann/1.png", "ann/3.WebP", "bob/2.png")
+    np.testing.assert_array_equal(people.read(1), IMAGE[..., ::-1])
+    put(tmp_path, "ann/4.HEIC", "bob/5.tif")
+    (tmp_path / "ann" / "4.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    told = (
+        r"photographs left out because \.heic, \.tif is not read: 2, such as ann/4\.HEIC: it is HEIC; convert it to PNG or JPEG"
+    )
+    with pytest.warns(DataWarning, match=told):
+        assert list_people(tmp_path).paths == people.paths
+    put(tmp_path, "carl/6.heic")
+    with pytest.raises(ValueError, match=r"carl: there are no images in it .*, but carl/6\.heic: convert it to one of them"):
+        list_people(tmp_path)
+
+
+def test_names_that_are_no_utf8_can_be_read_and_printed(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    put(tmp_path, f"{name}/1.png", f"{name}/2.heic")
+    with pytest.warns(DataWarning, match=r"such as caf\\xe9/2\.heic"):
+        people = list_people(tmp_path)
+    assert people.names == (name,)
+    assert list(people.listing()) == [name]
+    (tmp_path / name / "1.png").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"caf\\xe9/1\.png: not a JPEG"):
+        people.read(0)
+    (tmp_path / name / "1.png").unlink()
+    with pytest.raises(ValueError, match=r"caf\\xe9: there are no images in it .*, but caf\\xe9/2\.heic"):
         list_people(tmp_path)
 
 

@@ -11,7 +11,7 @@ import torch
 from marginface import backbones
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
-from marginface.data.types import ImageData
+from marginface.data.types import DataWarning, ImageData
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, NormFace
 from marginface.regularizers import IAM
@@ -128,6 +128,20 @@ def test_the_moving_average_forgets_its_beginning() -> None:
         decay = min(0.5, (1 + n) / (10 + n))
         expected = value if expected is None else decay * expected + (1 - decay) * value
         assert next(average.parameters()).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_class_alone_is_said(blobs: ImageData) -> None:
+    alone = replace(blobs, num_classes=1, train_labels=0 * blobs.train_labels, test_labels=0 * blobs.test_labels)
+    with pytest.warns(DataWarning, match="blobs: there is nobody to be told apart from, and nothing to learn"):
+        train(replace(RECIPE, regularizers=()), alone, max_steps=1, progress=False)
+
+
+def test_a_device_that_is_not_here_is_named(blobs: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    for device in ("cuda", "mps"):
+        with pytest.raises(ValueError, match=f"there is no {device} device here"):
+            train(RECIPE, blobs, device=device)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -27,6 +27,8 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def unpack(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays that `pack` packed. Raises: KeyError, TypeError or ValueError for anything else."""
+    if not isinstance(packed, Mapping):
+        raise TypeError(f"the arrays are of type {type(packed).__name__}")
     if "layout" not in packed:
         return {name: _unpack_alone(one) for name, one in packed.items()}
     layout = {name: (_dtype(dtype), _shape(shape)) for name, (dtype, *shape) in packed["layout"].items()}

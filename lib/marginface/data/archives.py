@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
-from marginface.data.files import most_unpacked, new_folder, quoted
+from marginface.data.files import most_unpacked, new_folder, printable, quoted
 from marginface.data.progress import Meter
 from marginface.data.types import DataMissingError
 
@@ -47,7 +47,7 @@ def extract(archive: str | Path, to: str | Path, most: int | None = None) -> Pat
     """
     archive, to = Path(archive), Path(to)
     if not archive.is_file():
-        raise DataMissingError(f"{archive}: there is no such file")
+        raise DataMissingError(f"{printable(archive)}: there is no such file")
     most = most_unpacked(archive.stat().st_size) if most is None else most
     try:
         with new_folder(to) as folder, Meter(f"unpacking {archive.name}", size=True) as meter:
@@ -55,20 +55,22 @@ def extract(archive: str | Path, to: str | Path, most: int | None = None) -> Pat
             def count(size: int) -> None:
                 meter.update(size)
                 if meter.done > most:
-                    raise ValueError(f"{archive}: more than {most:,} bytes come out of it, which needs most=… to be larger")
+                    raise ValueError(
+                        f"{printable(archive)}: more than {most:,} bytes come out of it, which needs most=… to be larger"
+                    )
 
             for name, content in _members(archive):
                 count(MEMBER)
                 _write(archive, name, content, folder, count)
     except DAMAGE as error:
-        if str(error).startswith((str(archive), str(to))):
+        if str(error).startswith((printable(archive), printable(to))):
             raise
         why = str(error) or type(error).__name__
-        raise ValueError(f"{archive}: damaged, encrypted or not an archive ({why[:200]})") from error
+        raise ValueError(f"{printable(archive)}: damaged, encrypted or not an archive ({why[:200]})") from error
     except OSError as error:
         if error.errno in (None, errno.EINVAL):  # what gzip and bz2 raise for damage
-            raise ValueError(f"{archive}: damaged ({error})") from error
-        raise OSError(error.errno, f"{archive} was not unpacked into {to}: {error.strerror}") from error
+            raise ValueError(f"{printable(archive)}: damaged ({error})") from error
+        raise OSError(error.errno, f"{printable(archive)} was not unpacked into {printable(to)}: {error.strerror}") from error
     return to
 
 
@@ -78,9 +80,11 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
                 if info.external_attr >> 28 == 0xA:
-                    raise ValueError(f"{archive}: member {quoted(info.filename)} is a link")
+                    raise ValueError(f"{printable(archive)}: member {quoted(info.filename)} is a link")
                 if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others are unpacked without measure
-                    raise ValueError(f"{archive}: member {quoted(info.filename)} is packed by another method than deflate")
+                    raise ValueError(
+                        f"{printable(archive)}: member {quoted(info.filename)} is packed by another method than deflate"
+                    )
                 yield info.filename, None if info.is_dir() else zipped.open(info)
     else:
         with open(archive, "rb") as file:
@@ -88,7 +92,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
         with opener(archive, "rb") as plain, _tar(_Measured(plain)) as tape:
             for member in tape:
                 if not (member.isfile() or member.isdir()) or member.issparse():  # sparse files claim any size
-                    raise ValueError(f"{archive}: member {quoted(member.name)} is a link, a device or a sparse file")
+                    raise ValueError(f"{printable(archive)}: member {quoted(member.name)} is a link, a device or a sparse file")
                 yield member.name, tape.extractfile(member)
 
 
@@ -111,7 +115,7 @@ class _Measured:
 def _write(archive: Path, name: str, content: IO[bytes] | None, folder: Path, count: Callable[[int], None]) -> None:
     path = PureWindowsPath(name)  # splits at both kinds of slashes and knows drives
     if path.drive or path.root or ".." in path.parts or "\0" in name:
-        raise ValueError(f"{archive}: member {quoted(name)} lies outside the folder that it is unpacked into")
+        raise ValueError(f"{printable(archive)}: member {quoted(name)} lies outside the folder that it is unpacked into")
     target = folder.joinpath(*path.parts)
     try:
         (target if content is None else target.parent).mkdir(parents=True, exist_ok=True)
@@ -120,4 +124,4 @@ def _write(archive: Path, name: str, content: IO[bytes] | None, folder: Path, co
                 while part := content.read(COPIED):
                     count(file.write(part))
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ValueError(f"{archive}: member {quoted(name)} occurs twice, or as a file and as a folder") from error
+        raise ValueError(f"{printable(archive)}: member {quoted(name)} occurs twice, or as a file and as a folder") from error

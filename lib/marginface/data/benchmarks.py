@@ -16,7 +16,7 @@ import numpy as np
 
 from marginface.data import lists
 from marginface.data.align import align
-from marginface.data.files import read_bytes
+from marginface.data.files import printable, read_bytes
 from marginface.data.images import check_size, read_image
 from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest, Test
 
@@ -42,7 +42,7 @@ class FilesOfFaces:
         with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
             images = list(pool.map(self._read, range(len(self))[part]))
         for place, image in zip(range(len(self))[part], images, strict=True):
-            check_size(image.shape[1:], self._size, str(self.paths[place]))
+            check_size(image.shape[1:], self._size, printable(self.paths[place]))
         return np.stack(images)
 
     @cached_property
@@ -103,5 +103,5 @@ def megaface(folder: Path) -> IdentificationTest:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise DataMissingError(f"{folder / pattern}: expected one such file, there are {len(found)}")
+        raise DataMissingError(f"{printable(folder / pattern)}: expected one such file, there are {len(found)}")
     return found[0]

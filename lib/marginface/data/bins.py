@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from marginface.data.damage import counted
-from marginface.data.files import most_unpacked, read_bytes
+from marginface.data.files import most_unpacked, printable, read_bytes
 from marginface.data.images import check_size, decode_image
 from marginface.data.pickles import read_pickle
 
@@ -29,18 +29,19 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         encoded, answers = _sequences(read_pickle(file))
         same = _booleans(answers)
     except ValueError as error:
-        raise ValueError(f"{path}: not a verification set: {error}") from error
+        raise ValueError(f"{printable(path)}: not a verification set: {error}") from error
     if len(encoded) != 2 * len(same) or not len(same):
-        raise ValueError(f"{path}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair")
-    first = _decode(encoded[0], f"{path}, image 0")
-    if (size := len(encoded) * first.nbytes) > most_unpacked(len(file)):  # one image may stand there a million times
         raise ValueError(
-            f"{path}: {len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
+            f"{printable(path)}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair"
         )
+    first = _decode(encoded[0], f"{printable(path)}, image 0")
+    if (size := len(encoded) * first.nbytes) > most_unpacked(len(file)):  # one image may stand there a million times
+        claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
+        raise ValueError(f"{printable(path)}: {claim}")
     images = np.empty((len(encoded), *first.shape), np.uint8)
     for i in range(len(encoded)):
-        image = _decode(encoded[i], f"{path}, image {i}")
-        check_size(image.shape[:2], first.shape[:2], f"{path}, image {i}")
+        image = _decode(encoded[i], f"{printable(path)}, image {i}")
+        check_size(image.shape[:2], first.shape[:2], f"{printable(path)}, image {i}")
         images[i] = image
     return images, same
 

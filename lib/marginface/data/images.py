@@ -13,7 +13,7 @@ import numpy as np
 
 from marginface.data import foreign, jpegs
 from marginface.data.damage import note
-from marginface.data.files import read_bytes
+from marginface.data.files import printable, read_bytes
 from marginface.data.image_headers import FORMATS, DamagedError, look
 
 Encoded = bytes | memoryview | np.ndarray
@@ -93,7 +93,7 @@ def _start(content: bytes) -> str:
 
 def read_image(path: str | Path) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in a file. Raises: ValueError naming the file where it is missing, damaged or none."""
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_bytes(path), printable(path))
 
 
 def check_size(size: Sequence[int], others: Sequence[int], name: str) -> None:

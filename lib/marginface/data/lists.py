@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from marginface.data.files import quoted, read_bytes, read_lines
+from marginface.data.files import printable, quoted, read_bytes, read_lines
 from marginface.data.tables import INTEGER, line_of, read_table
 from marginface.data.types import DataMissingError
 
@@ -41,7 +41,7 @@ def ijb_pairs(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     left, right, same = read_table(path, " ", (int, int, int), "template template same")
     if not np.isin(same, (0, 1)).all():
         row = int((~np.isin(same, (0, 1))).argmax())
-        raise ValueError(f"{path}, line {line_of(path, row)}: expected 0 or 1 at its end, got {same[row]}")
+        raise ValueError(f"{printable(path)}, line {line_of(path, row)}: expected 0 or 1 at its end, got {same[row]}")
     return left, right, same.astype(bool)
 
 
@@ -56,7 +56,7 @@ def ijb_landmarks(path: str | Path) -> tuple[tuple[str, ...], np.ndarray, np.nda
     values = np.stack(columns, axis=1)
     wrong = (np.abs(values) > np.finfo(np.float32).max).any(axis=1)
     if wrong.any():
-        raise ValueError(f"{path}, line {line_of(path, int(wrong.argmax()))}: a number is too large for float32")
+        raise ValueError(f"{printable(path)}, line {line_of(path, int(wrong.argmax()))}: a number is too large for float32")
     values = values.astype(np.float32)
     return tuple(names), values[:, :10].reshape(-1, 5, 2), values[:, 10]
 
@@ -74,9 +74,9 @@ def ijb_metadata(path: str | Path) -> pd.DataFrame:
     except DataMissingError:
         raise
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: expected {expected} ({quoted(str(error))})") from error
+        raise ValueError(f"{printable(path)}: expected {expected} ({quoted(str(error))})") from error
     if missing := [name for name in METADATA if name not in table]:
-        raise ValueError(f"{path}: expected {expected}; {', '.join(missing)} is missing")
+        raise ValueError(f"{printable(path)}: expected {expected}; {', '.join(missing)} is missing")
     wanted = [name for name in (*METADATA, "SIGHTING_ID", *FACE_BOX) if name in table]
     integers = {name: np.int64 for name in wanted if name.endswith("_ID")}
     for name in integers:
@@ -92,7 +92,9 @@ def _check_rows(path: str | Path, column: pd.Series, right: pd.Series, expected:
     """Titles may be quoted and so span lines: errors name the row below them."""
     if not right.all():
         row = int((~right).to_numpy().argmax())
-        raise ValueError(f"{path}, row {row + 1}: {column.name} should be {expected}, got {quoted(str(column.iloc[row]))}")
+        raise ValueError(
+            f"{printable(path)}, row {row + 1}: {column.name} should be {expected}, got {quoted(str(column.iloc[row]))}"
+        )
 
 
 def image_list(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
@@ -105,17 +107,17 @@ def image_list(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...] | Non
     if content.lstrip()[:1] != b"{":
         lines = [line for line in read_lines(path) if line and not line.startswith("#")]
         if not lines:
-            raise ValueError(f"{path}: there are no images in the list")
+            raise ValueError(f"{printable(path)}: there are no images in the list")
         return tuple(lines), None
     try:
         entries = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{printable(path)}: not JSON ({type(error).__name__}: {error})") from error
     paths, ids = entries.get("path"), entries.get("id")
     if not _texts(paths):
-        raise ValueError(f'{path}: expected a list of paths under "path"')
+        raise ValueError(f'{printable(path)}: expected a list of paths under "path"')
     if ids is not None and (not isinstance(ids, list) or len(ids) != len(paths)):
-        raise ValueError(f'{path}: expected as many entries under "id" as under "path", {len(paths)}')
+        raise ValueError(f'{printable(path)}: expected as many entries under "id" as under "path", {len(paths)}')
     return tuple(paths), None if ids is None else tuple(str(one) for one in ids)
 
 
@@ -126,7 +128,7 @@ def noise_list(path: str | Path) -> frozenset[str]:
     """
     names = [line.split("\t")[:2][-1] for line in read_lines(path) if line and not line.startswith("#")]
     if not names:
-        raise ValueError(f"{path}: there are no names in the list")
+        raise ValueError(f"{printable(path)}: there are no names in the list")
     return frozenset(names)
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.files import quoted, read_lines, writing
+from marginface.data.files import printable, quoted, read_lines, writing
 from marginface.data.images import check_size, decode_image, decode_planes, encode_image
 from marginface.data.progress import Meter
 from marginface.data.record_file import MAGIC, pack_record, read_index, read_record, scan, write_index
@@ -57,7 +57,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         self.transform = transform
         self._file: int | None = None
         if not self.path.is_file():
-            raise DataMissingError(f"{self.path}: there is no such file")
+            raise DataMissingError(f"{printable(self.path)}: there is no such file")
         promised = _read_property(self.path.with_name("property"))
         self._classes = None if promised is None else promised[0]
         self._limit = MAX_LABEL if promised is None else promised[0]
@@ -65,7 +65,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         self._identities: tuple[np.ndarray, np.ndarray] | None = None
         self._leave_out_identities()
         if not len(self._keys):
-            raise ValueError(f"{self.path}: there are no images in it")
+            raise ValueError(f"{printable(self.path)}: there are no images in it")
         self._size: Sequence[int] | None = None  # of all images, if there is no transform that may make them equal
         if promised is not None:
             self._compare(*promised)
@@ -75,7 +75,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.path}: there is no image {index}, only {len(self)}")
+            raise IndexError(f"{printable(self.path)}: there is no image {index}, only {len(self)}")
         key, start = int(self._keys[index]), int(self._starts[index])
         labels, encoded = self._read(key, start)
         label = float(labels[0])
@@ -119,7 +119,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
             os.close(self._file)  # type: ignore[arg-type]
 
     def _name(self, key: int) -> str:
-        return f"{self.path}, record {key}"
+        return f"{printable(self.path)}, record {key}"
 
     def _read(self, key: int, start: int) -> tuple[Sequence[float] | np.ndarray, memoryview]:
         """Labels and encoded image of a record."""
@@ -148,11 +148,13 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         first = decode_planes(self._read(key, int(self._starts[0]))[1], self._name(key))
         if first.shape[1:] != size:
             here, there = (" × ".join(map(str, each)) for each in (first.shape[1:], size))
-            raise ValueError(f"{path}: it promises images of {there} pixels (height × width), but record {key} has {here}")
+            raise ValueError(
+                f"{printable(path)}: it promises images of {there} pixels (height × width), but record {key} has {here}"
+            )
         self._size = size
         found = np.count_nonzero(np.bincount(self.labels))
         if found < classes:
-            warning = DataWarning(f"{path}: it promises {classes:,} classes, but only {found:,} of them have images")
+            warning = DataWarning(f"{printable(path)}: it promises {classes:,} classes, but only {found:,} of them have images")
             warnings.warn(warning, stacklevel=3)
 
     def _leave_out_identities(self) -> None:
@@ -222,7 +224,7 @@ def _read_property(path: Path) -> tuple[int, int, int] | None:
         return None
     text = " ".join(read_lines(path))
     if not (found := _PROPERTY.fullmatch(text)) or not all(0 < int(number) < MAX_LABEL for number in found.groups()):
-        raise ValueError(f"{path}: expected 'classes,height,width', got {quoted(text)}")
+        raise ValueError(f"{printable(path)}: expected 'classes,height,width', got {quoted(text)}")
     classes, height, width = map(int, found.groups())
     return classes, height, width
 
@@ -259,7 +261,7 @@ def write_records(
     """
     path = Path(folder) / "train.rec"
     if path.exists():
-        raise ValueError(f"{path}: it exists already")
+        raise ValueError(f"{printable(path)}: it exists already")
     classes = _as_classes(labels, identities)
     path.parent.mkdir(parents=True, exist_ok=True)
     starts, at, height, width = [], 0, 0, 0

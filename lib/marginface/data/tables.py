@@ -54,8 +54,8 @@ def _first_wrong(path: str, content: bytes, separator: str, kinds: Sequence[type
     for i, line in enumerate(content.decode(errors="backslashreplace").split("\n"), 1):
         fields = line.rstrip("\r").split(separator)
         if line.strip() and not (len(fields) == len(kinds) and all(map(_is, fields, kinds))):
-            return f"{path}, line {i}: expected {expected}, got {quoted(line)}"
-    return f"{path}: expected lines of {expected}, in UTF-8"
+            return f"{printable(path)}, line {i}: expected {expected}, got {quoted(line)}"
+    return f"{printable(path)}: expected lines of {expected}, in UTF-8"
 
 
 def _is(field: str, kind: type) -> bool:
