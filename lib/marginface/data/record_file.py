@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from marginface.data.files import printable, writing
+from marginface.data.progress import Meter
 from marginface.data.tables import read_table
 
 MAGIC = 0xCED7230A
@@ -104,10 +105,11 @@ def scan(path: Path) -> np.ndarray:
         if not size:
             raise ValueError(f"{printable(path)}: the file is empty")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _starts(content, size, path)
+            with Meter(f"looking for records in {printable(path.name)}", size, size=True) as meter:
+                return _starts(content, size, path, meter)
 
 
-def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
+def _starts(content: mmap.mmap, size: int, path: Path, meter: Meter) -> np.ndarray:
     starts: list[int] = []
     at, inside = 0, False
     while at < size:
@@ -119,6 +121,7 @@ def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
             starts.append(at)
         inside = part in (1, 2)
         at += 8 + length + -length % 4
+        meter.update(8 + length + -length % 4)
         if at > size:
             raise ValueError(f"{name}: {length} bytes long, but the file ends {at - size} bytes before its end")
     if inside:
