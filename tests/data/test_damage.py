@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,8 +44,12 @@ def read_whole(folder: Path) -> np.ndarray:
     return read_image(folder / "whole.jpg")
 
 
-def test_each_is_named_once_and_all_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_is_named_once_and_all_are_counted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_set(tmp_path)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     dataset = RecordDataset(tmp_path)
     with pytest.warns(DataWarning) as warned:
         _read_often(dataset)
@@ -52,6 +57,7 @@ def test_each_is_named_once_and_all_are_counted(tmp_path: Path, capfd: pytest.Ca
     message = str(warned[0].message)
     assert message.startswith("2 images are damaged, which are used all the same")
     assert re.findall(r"train\.rec, record (\d) \(Corrupt JPEG", message) == ["1", "4"]
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert capfd.readouterr() == ("", "")
 
 

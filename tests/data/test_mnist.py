@@ -157,7 +157,7 @@ def _copying(shared: Path):  # type: ignore[no-untyped-def]
 
     retrieve = pooch.retrieve
 
-    def from_disk(url: str, known_hash: str, fname: str, path: Path) -> str:
+    def from_disk(url: str, known_hash: str, fname: str, path: Path, downloader: object) -> str:
         def copy(url: str, output_file: str, pooch: object) -> None:
             shutil.copyfile(shared / "mnist" / fname, output_file)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,15 +33,16 @@ def counted() -> Iterator[None]:
     if NOTES in os.environ:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="marginface-") as folder:
-        path = os.environ[NOTES] = os.path.join(folder, "damage")
-        try:
-            yield
-        finally:
-            del os.environ[NOTES]
-            if os.path.exists(path):
-                with open(path) as file:
-                    warnings.warn(DataWarning(_told(dict(map(json.loads, file)))), stacklevel=3)
+    path = os.environ[NOTES] = os.path.join(tempfile.gettempdir(), f"marginface-{uuid.uuid4().hex}.tmp")
+    try:
+        yield
+    finally:
+        del os.environ[NOTES]
+        if os.path.exists(path):  # only where something was damaged
+            with open(path) as file:
+                notes = dict(map(json.loads, file))
+            os.remove(path)
+            warnings.warn(DataWarning(_told(notes)), stacklevel=3)
 
 
 def _told(notes: dict[str, str]) -> str:
