@@ -110,6 +110,13 @@ def test_reading_says_what_it_does_where_it_takes_long(
     put_people(tmp_path / "people")
     load("people", tmp_path)
     told = capsys.readouterr().err
+    write_records(tmp_path / "records", [encode_image(image) for image in IMAGES], [i // 4 for i in range(12)])
+    write_bin(tmp_path / "records" / "lfw.bin")
+    (tmp_path / "records" / "train.idx").unlink()
+    load("records", tmp_path)
+    told += capsys.readouterr().err
+    assert "looking for records in train.rec: done" in told
+    assert "reading lfw.bin: 12 of 12" in told
     assert "looking for people in people: 3 of 3" in told
     assert "looking at people: 12 of 12" in told
 

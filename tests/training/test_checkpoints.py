@@ -130,7 +130,8 @@ Wrong = Callable[[Checkpoint], Iterator[tuple[dict[str, Any], str]]]
 @pytest.mark.parametrize(("name", "own"), [("faces", wrong_in_faces), ("film", wrong_in_a_film)])
 def test_wrong_inner_values_are_named(name: str, own: Wrong, people: FaceData, blobs: ImageData, tmp_path: Path) -> None:
     """Before the first step: a run that goes on from a checkpoint fails on it at once, or not at all."""
-    recipe, data = {"faces": (FACES, people), "film": (FILM, blobs)}[name]
+    data: FaceData | ImageData = people if name == "faces" else blobs
+    recipe = FACES if name == "faces" else FILM
     path = cut_off(recipe, data, tmp_path)
     found = checkpoints.read(path)
     with pytest.MonkeyPatch.context() as patched:

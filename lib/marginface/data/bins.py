@@ -12,6 +12,7 @@ from marginface.data.damage import counted
 from marginface.data.files import most_unpacked, printable, read_bytes
 from marginface.data.images import check_size, decode_image
 from marginface.data.pickles import read_pickle
+from marginface.data.progress import track
 
 
 @counted()
@@ -39,7 +40,7 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
         raise ValueError(f"{printable(path)}: {claim}")
     images = np.empty((len(encoded), *first.shape), np.uint8)
-    for i in range(len(encoded)):
+    for i in track(range(len(encoded)), f"reading {printable(Path(path).name)}"):
         image = _decode(encoded[i], f"{printable(path)}, image {i}")
         check_size(image.shape[:2], first.shape[:2], f"{printable(path)}, image {i}")
         images[i] = image

@@ -94,7 +94,7 @@ def _may_be_somebody(entry: os.DirEntry[str]) -> bool:
 
 def _photographs(root: Path, person: str) -> Iterator[str]:
     """The photographs in a person's folder and below, by their extensions, as paths from `root` on."""
-    waiting = [(person, (os.stat(root),))]
+    waiting: list[tuple[str, tuple[os.stat_result, ...]]] = [(person, (os.stat(root),))]
     while waiting:
         below, above = waiting.pop()
         here = os.stat(root / below)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from marginface.data.files import printable, writing
+from marginface.data.progress import Meter
 from marginface.data.tables import read_table
 
 MAGIC = 0xCED7230A
@@ -103,15 +104,16 @@ def scan(path: Path) -> np.ndarray:
         size = os.fstat(file.fileno()).st_size
         if not size:
             raise ValueError(f"{printable(path)}: the file is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _starts(content, size, path)
+        what = f"looking for records in {printable(path.name)}"
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, Meter(what, size, size=True) as meter:
+            return _starts(content, size, printable(path), meter)
 
 
-def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
+def _starts(content: mmap.mmap, size: int, path: str, meter: Meter) -> np.ndarray:
     starts: list[int] = []
     at, inside = 0, False
     while at < size:
-        name = f"{printable(path)}, record {len(starts) - inside} at byte {at}"
+        name = f"{path}, record {len(starts) - inside} at byte {at}"
         part, length = _head(content[at : at + 8], name)
         if (part in (2, 3)) != inside or part > 3:
             raise ValueError(f"{name}: part {part} of a record {'expected to go on' if inside else 'that never began'}")
@@ -119,12 +121,11 @@ def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
             starts.append(at)
         inside = part in (1, 2)
         at += 8 + length + -length % 4
+        meter.update(8 + length + -length % 4)
         if at > size:
             raise ValueError(f"{name}: {length} bytes long, but the file ends {at - size} bytes before its end")
     if inside:
-        raise ValueError(
-            f"{printable(path)}, record {len(starts) - 1} at byte {starts[-1]}: the file ends before its last part"
-        )
+        raise ValueError(f"{path}, record {len(starts) - 1} at byte {starts[-1]}: the file ends before its last part")
     return np.array(starts, dtype=np.int64)
 
 

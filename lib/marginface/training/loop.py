@@ -225,7 +225,7 @@ def _moved(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
     parameters = [nn.Parameter(p.detach().to("meta")) for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         parameter.grad = torch.empty_like(parameter)
-    twin = type(optimizer)(parameters, **optimizer.defaults)  # type: ignore[arg-type]
+    twin = type(optimizer)(parameters, **optimizer.defaults)
     twin.step()
     return twin.state_dict()["state"]
 
