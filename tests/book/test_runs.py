@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from marginface.book import papers, runs
 from marginface.margins import NormFace
 from marginface.regularizers import IAM
+from marginface.training import checkpoints
 from marginface.training.recipes import Recipe
 
 QUICK = Recipe(NormFace(10), (IAM(0.2),), data="digits", epochs=1, batch_size=64, optimizer="adam", lr=1e-3)
@@ -66,22 +66,36 @@ def test_a_killed_series_goes_on_where_it_was(runs_folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
 def test_at_its_limit_a_series_stops_and_goes_on_from_there(
-    jobs: int, runs_folder: Path, capsys: pytest.CaptureFixture[str]
+    runs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What was under way leaves a checkpoint, and the run that goes on from it is the one that nothing has cut off."""
-    long = replace(QUICK, epochs=60)
-    (whole,) = runs.run_missing([long])
-    (runs_folder / f"{long.key}.json").unlink()
-    started = time.perf_counter()
-    while not (runs.unfinished(long) / "checkpoint.pt").exists():
-        runs.run_missing([long], jobs=jobs, limit=6 * jobs)
-        assert time.perf_counter() - started < 600, "no checkpoint within ten minutes"
+    (whole,) = runs.run_missing([QUICK])
+    (runs_folder / f"{QUICK.key}.json").unlink()
+    monkeypatch.setattr(runs, "SAVE_EVERY", 2)
+    saved = checkpoints.save
+
+    def save(checkpoint: checkpoints.Checkpoint, path: Path) -> None:
+        saved(checkpoint, path)
+        signal.raise_signal(signal.SIGALRM)  # the limit is reached now, on a machine of any speed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "save", save)
+        assert runs.run_missing([QUICK], limit=1e6) == []
     assert "The time is up" in capsys.readouterr().err
-    (resumed,) = runs.run_missing([long], jobs=jobs)
+    assert (runs.unfinished(QUICK) / "checkpoint.pt").exists()
+    (resumed,) = runs.run_missing([QUICK])
     assert (resumed.metrics, resumed.curves) == (whole.metrics, whole.curves)
-    assert not runs.unfinished(long).exists()
+    assert not runs.unfinished(QUICK).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_time_is_time_for_nothing(jobs: int, runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipes = [replace(QUICK, seed=seed) for seed in range(3)]
+    assert runs.run_missing(recipes, jobs=jobs, limit=0) == []
+    assert "The time is up" in capsys.readouterr().err
+    assert len(runs.run_missing(recipes, jobs=jobs)) == 3
 
 
 @pytest.mark.slow
