@@ -6,7 +6,7 @@ change on these people; that of the people is what other people would change for
 from products of *different* seeds alone: what is peculiar to one network on one person is in the first already.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,12 +74,17 @@ class Contrast:
     def detectable(self, level: float = 0.05, power: float = POWER) -> float:
         """How large a difference must be to be told from zero with this power by a two-sided test of this level."""
         critical = special.stdtrit(self.freedom, 1 - level / 2)
-        return float(special.nctdtrinc(self.freedom, 1 - power, critical)) * self.error
+        return float(special.nctdtrinc(self.freedom, 1 - power, critical)) * self._usual_error
 
     def margin(self, level: float = 0.05, power: float = POWER) -> float:
         """Within which margin two one-sided tests of this level show with this power what is no difference."""
         critical = special.stdtrit(self.freedom, 1 - level)
-        return float(special.nctdtrinc(self.freedom, (1 - power) / 2, critical)) * self.error
+        return float(special.nctdtrinc(self.freedom, (1 - power) / 2, critical)) * self._usual_error
+
+    @property
+    def _usual_error(self) -> float:
+        """The standard error that is as often too large as too small; from few runs `error` is too small in most cases."""
+        return self.error / float((special.chdtri(self.freedom, 0.5) / self.freedom) ** 0.5)
 
     def with_runs(self, runs: int) -> "Contrast":
         """The same with another number of seeds, two or more, and the spread as it is estimated now."""
@@ -169,15 +174,18 @@ def step_down(p_values: ArrayLike, level: float = 0.05) -> NDArray[np.bool_]:
     return rejected
 
 
-def seeds_needed(found: Contrast, size: float, level: float = 0.05, power: float = POWER) -> int | None:
-    """How many seeds a row would tell a difference of this size from zero; None where no number would, so many are the people's
-    own, or one run says nothing of the spread."""
-    if found.runs < 2 or not size > 0:
-        return None
-    if found.with_runs(MOST_SEEDS).detectable(level, power) > size:
+def seeds_needed(
+    found: Contrast, size: float, level: float = 0.05, reach: Callable[[Contrast, float], float] = Contrast.detectable
+) -> int | None:
+    """How many seeds a row would bring what a test can reach down to a size; None where no number would, so much is the people's
+    own, or one run says nothing of the spread.
+
+    Arguments: reach: `Contrast.detectable` or `Contrast.margin`.
+    """
+    if found.runs < 2 or not size > 0 or reach(found.with_runs(MOST_SEEDS), level) > size:
         return None
     low, high = 1, MOST_SEEDS
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if found.with_runs(middle).detectable(level, power) <= size else (middle, high)
+        low, high = (low, middle) if reach(found.with_runs(middle), level) <= size else (middle, high)
     return high
