@@ -81,7 +81,7 @@ class Effect:
 
     @property
     def shown(self) -> float:
-        """Which share of the errors must be removed to be shown with a power of 80 %; for an equivalence, within which share."""
+        """The share of errors whose removal is shown with a power of 80 %; for an equivalence, the margin that is."""
         if isinstance(self.claim, Within):
             return float(np.expm1(self.found.margin(self.level)))
         return -float(np.expm1(-self.found.detectable(self.level)))

@@ -98,7 +98,7 @@ def _trials(run: Run, measure: str) -> int | None:
 
 
 def _owners(measure: str, pairs: int) -> NDArray[np.int64]:
-    """(P,) the cluster of each pair: the person of its left image in CFP, neighbours in a list that goes by people, or itself."""
+    """(P,) the cluster of a pair: in CFP its left image's person, in a list that goes by people its neighbours, else itself."""
     place = np.arange(pairs)
     if measure.startswith("CFP-") and pairs % (2 * CFP_FOLD) == 0:
         return place // (2 * CFP_FOLD) * (CFP_FOLD // CFP_EACH) + place % CFP_FOLD // CFP_EACH

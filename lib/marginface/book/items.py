@@ -34,9 +34,9 @@ class Item:
 
     `parameters` are what its notebook can be asked for, with their defaults: numbers, lists of numbers, words, or `OneOf` some.
     Of the values so given, as attributes, `rows` makes the rows, and `statements` the claims that a computation decides; the
-    profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows, and are one family; what is `explored` beside them is
-    shown and not judged; they are about all runs with a seed, or about those that are `compared`. `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets
-    printed beside measured.
+    profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows, and are one family; what is
+    `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
+    `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
     """
 
     paper: str
@@ -182,7 +182,7 @@ class Results:
         return effects.judge(self.item.claims(self), self._compared) if self.item.claims else []
 
     def effects(self) -> "Forest":
-        """Every difference that a claim is about, and those explored beside them: drawn, in numbers, and what could be shown."""
+        """Every difference that is claimed or explored: drawn, in numbers, and what could have been shown."""
         from marginface.book.plots.forest import Forest
 
         more = effects.explore(self.item.explored(self), self._compared) if self.item.explored else []
@@ -220,7 +220,6 @@ def beside(results: Results) -> pd.DataFrame:
 
 def _table(frame: pd.DataFrame, stands_on: str = "") -> "Table":
     from marginface.book.plots.display import Table
-    from marginface.book.plots.forest import Forest
 
     return Table(frame, stands_on)
 

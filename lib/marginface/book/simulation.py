@@ -54,7 +54,7 @@ class Design:
 
 
 def effect(design: Design, moved: float) -> float:
-    """The true logarithm of a row's errors over the first's that has its distance moved so far: mean over seeds, of all people."""
+    """The true logarithm of a row's errors over the first's, whose distance is not moved: mean over seeds, of all people."""
     s = design.spreads
     nodes, weights = np.polynomial.hermite_e.hermegauss(21)
     shaken = np.hypot(s.seed, s.run) * nodes

@@ -14,7 +14,7 @@ COMPARED = {
     "smaller than printed": "the direction holds, and a difference of the printed size is excluded",
     "holds in part": "some of the page's claims hold and some do not; the page says which",
     "absent here": "no difference is told from none, and one of the printed size is excluded",
-    "undecided": "neither no difference nor the printed size is excluded, or claims are partly so; the page says what would decide",
+    "undecided": "nothing is excluded for sure, or claims are partly so; the page says what would decide",
     "opposite": "the difference points the other way and is told from none; of an equivalence: it is beyond the margin",
 }
 WORDS = COMPARED | {

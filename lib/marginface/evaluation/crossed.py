@@ -16,12 +16,13 @@ from scipy import special
 Floats = NDArray[np.float64]
 
 POWER = 0.8
+ROUNDING = 1e-12
 MOST_SEEDS = 1000  # nobody would train more
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of logarithms with the variance that it has from its seeds and from its people, and their degrees of freedom.
+    """A difference of logarithms, the variances that it has from its seeds and its people, and their degrees of freedom.
 
     `seeds` is that of the mean over the `runs` of a row; NaN for a single run. `people` is 0 where it is not known.
     """
@@ -52,8 +53,8 @@ class Contrast:
 
     def above(self, value: float) -> float:
         """The p-value of the test of "it is no larger than the value", against "it is larger"; NaN for a single run."""
-        if not self.error > 0:  # NaN, or runs that agree to the last digit
-            return float(self.mean <= value) if self.error == 0 else np.nan
+        if not self.error > ROUNDING:  # NaN, or runs that agree to the last digit
+            return float(self.mean <= value + ROUNDING) if self.error <= ROUNDING else np.nan
         return float(special.stdtr(self.freedom, (value - self.mean) / self.error))
 
     def differs(self, value: float) -> float:
@@ -177,8 +178,8 @@ def step_down(p_values: ArrayLike, level: float = 0.05) -> NDArray[np.bool_]:
 def seeds_needed(
     found: Contrast, size: float, level: float = 0.05, reach: Callable[[Contrast, float], float] = Contrast.detectable
 ) -> int | None:
-    """How many seeds a row would bring what a test can reach down to a size; None where no number would, so much is the people's
-    own, or one run says nothing of the spread.
+    """How many seeds a row would bring what a test can reach down to a size; None where no number does that anybody would
+    train, or where one run says nothing of the spread.
 
     Arguments: reach: `Contrast.detectable` or `Contrast.margin`.
     """

@@ -38,10 +38,11 @@ def explored(results: Results) -> list[Within]:
 
 def _against_arcface(results: Results, tests: tuple[str, ...], where: str) -> list[Within]:
     base, *others = results.runs
-    printed = [_printed(place, tests) for place in range(1, len(results.runs))]
     margin = results.settings.margin
-    texts = [f"{name} like ArcFace{where}" for name in others]
-    return [Within(name, base, tests, margin, *more) for name, *more in zip(others, texts, printed, strict=True)]
+    return [
+        Within(name, base, tests, margin, f"{name} like ArcFace{where}", _printed(place, tests))
+        for place, name in enumerate(others, 1)
+    ]
 
 
 def _printed(place: int, tests: tuple[str, ...]) -> float | None:
@@ -74,8 +75,8 @@ def typical_range(tests: Sequence[str]) -> str:
     """The same in a sentence."""
     shares = spreads(tests)
     return (
-        f"Tables II to V choose among settings whose printed errors differ, from the best to the worst, by {100 * min(shares):.0f} "
-        f"to {100 * max(shares):.0f} %, {100 * np.median(shares):.0f} % in the median."
+        "Tables II to V choose among settings whose printed errors differ, from the best to the worst, by "
+        f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %, {100 * np.median(shares):.0f} % in the median."
     )
 
 
