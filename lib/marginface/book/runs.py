@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 
@@ -106,13 +107,13 @@ def _each(works: list[Work], jobs: int) -> Iterator[tuple[Work, "Future[str]"]]:
         for work in works:
             yield work, _settled(make, work)
         return
-    waiting, running = iter(works), {}
+    waiting = iter(works)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (jobs,)) as pool:
-        running = {pool.submit(make, work): work for work, _ in zip(waiting, range(jobs), strict=False)}
+        running = {pool.submit(make, work): work for work in islice(waiting, jobs)}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                if (work := next(waiting, None)) is not None:
+                for work in islice(waiting, 1):
                     running[pool.submit(make, work)] = work
                 yield running.pop(future), future
 
@@ -135,8 +136,15 @@ def make(work: Work) -> str:
         shutil.rmtree(place, ignore_errors=True)
     with _until(work.deadline):
         start = starting_point(work.recipe, work.device, work.root)
-        options = {"device": work.device, "start": start, "out": place, "save_every": SAVE_EVERY, "progress": work.progress}
-        run = training.train(work.recipe, data_root=work.root, **options)
+        run = training.train(
+            work.recipe,
+            data_root=work.root,
+            device=work.device,
+            start=start,
+            out=place,
+            save_every=SAVE_EVERY,
+            progress=work.progress,
+        )
         store(run)
     if not work.keep:
         shutil.rmtree(place, ignore_errors=True)
