@@ -16,7 +16,7 @@ ALL_PAIRS = ("AUC", "TAR@FAR=1e-04")
 
 
 def anatomy(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Of each effect the standard errors from seeds and from people, both together, and their degrees of freedom; in percent."""
+    """Of each effect the standard errors in percent, from seeds, from people and together, and their degrees of freedom."""
     lines = []
     for each in effects:
         found = each.found

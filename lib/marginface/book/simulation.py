@@ -78,7 +78,7 @@ def experiments(design: Design, moved: Floats, repeats: int, seed: int = 0) -> I
     """
     numbers = np.random.default_rng(seed)
     for _ in range(repeats):
-        logs, influences = _runs(design, moved, numbers)
+        logs, influences = runs_of(design, moved, numbers)
         yield [contrast(logs, _against_first(design.rows, row), [influences]) for row in range(1, design.rows)]
 
 
@@ -130,7 +130,7 @@ def _against_first(rows: int, row: int) -> Floats:
     return weights
 
 
-def _runs(design: Design, moved: Floats, numbers: np.random.Generator) -> tuple[Floats, Floats]:
+def runs_of(design: Design, moved: Floats, numbers: np.random.Generator) -> tuple[Floats, Floats]:
     """The logarithm of every run's errors (R, S), and what each person adds to its deviation (R, S, G)."""
     s, (R, S, G, P) = design.spreads, (design.rows, design.seeds, design.people, design.pairs)
 

@@ -13,7 +13,7 @@ from marginface.training import Run
 
 ROWS = benchmarks.TABLE6.ask().rows
 TABLES = {6: benchmarks.TABLE6, 7: benchmarks.TABLE7, 8: benchmarks.TABLE8}
-ORDER = np.random.default_rng(0).permutation(5000)
+order = np.random.default_rng(0).permutation(5000)
 MEASURES = {
     "LFW": 0.8,
     "CFP-FF": 0.8,
@@ -31,7 +31,7 @@ def runs(gain: float) -> Runs:
 
     def one(name: str, seed: int) -> Run:
         more = gain * name.startswith("InterFace") * (1 + 0.02 * seed) + 0.002 * seed
-        correct = {measure: ORDER < 5000 * (value + more) for measure, value in MEASURES.items()}
+        correct = {measure: order < 5000 * (value + more) for measure, value in MEASURES.items()}
         metrics = {measure: float(right.mean()) for measure, right in correct.items()}
         arrays = {f"{measure} correct": right for measure, right in correct.items()}
         return Run(replace(ROWS[name].recipe, seed=seed), metrics, {}, arrays, "made up", "")
