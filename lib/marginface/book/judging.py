@@ -35,7 +35,7 @@ def separations() -> pd.DataFrame:
     """F of the rows over seeds for every test of every page's recorded runs, by what could decide."""
     lines, seen = [], set()
     for item in ITEMS:
-        if (results := item.recorded()) is None or not results.tests:
+        if item.rows is None or (results := item.recorded()) is None or not results.tests:
             continue
         groups = list(results.trained.values())
         if (key := frozenset(run.recipe for group in groups for run in group)) in seen:

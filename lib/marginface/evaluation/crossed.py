@@ -142,7 +142,7 @@ def _people(there: NDArray[np.bool_], w: Floats, influences: Sequence[Floats]) -
     """The variance of a contrast over people drawn anew, and its degrees of freedom: of no less than nothing."""
     total, clusters, rows = 0.0, 0.0, np.flatnonzero(w)
     common = there[rows].all(axis=0)
-    for array in influences:
+    for array in (array for array in influences if array.shape[2] > 1):  # one cluster tells nothing
         if common.sum() > 1:  # runs of one seed may err on the same people: their difference is what counts
             parts = [np.einsum("r,rsg->sg", w[rows], array[rows][:, common])]
         else:

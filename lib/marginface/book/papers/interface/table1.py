@@ -62,11 +62,11 @@ def equivalence_verdict(results: Results) -> Verdict:
 
 def spreads(tests: Sequence[str]) -> list[float]:
     """How far apart the settings are that Tables II to V choose among, from the best to the worst, as a share of errors: of the
-    printed numbers, mean over the tests in common."""
+    printed numbers, mean over the tests in common, or where there are none over all."""
     found = []
     for number in VARIED:
         count = audit.printed(number, mend=True)
-        rows = [b for b, benchmark in enumerate(count.benchmarks) if benchmark in tests]
+        rows = [b for b, benchmark in enumerate(count.benchmarks) if benchmark in tests] or list(range(len(count.benchmarks)))
         found.append(float(np.expm1(np.ptp(np.log(100 - count.accuracy[rows]).mean(axis=0)))))
     return found
 
