@@ -1,7 +1,7 @@
 """Whether the method that judges differences between trainings keeps what it promises, on many simulated experiments.
 
-    python benchmarks/effects.py                       2,000 experiments of each kind for 3, 5, 10 and 20 seeds; half an hour
-    python benchmarks/effects.py --repeats 200
+    python benchmarks/effects.py                       300 experiments of each kind for 3, 5, 10 and 20 seeds; two minutes
+    python benchmarks/effects.py --repeats 2000        a quarter of an hour
 
 First the spreads of the recorded runs, in logarithms of errors, beside those of the simulated ones: between runs of one row,
 without what a common seed does to all rows, of one run over people, of the difference of two rows over people, and of
@@ -54,7 +54,7 @@ def recorded(results: Results) -> Iterator[tuple[str, tuple[float, ...]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=300)
     repeats = parser.parse_args().repeats
     print(f"{'spreads, % of errors':40}{'runs':>8}{'residual':>10}{'people':>8}{'differ':>8}{'peculiar':>10}")
     line = "{:40}{:8.1f}{:10.1f}{:8.1f}{:8.1f}{:10.1f}".format

@@ -114,8 +114,8 @@ class Effect:
 
     @property
     def alone(self) -> bool:
-        """Whether it is told from none by itself, and not as one of the page's claims."""
-        return self.word == "undecided" and isinstance(self.claim, Above) and self.found.differs(0) < LEVEL
+        """Whether it would be decided by itself, and is not as one of the page's claims."""
+        return self.word == "undecided" and min(_hypotheses(self.claim, self.found)) < LEVEL
 
     @property
     def judged(self) -> str:

@@ -7,10 +7,11 @@ import pandas as pd
 
 from marginface.book import comparison
 from marginface.book.effects import Effect, separation
-from marginface.book.errors import bed_of
+from marginface.book.errors import bed_of, is_angle
 from marginface.book.papers import ITEMS
 from marginface.book.simulation import Design, study
 from marginface.book.verdicts import COMPARED
+from marginface.training import Recipe
 
 ALL_PAIRS = ("AUC", "TAR@FAR=1e-04")
 
@@ -33,15 +34,16 @@ def words() -> pd.DataFrame:
 
 def separations() -> pd.DataFrame:
     """F of the rows over seeds for every test of every page's recorded runs, by what could decide."""
-    lines, seen = [], set()
+    lines, seen = [], set[Recipe]()
     for item in ITEMS:
         if item.rows is None or (results := item.recorded()) is None or not results.tests:
             continue
         groups = list(results.trained.values())
-        if (key := frozenset(run.recipe for group in groups for run in group)) in seen:
+        recipes = {run.recipe for group in groups for run in group}
+        if recipes <= seen:
             continue  # another view of the same runs
-        seen.add(key)
-        for test in results.tests:
+        seen |= recipes
+        for test in (test for test in results.tests if not is_angle(test)):
             measures = {"accuracy": test} | {name: f"{test} all pairs {name}" for name in ALL_PAIRS}
             line = {
                 "page": f"{item.paper}, {item.name}",

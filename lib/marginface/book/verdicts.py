@@ -10,12 +10,12 @@ import pandas as pd
 
 # of trainings that are compared, as `effects.judge` finds them; the interval is that of Holm's procedure over a page's claims
 COMPARED = {
-    "holds": "the difference points where the paper says and is told from none; of an equivalence: it is within the margin",
+    "holds": "the difference points where the paper says, and none is excluded; of an equivalence: it is within the margin",
     "smaller than printed": "the direction holds, and a difference of the printed size is excluded",
     "holds in part": "some of the page's claims hold and some do not; the page says which",
-    "absent here": "no difference is told from none, and one of the printed size is excluded",
-    "undecided": "nothing is excluded for sure, or claims are partly so; the page says what would decide",
-    "opposite": "the difference points the other way and is told from none; of an equivalence: it is beyond the margin",
+    "absent here": "the interval includes no difference, and one of the printed size is excluded",
+    "undecided": "neither is excluded, or some claims are undecided and none holds; the page says what would decide",
+    "opposite": "the difference points the other way, and none is excluded; of an equivalence: it is beyond the margin",
 }
 WORDS = COMPARED | {
     "reproduced": "what the paper claims holds when it is computed",
