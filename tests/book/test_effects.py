@@ -61,6 +61,19 @@ def test_a_row_over_the_mean_of_others() -> None:
     assert found.found.mean == pytest.approx(logs[0] - (logs[1] + logs[2]) / 2)
 
 
+def test_both_halves_make_one_effect() -> None:
+    """Each row twice, tested on different people: the effect is the mean, and both sets of people count."""
+    one, two = pages(0.8, 0.85), pages(0.7, 0.75)
+    second = {
+        f"{name}, second": [replace(r, recipe=replace(r.recipe, data="lfw+cfp/second/64")) for r in two[name]] for name in two
+    }
+    claim = Above(("1", "1, second"), ("0", "0, second"), ("LFW",), "1 over 0")
+    (both,) = effects.judge([claim], one | second)
+    each = [effects.judge([above("1", "0")], half)[0].found for half in (one, two)]
+    assert both.found.mean == pytest.approx((each[0].mean + each[1].mean) / 2)
+    assert both.found.people == pytest.approx((each[0].people + each[1].people) / 4)
+
+
 def test_no_error_counts_as_half_of_one() -> None:
     assert error(run(0, LFW=1.0), "LFW") == 0.5 / 3500
     with pytest.raises(ValueError, match="'LFW' is without an error, of nobody knows how many"):

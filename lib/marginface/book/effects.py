@@ -21,7 +21,8 @@ EXPLORED = "explored"  # the word of what no claim named beforehand
 
 @dataclass(frozen=True)
 class Above:
-    """The claim that one row errs less than another, or than the mean of some others; for an angle, that it is smaller.
+    """The claim that one row errs less than another, or the mean of some less than that of others; for an angle, that it is
+    smaller. Several rows are, for example, those of one loss on both halves of the people.
 
     measures: tests, or measures, over which the logarithms of errors are averaged; see `errors.deciding`.
     printed: the share by which the paper's numbers change the errors, such as -0.15; None where it prints none.
@@ -29,7 +30,7 @@ class Above:
     value: what is compared, in place of a measure of the record.
     """
 
-    row: str
+    row: str | tuple[str, ...]
     over: str | tuple[str, ...]
     measures: tuple[str, ...]
     text: str
@@ -49,8 +50,8 @@ class Above:
 class Within:
     """The claim that two rows are equivalent: that their errors differ by no more than a share, which was fixed beforehand."""
 
-    row: str
-    over: str
+    row: str | tuple[str, ...]
+    over: str | tuple[str, ...]
     measures: tuple[str, ...]
     margin: float
     text: str
@@ -132,7 +133,7 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
     rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
     words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
     each_level = level / max(len(claims), 1)
-    beds = [bed_of(runs[claim.row][0].recipe.data) for claim in claims]
+    beds = [bed_of(runs[_names(claim.row)[0]][0].recipe.data) for claim in claims]
     return [Effect(*parts, each_level) for parts in zip(claims, beds, found, words, strict=True)]
 
 
@@ -141,12 +142,16 @@ def explore(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]]) -> 
     return [replace(each, word=EXPLORED, level=LEVEL) for each in judge(claims, runs)]
 
 
+def _names(rows: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (rows,) if isinstance(rows, str) else rows
+
+
 def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
-    others = (claim.over,) if isinstance(claim.over, str) else claim.over
-    for name in (claim.row, *others):
+    ours, others = _names(claim.row), _names(claim.over)
+    for name in (*ours, *others):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
-    bed = bed_of(runs[claim.row][0].recipe.data)
+    bed = bed_of(runs[ours[0]][0].recipe.data)
     rows = [name for name, group in runs.items() if bed_of(group[0].recipe.data) == bed]
     measures = [deciding(measure, [run for row in rows for run in runs[row]]) for measure in claim.measures]
     seeds = sorted({run.recipe.seed for row in rows for run in runs[row]})
@@ -159,10 +164,10 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
                 logs[place] = np.log(claim.value(run))
                 continue
             logs[place] = np.mean([np.log(error(run, measure)) for measure in measures])
-            if row in (claim.row, *others):
+            if row in (*ours, *others):
                 for measure in measures:
                     _add(influences, run, measure, logs.shape, place, len(measures))
-    weights = np.array([(row == claim.row) - (row in others) / len(others) for row in rows], dtype=np.float64)
+    weights = np.array([(row in ours) / len(ours) - (row in others) / len(others) for row in rows], dtype=np.float64)
     return contrast(logs, weights, list(influences.values()))
 
 
@@ -229,7 +234,9 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
 def power(effects: Sequence[Effect]) -> str:
     """What the runs of a page could have shown, in a sentence."""
     judged = [each for each in effects if each.word != EXPLORED]
-    if not judged or judged[0].found.runs < 2:
+    if not judged:
+        return "No claim is tested here."
+    if judged[0].found.runs < 2:
         return "One run a row shows nothing."
     least, most = (f"{100 * pick(each.shown for each in judged):.1f}" for pick in (min, max))
     span = f"{least} %" if least == most else f"{least} to {most} % (depending on the claim)"

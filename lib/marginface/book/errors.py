@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 # where records have all pairs of a test, what decides is this of all pairs, and else what the paper's own test measures
 DECIDES = {"faces": "AUC", "glyphs": "TAR@FAR=1e-04", "digits": "accuracy"}
 CFP_FOLD, CFP_EACH = 350, 7  # genuine and then impostor pairs of a fold of CFP, seven in a row of each of its 50 people
+SAME_PEOPLE = {"CFP-": "CFP", "glyphs ": "glyphs"}
 NEIGHBOURS = {"LFW": 7, "identification": 90}  # pairs stand person by person; a probe's person has at most 10 · 9 of them
 
 
@@ -71,8 +72,8 @@ def influence(run: Run, measure: str) -> tuple[str, Floats] | None:
 
 
 def _people(test: str) -> str:
-    """CFP's tests are of the same people."""
-    return "CFP" if test.startswith("CFP-") else test
+    """CFP's tests are of the same people, and those of seen and unseen typefaces of the same characters."""
+    return next((same for start, same in SAME_PEOPLE.items() if test.startswith(start)), test)
 
 
 def _correct(run: Run, measure: str) -> np.ndarray | None:
