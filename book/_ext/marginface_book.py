@@ -175,7 +175,8 @@ def set_docstring(app: Sphinx, what: str, name: str, thing: object, options: obj
 def name_arrays(
     app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Say ArrayLike in a signature, and not the ten types that NumPy means by it."""
+    """Say ArrayLike in a signature, and not the ten types that NumPy means by it; and nothing that is no Python."""
+    signature = signature and signature.replace("<factory>", "...")
     for short, kind in (("int | ArrayLike", int | ArrayLike), ("ArrayLike", ArrayLike)):
         signature = signature and signature.replace(stringify_annotation(kind, "smart"), short)
     return signature, returns

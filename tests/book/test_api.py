@@ -74,5 +74,6 @@ def test_an_indented_block_keeps_its_lines() -> None:
 
 def test_arrays_have_their_name_in_signatures() -> None:
     x, folds = (stringify_annotation(kind, "smart") for kind in (ArrayLike, int | ArrayLike))
-    signature = f"(x: {x}, folds: {folds} = 10)"
-    assert name_arrays(None, "", "", None, None, signature, "int") == ("(x: ArrayLike, folds: int | ArrayLike = 10)", "int")  # type: ignore[arg-type]
+    signature = f"(x: {x}, folds: {folds} = 10, more: list = <factory>)"
+    short = "(x: ArrayLike, folds: int | ArrayLike = 10, more: list = ...)"
+    assert name_arrays(None, "", "", None, None, signature, "int") == (short, "int")  # type: ignore[arg-type]

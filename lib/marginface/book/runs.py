@@ -204,9 +204,13 @@ def _durations() -> dict[tuple[str, str, int], float]:
     """The mean seconds of the recorded runs by data, network and epochs."""
     took = defaultdict(list)
     for path in folder().glob("*.json"):
-        record = json.loads(path.read_text())
-        kind = tuple(record["recipe"][name] for name in ("data", "backbone", "epochs"))
-        took[kind].append(float(record["provenance"]["duration_s"]))
+        try:
+            record = json.loads(path.read_text())
+            kind = tuple(record["recipe"][name] for name in ("data", "backbone", "epochs"))
+            seconds = float(record["provenance"]["duration_s"])
+        except (LookupError, OSError, RecursionError, TypeError, ValueError):
+            continue  # whoever asks for this record is told that it is damaged
+        took[kind].append(seconds)
     return {kind: mean(seconds) for kind, seconds in took.items()}
 
 
@@ -270,6 +274,7 @@ def say(line: str) -> None:
 
 def main() -> None:
     from marginface.book import papers
+    from marginface.training.__main__ import DEVICES, at_least  # with what trains, which readers of records do not load
 
     known = sorted(papers.grids())
     parser = argparse.ArgumentParser(prog="python -m marginface.book.runs", description="Run the book's recorded runs.")
@@ -277,8 +282,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
-    parser.add_argument("--jobs", type=int, help="how many at once; else a core each, or some that share a GPU")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU"
+    )
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
     options = parser.parse_args()
     wanted = [name for name in known for pattern in options.only.split(",") if fnmatch(name, pattern.strip())]
@@ -288,9 +295,12 @@ def main() -> None:
     recipes = papers.by_worth(wanted, options.seeds)
     jobs = options.jobs or at_once(options.device)
     os.nice(10)  # what is worked on meanwhile comes first
-    runs = run_missing(
-        recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
-    )
+    try:
+        runs = run_missing(
+            recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
+        )
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
     say(f"{len(runs)} of {len(recipes)} runs are recorded in {folder()}")
 
 
@@ -306,7 +316,10 @@ def seeds_of(text: str) -> list[int]:
     for part in text.split(","):
         if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
             raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0-9 or 0,3,5")
-        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise argparse.ArgumentTypeError(f"{text!r}: {part.strip()} are no seeds, since {last} comes before {first}")
+        seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
 
 
