@@ -35,20 +35,6 @@ def test_verification_sets_are_told_from_other_tests(runs: Runs) -> None:
     assert comparison.measures(runs) == ["AgeDB-30", "LFW", "CFP-FP", "templates TAR@FAR=0.001", "identification rank-1"]
 
 
-def test_differences_over_seeds_and_over_pairs(runs: Runs) -> None:
-    table = comparison.differences(runs, "A", ["LFW", "CFP-FP"]).set_index(["loss", "test"])
-    assert table.loc[("B", "LFW"), "adds to A, over seeds"] == "+10.00 [+10.00, +10.00]"
-    low, high = (float(v) for v in str(table.loc[("B", "LFW"), "over pairs"]).strip("[]").split(","))
-    assert 7 < low < 10 < high < 13
-    assert table.loc[("B", "CFP-FP"), "over pairs"] == "[+0.00, +0.00]"
-
-
-def test_what_the_test_sets_can_tell(runs: Runs) -> None:
-    assert "LFW has 1,000 pairs (95 % interval of one accuracy: ± 2.5 points)" in comparison.resolution(runs)
-    assert "templates" not in comparison.resolution(runs)
-    assert "FAR 1e-3 has 1,000 mates" in comparison.resolution(runs, ["templates TAR@FAR=0.001"], "mates")
-
-
 @pytest.mark.parametrize(
     ("measure", "test", "title"),
     [

@@ -9,7 +9,8 @@ import pytest
 from tests.book.test_runs import QUICK
 
 from marginface.book import papers, published
-from marginface.book.items import SMOKE, Above, Item
+from marginface.book.effects import Above
+from marginface.book.items import SMOKE, Item
 from marginface.book.obtain import Row
 from marginface.book.papers import ITEMS, find, grids
 from marginface.book.records import lookup
@@ -33,7 +34,7 @@ TOY = Item(
 
 def made(accuracy: float, data: str = "digits") -> dict[str, list[Run]]:
     def run(name: str, row: Row, seed: int) -> Run:
-        value = 0.9 + 0.001 * seed + accuracy * (name == "with")
+        value = 0.9 + 0.001 * seed + accuracy * (1 + seed / 10) * (name == "with")
         recipe = replace(row.recipe, seed=seed, data=data)
         return Run(recipe, {"accuracy": value}, {}, {}, data, "", {"device": "cpu", "precision": "32-true", "steps": 7})
 
@@ -41,8 +42,8 @@ def made(accuracy: float, data: str = "digits") -> dict[str, list[Run]]:
 
 
 def test_a_verdict_follows_the_claims() -> None:
-    assert replace(TOY.ask(), runs=made(0.01)).verdict().word == "reproduced"
-    assert replace(TOY.ask(), runs=made(-0.01)).verdict().word == "contradicted"
+    assert replace(TOY.ask(), runs=made(0.01)).verdict().word == "holds"
+    assert replace(TOY.ask(), runs=made(-0.01)).verdict().word == "opposite"
 
 
 def test_what_means_nothing_is_not_judged() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from marginface.book.obtain import Runs
 from marginface.data.catalog import HALF_SPLIT
 from marginface.data.files import data_folder, data_root
-from marginface.evaluation.statistics import Estimate, estimate, paired_bootstrap, paired_difference, wilson
+from marginface.evaluation.statistics import estimate
 from marginface.training import Run
 
 TESTS = ("LFW", "CFP-FF", "CFP-FP")
@@ -54,43 +54,6 @@ def mean(measure: str, runs: list[Run]) -> str:
 def mean_of(measures: Sequence[str], factor: float = 100) -> Callable[[Run], float]:
     """What a run has in the mean of some measures, times a factor: 100 for points of percent."""
     return lambda run: factor * float(np.mean([run.metrics[measure] for measure in measures]))
-
-
-def difference(ours: list[Run], theirs: list[Run], value: Callable[[Run], float], confidence: float = 0.95) -> Estimate:
-    """How much more the first have of something than the second, over runs that share their seed."""
-    return paired_difference([value(run) for run in ours], [value(run) for run in theirs], confidence)
-
-
-def differences(runs: Runs, base: str, chosen: list[str], measured: str = "test") -> pd.DataFrame:
-    """How much each loss adds to a base in each of the measures, in points: over seeds, and over pairs drawn anew."""
-    lines = []
-    for name, results in runs.items():
-        if name == base:
-            continue
-        for measure in chosen:
-            ours, theirs = (np.stack([run.arrays[f"{measure} correct"] for run in group]) for group in (results, runs[base]))
-            pairs = paired_bootstrap(ours, theirs)
-            lines.append(
-                {
-                    "loss": name,
-                    measured: title(measure),
-                    f"adds to {base}, over seeds": difference(results, runs[base], mean_of([measure])).format("+.2f"),
-                    "over pairs": f"[{100 * pairs.low:+.2f}, {100 * pairs.high:+.2f}]",
-                }
-            )
-    return pd.DataFrame(lines)
-
-
-def resolution(runs: Runs, chosen: list[str] | None = None, noun: str = "pairs") -> str:
-    """What the test sets can tell apart, in a sentence; of the verification sets, if none are chosen."""
-    parts = []
-    for measure in tests_of(runs) if chosen is None else chosen:
-        correct = next(iter(runs.values()))[0].arrays[f"{measure} correct"]
-        low, high = wilson(int(correct.sum()), len(correct))
-        parts.append(
-            f"{title(measure)} has {len(correct):,} {noun} (95 % interval of one accuracy: ± {50 * (high - low):.1f} points)"
-        )
-    return "; ".join(parts) + "."
 
 
 DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))  # pixel-identical files of LFW

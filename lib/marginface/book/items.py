@@ -5,65 +5,27 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from marginface.book import comparison, descriptions, obtain, published
+from marginface.book import comparison, descriptions, effects, obtain, published
+from marginface.book.effects import Above, Effect, Within
 from marginface.book.obtain import Row, Runs
 from marginface.book.parameters import COMMON, as_seeds, settings
 from marginface.book.records import stale
 from marginface.book.rehearsals import prepare
 from marginface.book.runs import say
-from marginface.book.verdicts import WORDS, Claim, Verdict, claims_table, combine, of_claims, of_equivalence, of_increase
-from marginface.evaluation.statistics import Estimate
+from marginface.book.verdicts import WORDS, Claim, Verdict, claims_table, of_claims
 from marginface.training import Recipe
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
     from marginface.book.plots.display import Table
+    from marginface.book.plots.forest import Forest
 
 SMOKE = "This is a smoke run: a few steps on embedded data, to see whether everything works. Its numbers mean nothing."
-
-
-@dataclass(frozen=True)
-class Above:
-    """The claim that one row has more than another, in the mean of some measures, by runs that share their seed."""
-
-    row: str
-    over: str
-    measures: tuple[str, ...]
-    text: str
-    unit: Literal["points", "degrees"] = "points"
-
-    def difference(self, runs: Runs) -> Estimate:
-        """How much more the row has, in points of percent or in degrees."""
-        factor = 100 if self.unit == "points" else 1
-        return comparison.difference(runs[self.row], runs[self.over], comparison.mean_of(self.measures, factor))
-
-    def judge(self, runs: Runs) -> Verdict:
-        """The verdict from these runs."""
-        return of_increase(self.difference(runs), self.text)
-
-
-@dataclass(frozen=True)
-class Within:
-    """The claim that two rows are equivalent: that they differ by at most so many points, in the mean of some measures."""
-
-    row: str
-    over: str
-    measures: tuple[str, ...]
-    points: float
-    text: str
-
-    def difference(self, runs: Runs) -> Estimate:
-        """How much more the row has, in points, with the 90 % interval of two one-sided tests at 5 %."""
-        return comparison.difference(runs[self.row], runs[self.over], comparison.mean_of(self.measures, 100), confidence=0.9)
-
-    def judge(self, runs: Runs) -> Verdict:
-        """The verdict from these runs."""
-        return of_equivalence(self.difference(runs), self.points, self.text)
 
 
 @dataclass(frozen=True)
@@ -72,8 +34,9 @@ class Item:
 
     `parameters` are what its notebook can be asked for, with their defaults: numbers, lists of numbers, words, or `OneOf` some.
     Of the values so given, as attributes, `rows` makes the rows, and `statements` the claims that a computation decides; the
-    profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows. `judge` replaces the verdict
-    that follows from claims or statements, `tabulate` the table that sets printed beside measured.
+    profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows, and are one family; what is
+    `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
+    `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
     """
 
     paper: str
@@ -84,6 +47,8 @@ class Item:
     seeds: Sequence[int] = (0, 1, 2)
     statements: Callable[[SimpleNamespace], list[Claim]] | None = None
     claims: Callable[["Results"], Sequence[Above | Within]] | None = None
+    explored: Callable[["Results"], Sequence[Above | Within]] | None = None
+    compared: Callable[["Results"], Runs] | None = None
     judge: Callable[["Results"], Verdict] | None = None
     tabulate: Callable[["Results"], pd.DataFrame] | None = None
 
@@ -208,14 +173,20 @@ class Results:
         names = dict.fromkeys(row.recipe.data for row in self.rows.values())
         return _markdown(" ".join(comparison.split_of(name, self.root) for name in names))
 
-    def resolution(self, measures: Sequence[str] | None = None, noun: str = "pairs") -> "Markdown":
-        """How fine a difference the tests can show, in a sentence."""
-        return _markdown(comparison.resolution(self.runs, measures if measures is None else list(measures), noun))
+    @property
+    def _compared(self) -> Runs:
+        return self.item.compared(self) if self.item.compared else self.trained
 
-    def differences(self, base: str, measures: Sequence[str] | None = None, measured: str = "test") -> "Table":
-        """How much every other row adds to a base, in points: over seeds, and over test pairs drawn anew."""
-        chosen = self.tests if measures is None else list(measures)
-        return self.show(comparison.differences(self.trained, base, chosen, measured))
+    def judged(self) -> list[Effect]:
+        """What was found for each of the item's claims."""
+        return effects.judge(self.item.claims(self), self._compared) if self.item.claims else []
+
+    def effects(self) -> "Forest":
+        """Every difference that is claimed or explored: drawn, in numbers, and what could have been shown."""
+        from marginface.book.plots.forest import Forest
+
+        more = effects.explore(self.item.explored(self), self._compared) if self.item.explored else []
+        return Forest([*self.judged(), *more], self.label())
 
     def verdict(self) -> Verdict:
         """The item's verdict from these results: the one that its page and the scorecard show."""
@@ -226,8 +197,7 @@ class Results:
         elif self.item.statements is not None:
             verdict = of_claims(self.item.statements(self.settings))
         else:
-            assert self.item.claims is not None
-            verdict = combine([claim.judge(self.runs) for claim in self.item.claims(self)])
+            verdict = effects.verdict(self.judged())
         old = self.stale()
         return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
 

@@ -1,6 +1,6 @@
 """The papers' printed tables, as tidy data. A paper that was added has them in its folder of items, `papers/<paper>/`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,21 @@ def value(table: pd.DataFrame, conditions: Mapping[str, object]) -> float | None
         return None
     found = table[np.logical_and.reduce([table[column] == wanted for column, wanted in conditions.items()])]
     return float(found.value.iloc[0]) if len(found) else None
+
+
+def share(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """By which share the errors change from one row to another, as `effects` has it of runs; None without a number.
+
+    Arguments: ours, theirs: what two rows have on the same benchmarks, in percent of what is judged rightly.
+    """
+    errors = 100 - np.array([ours, theirs], dtype=np.float64)
+    return None if errors.size == 0 or (errors <= 0).any() else float(np.expm1(np.log(errors[0] / errors[1]).mean()))
+
+
+def change(table: pd.DataFrame, ours: Mapping[str, object], theirs: Mapping[str, object]) -> float | None:
+    """`share` of two of a printed table's lines, by their conditions; None where either is not in it."""
+    both = [[number] for conditions in (ours, theirs) if (number := value(table, conditions)) is not None]
+    return share(*both) if len(both) == 2 else None
 
 
 def repeat_runs() -> pd.DataFrame:

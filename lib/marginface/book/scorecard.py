@@ -29,7 +29,7 @@ def scorecard(found: dict[tuple[str, str], Verdict]) -> str:
             more = len(verdict.evidence) - SHOWN
             lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
             cells = (title, escape(line["shows"]), word, "<br>".join(map(escape, lines)))
-            kind = verdict.word.split(",")[0].replace(" ", "-")
+            kind = verdict.word.replace(" ", "-")
             rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f'<div class="wide"><table class="scorecard"><tbody>{"".join(rows)}</tbody></table></div>'
 

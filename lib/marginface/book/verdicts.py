@@ -8,22 +8,24 @@ from html import escape
 
 import pandas as pd
 
-from marginface.evaluation.statistics import Estimate
-
-WORDS = {
-    "reproduced": "what the paper claims holds when it is computed or run again, and the effect is larger than the noise",
-    "reproduced in part": "some of the claims hold and some do not; the page says which",
-    "same direction, within noise": "the difference points where the paper says, but its 95 % interval includes zero",
-    "undecided": "the runs show neither the claim nor its opposite: wide intervals, or differences both ways within noise",
-    "opposite direction, within noise": "the difference points the other way, and its 95 % interval includes zero",
-    "contradicted": "no claim holds, or the difference points the other way and its interval excludes zero",
+# of trainings that are compared, as `effects.judge` finds them; the interval is that of Holm's procedure over a page's claims
+COMPARED = {
+    "holds": "the difference points where the paper says, and none is excluded; of an equivalence: it is within the margin",
+    "smaller than printed": "the direction holds, and a difference of the printed size is excluded",
+    "holds in part": "some of the page's claims hold and some do not; the page says which",
+    "absent here": "the interval includes no difference, and one of the printed size is excluded",
+    "undecided": "neither is excluded, or some claims are undecided and none holds; the page says what would decide",
+    "opposite": "the difference points the other way, and none is excluded; of an equivalence: it is beyond the margin",
+}
+WORDS = COMPARED | {
+    "reproduced": "what the paper claims holds when it is computed",
+    "reproduced in part": "some of what is computed holds and some does not; the page says which",
+    "contradicted": "none of what is computed holds",
     "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
     "as printed": "a description without a claim to test; what we built from it is shown",
     "not yet": "no notebook yet",
     "not judged": "a smoke run, or data that only stands in for the right one: its numbers mean nothing",
 }
-# what a word makes of verdicts that differ, the first that is among them
-MIXED = {"reproduced": "reproduced in part", "reproduced in part": "reproduced in part", "contradicted": "contradicted"}
 LEGS = ("computed", "recorded runs", "as printed", "")
 # a misprint is a slip of the pen whose meaning is plain; an observation is about what the paper does not state
 KINDS = ("claim", "observation", "misprint")
@@ -80,35 +82,6 @@ def beside(claims: list[Claim]) -> str:
     counts = [(sum(claim.kind == kind for claim in claims), kind) for kind in ("misprint", "observation")]
     listed = [f"{count} {kind}{'s' * (count > 1)}" for count, kind in counts if count]
     return f"; beside them {' and '.join(listed)}" if listed else ""
-
-
-def of_increase(difference: Estimate, claim: str) -> Verdict:
-    """The verdict on the claim that something is larger, from the estimated difference. One run decides nothing."""
-    evidence = f"{claim}: {difference.format('+.2f')}"
-    up = difference.mean > 0
-    if difference.low > 0 or difference.high < 0:
-        return Verdict("reproduced" if up else "contradicted", (evidence,), "recorded runs")
-    return Verdict(f"{'same' if up else 'opposite'} direction, within noise", (evidence,), "recorded runs")
-
-
-def of_equivalence(difference: Estimate, margin: float, claim: str) -> Verdict:
-    """The verdict on the claim that a difference is within ± margin.
-
-    Arguments: difference: with a 90 % interval, which lies within the margin just where two one-sided tests at 5 % say so.
-    """
-    evidence = f"{claim}: {difference.format('+.2f')}"
-    if -margin < difference.low and difference.high < margin:
-        return Verdict("reproduced", (evidence,), "recorded runs")
-    outside = difference.low > margin or difference.high < -margin
-    return Verdict("contradicted" if outside else "undecided", (evidence,), "recorded runs")
-
-
-def combine(verdicts: list[Verdict]) -> Verdict:
-    """One verdict from several: their common word; else "reproduced in part" or "contradicted" if any is; else "undecided"."""
-    words = {verdict.word for verdict in verdicts}
-    decided = [mixed for word, mixed in MIXED.items() if word in words]
-    word = words.pop() if len(words) == 1 else decided[0] if decided else "undecided"
-    return Verdict(word, tuple(f"{'; '.join(v.evidence)}: {v.word}" for v in verdicts), verdicts[0].leg)
 
 
 def claims_table(claims: list[Claim]) -> pd.DataFrame:

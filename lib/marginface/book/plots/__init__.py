@@ -13,16 +13,18 @@ from marginface.book.plots.curves import (
     pam_phi,
 )
 from marginface.book.plots.display import show, source, style, table
+from marginface.book.plots.forest import Forest, forest
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
-from marginface.book.plots.results import accuracies, equivalences, loss_curves, parameter, theta_histograms
+from marginface.book.plots.results import accuracies, loss_curves, parameter, theta_histograms
 
 __all__ = [
+    "Forest",
     "accuracies",
     "beta_sizes",
     "boundaries",
     "circles",
-    "equivalences",
     "film",
+    "forest",
     "interface_shift",
     "interface_signs",
     "logit_curves",

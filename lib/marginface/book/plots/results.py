@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from marginface.book import comparison
-from marginface.book.papers.interface.table1 import Comparison
 from marginface.book.plots.display import COLOURS
 from marginface.training import Run
 
@@ -70,27 +69,6 @@ def parameter(
         axes.set(title=test, xlabel=name, xticks=values)
     panels[0][0].set_ylabel("accuracy, %")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
-
-
-def equivalences(found: Sequence[Comparison], margin: float) -> Figure:
-    """Differences from ArcFace with their 90 % intervals, a panel a test; the band is what counts as equivalent."""
-    tests = list(dict.fromkeys(each.test for each in found))
-    names = list(dict.fromkeys(each.name for each in found))
-    figure, panels = plt.subplots(
-        1, len(tests), figsize=(9, 2.6), sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, test in zip(panels[0], tests, strict=True):
-        axes.axvspan(-margin, margin, color=COLOURS[2], alpha=0.15, linewidth=0)
-        axes.axvline(0, color="0.4", linewidth=1)
-        for each in found:
-            if each.test == test:
-                place, difference = names.index(each.name), each.difference
-                axes.plot([difference.mean], [place], "o", color=COLOURS[0])
-                axes.plot([difference.low, difference.high], [place, place], color=COLOURS[0], linewidth=2)
-        axes.set(title=test, xlabel="points above ArcFace")
-    panels[0][0].set_yticks(range(len(names)), names)
-    panels[0][0].set_ylim(len(names) - 0.5, -0.5)
     return figure
 
 

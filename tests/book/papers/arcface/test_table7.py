@@ -7,7 +7,7 @@ import pytest
 
 from marginface.book import comparison
 from marginface.book.items import Results, beside
-from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.arcface.table7 import TABLE7, claims, explored
 from marginface.training import Run
 from marginface.training.recipes import Recipe
 
@@ -40,10 +40,18 @@ def test_printed_values_stand_beside_their_losses() -> None:
 
 
 def test_verdicts_follow_the_runs() -> None:
-    assert results(CosFace=0.85, ArcFace=0.9).verdict().word == "reproduced"
-    mixed = results(CosFace=0.85, ArcFace=0.75).verdict()
-    assert mixed.word == "reproduced in part"
-    assert [line.split(": ")[-1] for line in mixed.evidence] == ["reproduced"] * 2 + ["contradicted"] * 4
+    assert results(CosFace=0.9, ArcFace=0.95).verdict().word == "holds"
+    mixed = results(CosFace=0.9, ArcFace=0.7).verdict()
+    assert mixed.word == "holds in part"
+    assert [line.split(": ")[-1] for line in mixed.evidence] == ["holds"] * 2 + ["opposite"] * 4
+
+
+def test_printed_sizes_stand_beside_the_claims() -> None:
+    """From 99.70 to 99.83 % on LFW, 13 of 30 errors are gone; on CFP-FP CosFace is printed ahead of ArcFace."""
+    printed = {claim.text: claim.printed for claim in claims(results())}
+    assert printed["ArcFace over Softmax on LFW"] == pytest.approx(-13 / 30)
+    assert (printed["ArcFace over CosFace on CFP-FP"] or 0) > 0
+    assert not {claim.text for claim in explored(results())}.intersection(printed)
 
 
 def test_margins_shrink_together() -> None:

@@ -13,6 +13,7 @@ from marginface.training import Run
 
 ROWS = benchmarks.TABLE6.ask().rows
 TABLES = {6: benchmarks.TABLE6, 7: benchmarks.TABLE7, 8: benchmarks.TABLE8}
+order = np.random.default_rng(0).permutation(5000)
 MEASURES = {
     "LFW": 0.8,
     "CFP-FF": 0.8,
@@ -29,8 +30,8 @@ def runs(gain: float) -> Runs:
     """Five runs a loss, in which InterFace gains so much on ArcFace in everything."""
 
     def one(name: str, seed: int) -> Run:
-        more = gain * name.startswith("InterFace") + 0.002 * seed
-        correct = {measure: np.arange(500) < 500 * (value + more) for measure, value in MEASURES.items()}
+        more = gain * name.startswith("InterFace") * (1 + 0.02 * seed) + 0.002 * seed
+        correct = {measure: order < 5000 * (value + more) for measure, value in MEASURES.items()}
         metrics = {measure: float(right.mean()) for measure, right in correct.items()}
         arrays = {f"{measure} correct": right for measure, right in correct.items()}
         return Run(replace(ROWS[name].recipe, seed=seed), metrics, {}, arrays, "made up", "")
@@ -94,12 +95,21 @@ def test_verdicts_follow_the_runs(number: int, claims: int) -> None:
     """Table VI prints no gain of did&ct on LFW, and gains of all three on CFP-FP; nothing is printed for FAR 1e-3."""
     up, down = (results(number, gain).verdict() for gain in (0.05, -0.05))
     assert len(up.evidence) == len(down.evidence) == claims
-    assert (up.word, down.word) == ("reproduced", "contradicted")
+    assert up.word in ("holds", "smaller than printed")
+    assert down.word == "opposite"
 
 
 def test_the_printed_gain_is_told() -> None:
+    """From 99.82 to 99.83 % on LFW, one of 18 errors is gone."""
     first = results(6, 0.05).verdict().evidence[0]
-    assert first.startswith("InterFace cid&ct over ArcFace, LFW, in points, printed +0.01 on LFW, measured: +5.")
+    assert first.startswith("InterFace cid&ct, LFW: -26.6 % [")
+    assert first.endswith("printed -5.6 %: holds")
+
+
+def test_what_is_not_claimed_is_explored() -> None:
+    claimed, explored = benchmarks.claims(6, results(6, 0.0)), benchmarks.explored(6, results(6, 0.0))
+    assert len(claimed) + len(explored) == 4 * 3
+    assert "CosFace, LFW" in {above.text for above in explored}
 
 
 def test_runs_on_other_tests_are_judged_by_all_of_them() -> None:

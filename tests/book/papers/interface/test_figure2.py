@@ -52,10 +52,10 @@ def test_verdicts_follow_the_circles() -> None:
     asked = figure2.FIGURE2.ask()
     better = replace(asked, runs=runs(3, [45.0 * k for k in range(8)])).verdict()
     assert len(better.evidence) == 9
-    assert better.word == "reproduced"
+    assert better.word == "holds"
     worse = replace(asked, runs=runs(9, [0.0, 10, 90, 140, 180, 220, 270, 310])).verdict()
-    assert worse.word == "contradicted"
-    assert better.evidence[0].startswith("InterFace cid&ct: samples are closer to their class centre, by degrees: +2.6")
+    assert worse.word == "opposite"
+    assert better.evidence[0].startswith("InterFace cid&ct: spread of a class: -4")
 
 
 def test_failed_seeds_are_left_out_for_all_losses() -> None:

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pandas as pd
 
 from marginface.book import comparison, published
-from marginface.book.items import Above, Item, Results
+from marginface.book.effects import Above
+from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.data.catalog import HALF_SPLIT
@@ -91,17 +92,29 @@ def claims(number: int, results: Results) -> list[Above]:
     Of several printed columns the first decides (see `printed`). Where nothing measured stands beside a printed column, as
     on synthetic data, all measures count.
     """
-    found, chosen = [], measures(number, results.runs)
-    for measure in chosen:
+    every = _against_arcface(number, results, tuple(losses.variants()))
+    return [above for above in every if above.size is not None] or every
+
+
+def explored(number: int, results: Results) -> list[Above]:
+    """Every other difference to ArcFace."""
+    claimed = claims(number, results)
+    return [above for above in _against_arcface(number, results, tuple(results.runs)) if above not in claimed]
+
+
+def _against_arcface(number: int, results: Results, rows: tuple[str, ...]) -> list[Above]:
+    """Every row on every measure, with what the first printed column of each says."""
+    found = []
+    for measure in measures(number, results.runs):
         base = printed(number, BASE, measure)
-        for loss in losses.variants():
-            values = printed(number, loss, measure)
-            gains = [(column, values[column] - base[column]) for column in base if column in values]
-            if gains and gains[0][1] > 0:
-                found.append((loss, measure, f"in points, printed {gains[0][1]:+.2f} on {gains[0][0]}, measured"))
-    if not found:
-        found = [(loss, measure, "in points, measured") for measure in chosen for loss in losses.variants()]
-    return [Above(loss, BASE, (name,), f"{loss} over {BASE}, {comparison.title(name)}, {told}") for loss, name, told in found]
+        for loss in rows:
+            if loss != BASE:
+                values = printed(number, loss, measure)
+                column = next((column for column in base if column in values), None)
+                share = None if column is None else published.share([values[column]], [base[column]])
+                beside = "" if column in (None, measure) else f" (printed: {column})"
+                found.append(Above(loss, BASE, (measure,), f"{loss}, {comparison.title(measure)}{beside}", share))
+    return found
 
 
 def doubles(data: str, root: str | Path | None = None) -> str:
@@ -169,6 +182,7 @@ def _item(number: int, numeral: str) -> Item:
         rows=rows,
         seeds=losses.FIVE_SEEDS,
         claims=partial(claims, number),
+        explored=partial(explored, number),
         tabulate=partial(beside, number),
     )
 

@@ -11,15 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from marginface.book import effects
 from marginface.book.audit.numbers import borda as audit
 from marginface.book.comparison import tests_of
+from marginface.book.effects import Above
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.book.papers.interface.losses import EQUAL_MARGINS, VARIED, Unit
 from marginface.book.parameters import OneOf
-from marginface.book.verdicts import Verdict, of_increase
-from marginface.evaluation.statistics import Estimate, borda, estimate, paired_difference
+from marginface.book.verdicts import Verdict
+from marginface.evaluation.statistics import borda, estimate
 from marginface.training import Run
 
 NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
@@ -185,19 +187,6 @@ def f_test(accuracy: NDArray[np.float64]) -> float:
     return float(special.fdtrc(count - 1, (count - 1) * (seeds - 1), between / within))
 
 
-def lead(accuracy: NDArray[np.float64], k: int) -> Estimate:
-    """How far setting k lies above the mean of the others, mean over tests, in points; 95 % interval from the pooled spread."""
-    _, count, seeds = accuracy.shape
-    mean = accuracy.mean(axis=0)  # (settings, seeds)
-    differences = mean[k] - np.delete(mean, k, axis=0).mean(axis=0)
-    ahead, covariance = float(differences.mean()), residual_covariance(accuracy)
-    if covariance is None:
-        return Estimate(ahead, np.nan, np.nan, np.nan, seeds)
-    std = float((covariance.mean() * (1 + 1 / (count - 1))) ** 0.5)
-    half = float(special.stdtrit((count - 1) * (seeds - 1), 0.975)) * std / seeds**0.5
-    return Estimate(ahead, std, ahead - half, ahead + half, seeds)
-
-
 def printed_choice(number: int) -> float | None:
     """The value that the paper goes on with."""
     return audit.SELECTIONS[number][1]
@@ -228,15 +217,11 @@ def choice_table(number: int, results: Results) -> pd.DataFrame:
         lines += [
             (f"a choice of {wanted}, if no setting differed from another", _percent(found.by_chance[k])),
             (f"a choice of {wanted} in a repetition", _percent(found.again[k])),
-            (f"{wanted} above the mean of the other settings, points", lead(accuracies(settings(runs)), k).format("+.2f")),
         ]
     lines += [
         ("whether settings differ at all: p of the F test", "–" if np.isnan(found.p_value) else f"{found.p_value:.2f}"),
         ("spread of a setting from run to run, points", "–" if np.isnan(found.spread) else f"{found.spread:.2f}"),
     ]
-    if set(NULL_ROWS) <= set(runs):
-        same = paired_difference(*(accuracies({name: runs[name]}).mean(axis=(0, 1)).tolist() for name in reversed(NULL_ROWS)))
-        lines.append(("f = 0 above ArcFace, which is the same loss, points", same.format("+.2f")))
     return pd.DataFrame(lines, columns=["question", "answer"])
 
 
@@ -244,27 +229,49 @@ def _percent(share: float) -> str:
     return "– (one run a setting)" if np.isnan(share) else f"{share:.0%}"
 
 
+def claims(number: int, results: Results) -> list[Above]:
+    """That the setting which the paper chooses errs less than the others do on average, mean over tests."""
+    wanted = selected(number, results.runs, values_of(number, results.settings))
+    others = tuple(name for name in settings(results.runs) if name != wanted)
+    if wanted is None or not others:
+        return []
+    text = f"{wanted} over the mean of the other settings"
+    return [Above(wanted, others, tuple(tests_of(results.runs)), text, printed_lead(number, tests_of(results.runs)))]
+
+
+def printed_lead(number: int, tests: Sequence[str]) -> float | None:
+    """By which share the errors of the paper's choice are printed lower than the mean of the others, on the tests in common."""
+    count = audit.printed(number, mend=True)
+    rows = [b for b, benchmark in enumerate(count.benchmarks) if benchmark in tests]
+    if count.selected is None or not rows:
+        return None
+    logs = np.log(100 - count.accuracy[rows]).mean(axis=0)
+    return float(np.expm1(logs[count.selected] - np.delete(logs, count.selected).mean()))
+
+
+def explored(results: Results) -> list[Above]:
+    """Two rows that are one loss, and every other setting over ArcFace, which has no f."""
+    base, same = NULL_ROWS
+    tests, rows = tuple(tests_of(results.runs)), [name for name in results.runs if name != base]
+    return [Above(name, base, tests, f"{name} over {base}{', the same loss' * (name == same)}") for name in rows]
+
+
 def selection_verdict(number: int, results: Results) -> Verdict:
     """Whether the value that the paper chooses is told from noise: better than the mean of the others, and chosen here.
 
-    It is "reproduced in part" if it is better than the others are on average, and another has a higher sum.
+    It "holds in part" if it is better than the others are on average, and another has a higher sum.
     """
-    runs, values = results.runs, values_of(number, results.settings)
-    found, wanted = choose(runs), selected(number, runs, values)
+    runs, wanted = results.runs, selected(number, results.runs, values_of(number, results.settings))
+    found = choose(runs)
     share = "" if np.isnan(found.as_high) else f", as high or higher in {found.as_high:.0%} of cases if no setting differed"
     counted = f"our Borda count chooses {' and '.join(found.chosen)}, with a sum of {found.sums.max():g}{share}"
     differ = "" if np.isnan(found.p_value) else f"whether settings differ at all: p = {found.p_value:.2f}"
     rest = tuple(line for line in (counted, differ) if line)
-    if wanted is None or len(values) < 2:
+    if not (judged := results.judged()):
         return Verdict("undecided", ("it takes the paper's choice and another value to compare", *rest), "recorded runs")
-    ahead = lead(accuracies(settings(runs)), found.names.index(wanted))
-    verdict = of_increase(ahead, f"{wanted} over the mean of the other settings, mean of {_listed(tests_of(runs))}, in points")
-    word = "reproduced in part" if verdict.word == "reproduced" and found.chosen != (wanted,) else verdict.word
+    verdict = effects.verdict(judged)
+    word = "holds in part" if verdict.word == "holds" and found.chosen != (wanted,) else verdict.word
     return replace(verdict, word=word, evidence=(*verdict.evidence, *rest))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _item(number: int, numeral: str, **parameters: Any) -> Item:
@@ -275,6 +282,8 @@ def _item(number: int, numeral: str, **parameters: Any) -> Item:
         parameters={VARIED[number][0]: VARIED[number][1]} | parameters | {"sign": losses.SIGNS} | losses.PARAMETERS,
         rows=partial(rows, number),
         tabulate=partial(table, number),
+        claims=partial(claims, number),
+        explored=explored,
         judge=partial(selection_verdict, number),
     )
 

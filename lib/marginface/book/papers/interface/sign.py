@@ -1,16 +1,16 @@
 """InterFace's sign: f as the paper prints it against f as its released code computes it."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from marginface.book.items import Above, Item, Results
+from marginface.book.effects import Above
+from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.book.papers.interface.figure1 import shift_degrees
-from marginface.evaluation.statistics import estimate, paired_bootstrap
+from marginface.evaluation.statistics import estimate
 from marginface.margins import ArcFace, InterFace, Margin
 
 BETWEEN = 90.0  # degrees between two class weights, where they are not otherwise given
@@ -66,27 +66,25 @@ def tightened_table(runs: Runs, margins: dict[str, InterFace]) -> pd.DataFrame:
 
 
 def comparison_table(results: Results) -> pd.DataFrame:
-    """Both signs beside each other on every test and on their mean: the difference over seeds, and over pairs drawn anew."""
-    lines, runs = [], results.runs
-    for claim in claims(results):
-        for test in claim.measures:
-            both = [results.values(row, [test]) for row in (claim.row, claim.over)]
-            pairs = paired_bootstrap(
-                *(np.stack([run.arrays[f"{test} correct"] for run in runs[row]]) for row in (claim.row, claim.over))
-            )
-            over_pairs = f"[{100 * pairs.low:+.2f}, {100 * pairs.high:+.2f}]"
-            over_seeds = replace(claim, measures=(test,)).difference(runs).format("+.2f")
-            name = claim.row.removesuffix(", paper")
-            lines.append((name, test, *(estimate(values).format() for values in both), over_seeds, over_pairs))
-        lines.append((name, "mean", "", "", claim.difference(runs).format("+.2f"), ""))
-    columns = ["loss", "test", "as printed, %", "as released, %", "printed − released, over seeds", "over pairs"]
-    return pd.DataFrame(lines, columns=columns)
+    """Both signs beside each other on every test: the mean over seeds with its interval, in percent."""
+    lines = []
+    for name in losses.variants():
+        for test in results.tests:
+            both = [estimate(results.values(f"{name}, {sign}", [test])).format() for sign in ("paper", "released")]
+            lines.append((name, test, *both))
+    return pd.DataFrame(lines, columns=["loss", "test", "as printed, %", "as released, %"])
 
 
 def claims(results: Results) -> list[Above]:
     """f as printed is better than f as released, for each parameter set, on the mean over tests."""
-    text = "as printed over as released, mean over tests, in points"
-    return [Above(f"{name}, paper", f"{name}, released", tuple(results.tests), f"{name}: {text}") for name in losses.variants()]
+    tests = tuple(results.tests)
+    return [Above(f"{n}, paper", f"{n}, released", tests, f"{n}: as printed over as released") for n in losses.variants()]
+
+
+def explored(results: Results) -> list[Above]:
+    """Each of them against ArcFace, which has no f."""
+    tests = tuple(results.tests)
+    return [Above(name, "ArcFace", tests, f"{name} over ArcFace") for name in results.runs if name != "ArcFace"]
 
 
 SIGN = Item(
@@ -97,5 +95,6 @@ SIGN = Item(
     rows=rows,
     seeds=losses.FIVE_SEEDS,
     claims=claims,
+    explored=explored,
     tabulate=comparison_table,
 )

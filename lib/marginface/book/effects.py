@@ -1,0 +1,258 @@
+"""Differences between trainings, estimated and judged in one way on every page.
+
+An effect is the share by which errors change: exp(mean over seeds and tests of ln(error of one / error of the other)) - 1. The
+same is computed from printed numbers. How sure one can be of it says `evaluation.crossed`; the claims of a page are one family.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from marginface.book.errors import Floats, bed_of, deciding, error, influence, is_angle
+from marginface.book.verdicts import Verdict
+from marginface.evaluation.crossed import MOST_SEEDS, Contrast, contrast, seeds_needed, step_down
+from marginface.training import Run
+
+LEVEL = 0.05  # of a family
+EXPLORED = "explored"  # the word of what no claim named beforehand
+
+
+@dataclass(frozen=True)
+class Above:
+    """The claim that one row errs less than another, or the mean of some less than that of others; for an angle, that it is
+    smaller. Several rows are, for example, those of one loss on both halves of the people.
+
+    measures: tests, or measures, over which the logarithms of errors are averaged; see `errors.deciding`.
+    printed: the share by which the paper's numbers change the errors, such as -0.15; None where it prints none.
+    larger: the claim is that the angle is larger.
+    value: what is compared, in place of a measure of the record.
+    """
+
+    row: str | tuple[str, ...]
+    over: str | tuple[str, ...]
+    measures: tuple[str, ...]
+    text: str
+    printed: float | None = None
+    larger: bool = False
+    value: Callable[[Run], float] | None = None
+
+    @property
+    def size(self) -> float | None:
+        """The logarithm of the printed size, where it points as the claim does."""
+        if self.printed is None or self.printed == 0 or (self.printed > 0) != self.larger:
+            return None
+        return float(np.log1p(self.printed))
+
+
+@dataclass(frozen=True)
+class Within:
+    """The claim that two rows are equivalent: that their errors differ by no more than a share, which was fixed beforehand."""
+
+    row: str | tuple[str, ...]
+    over: str | tuple[str, ...]
+    measures: tuple[str, ...]
+    margin: float
+    text: str
+    printed: float | None = None
+    value: Callable[[Run], float] | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A claim, the test bed it was tried on, what was found, a word of `verdicts.WORDS`, and the level of Holm's first step."""
+
+    claim: Above | Within
+    bed: str
+    found: Contrast
+    word: str
+    level: float = LEVEL
+
+    @property
+    def share(self) -> float:
+        """By which share the errors change: -0.1 removes a tenth of them."""
+        return float(np.expm1(self.found.mean))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of 95 %; for an equivalence of 90 %, as two one-sided tests of 5 % have it. By itself, whatever else is claimed."""
+        low, high = self.found.interval(0.9 if isinstance(self.claim, Within) else 0.95)
+        return float(np.expm1(low)), float(np.expm1(high))
+
+    @property
+    def shown(self) -> float:
+        """The share of errors whose removal is shown with a power of 80 %; for an equivalence, the margin that is."""
+        if isinstance(self.claim, Within):
+            return float(np.expm1(self.found.margin(self.level)))
+        return -float(np.expm1(-self.found.detectable(self.level)))
+
+    @property
+    def needed(self) -> int | None:
+        """How many seeds a row would decide with a power of 80 %, if the effect is as printed, or, if none is printed, as
+        measured; None where seeds alone would not."""
+        if isinstance(self.claim, Within):
+            return seeds_needed(self.found, float(np.log1p(self.claim.margin)), self.level, Contrast.margin)
+        return seeds_needed(self.found, abs(self.claim.size or self.found.mean), self.level)
+
+    @property
+    def difference(self) -> str:
+        """What was measured, such as "-3.6 % [-9.5, +2.2]"."""
+        if self.found.runs == 1:
+            return f"{100 * self.share:+.1f} % [one run]"
+        low, high = self.interval
+        return f"{100 * self.share:+.1f} % [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    @property
+    def printed(self) -> str:
+        return "" if self.claim.printed is None else f"{100 * self.claim.printed:+.1f} %"
+
+    @property
+    def told(self) -> str:
+        """The effect in a line."""
+        beside = f", printed {self.printed}" if self.printed else ""
+        return f"{self.claim.text}: {self.difference}{beside}"
+
+    @property
+    def alone(self) -> bool:
+        """Whether it would be decided by itself, and is not as one of the page's claims."""
+        return self.word == "undecided" and min(_hypotheses(self.claim, self.found)) < LEVEL
+
+    @property
+    def judged(self) -> str:
+        """The word."""
+        return f"{self.word} (it would be decided if it were the only claim)" if self.alone else self.word
+
+
+def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level: float = LEVEL) -> list[Effect]:
+    """The claims of a page, which are one family: what was found, and the word for it.
+
+    Raises: ValueError for a claim about a row or a measure that the runs do not have.
+    """
+    found = [_contrast(claim, runs) for claim in claims]
+    rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
+    words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
+    each_level = level / max(len(claims), 1)
+    beds = [bed_of(runs[_names(claim.row)[0]][0].recipe.data) for claim in claims]
+    return [Effect(*parts, each_level) for parts in zip(claims, beds, found, words, strict=True)]
+
+
+def explore(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]]) -> list[Effect]:
+    """Differences that nobody named beforehand: shown, each by itself, and not judged."""
+    return [replace(each, word=EXPLORED, level=LEVEL) for each in judge(claims, runs)]
+
+
+def _names(rows: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (rows,) if isinstance(rows, str) else rows
+
+
+def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
+    ours, others = _names(claim.row), _names(claim.over)
+    for name in (*ours, *others):
+        if name not in runs:
+            raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
+    bed = bed_of(runs[ours[0]][0].recipe.data)
+    rows = [name for name, group in runs.items() if bed_of(group[0].recipe.data) == bed]
+    measures = [deciding(measure, [run for row in rows for run in runs[row]]) for measure in claim.measures]
+    seeds = sorted({run.recipe.seed for row in rows for run in runs[row]})
+    logs = np.full((len(rows), len(seeds)), np.nan)
+    influences: dict[str, Floats] = {}
+    for r, row in enumerate(rows):
+        for run in runs[row]:
+            place = r, seeds.index(run.recipe.seed)
+            if claim.value is not None:
+                logs[place] = np.log(claim.value(run))
+                continue
+            logs[place] = np.mean([np.log(error(run, measure)) for measure in measures])
+            if row in (*ours, *others):
+                for measure in measures:
+                    _add(influences, run, measure, logs.shape, place, len(measures))
+    weights = np.array([(row in ours) / len(ours) - (row in others) / len(others) for row in rows], dtype=np.float64)
+    return contrast(logs, weights, list(influences.values()))
+
+
+def _add(
+    influences: dict[str, Floats], run: Run, measure: str, shape: tuple[int, ...], place: tuple[int, int], tests: int
+) -> None:
+    """What a run's people add on one of some tests; the same people's on another add to it."""
+    if (known := influence(run, measure)) is not None:
+        people, moved = known
+        key = f"{people}, {len(moved)}"  # where the lists of two tests do not go by the same people, these count apart
+        influences.setdefault(key, np.zeros((*shape, len(moved))))[place] += moved / tests
+
+
+def _hypotheses(claim: Above | Within, found: Contrast) -> tuple[float, float]:
+    """The p-values of what can be shown to be wrong, of which one at most is true: nil and the printed size; or, where rows are
+    said to be equivalent, that they are not and that they are."""
+    if isinstance(claim, Within):
+        margin = float(np.log1p(claim.margin))
+        return found.within(margin), found.outside(margin)
+    return found.differs(0), np.nan if claim.size is None else found.differs(claim.size)
+
+
+def _word(claim: Above | Within, found: Contrast, first: bool, second: bool) -> str:
+    """From which of the two hypotheses were rejected."""
+    if isinstance(claim, Within):
+        return "holds" if first else "opposite" if second else "undecided"
+    if not first:  # what would be told from none if it were the only claim is not called absent
+        return "absent here" if second and found.differs(0) > LEVEL else "undecided"
+    if (found.mean > 0) != claim.larger:
+        return "opposite"
+    smaller = second and claim.size is not None and abs(found.mean) < abs(claim.size)
+    return "smaller than printed" if smaller else "holds"
+
+
+def verdict(effects: Sequence[Effect]) -> Verdict:
+    """What the claims of a page come to: their common word; "smaller than printed" where all hold and some are; "holds in part"
+    where some hold; "opposite" where none holds and one is; else "undecided"."""
+    words = {each.word for each in effects}
+    held = words & {"holds", "smaller than printed"}
+    if len(words) == 1:
+        word = words.pop()
+    elif held:
+        word = "smaller than printed" if words == held else "holds in part"
+    else:
+        word = "opposite" if "opposite" in words else "undecided"
+    return Verdict(word, tuple(f"{each.told}: {each.judged}" for each in effects), "recorded runs")
+
+
+def table(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Every effect with what is printed, its word, and what the runs could have shown."""
+    beds = len({each.bed for each in effects}) > 1
+    lines = []
+    for each in effects:
+        line = {"difference": each.claim.text} | ({"on": each.bed} if beds else {})
+        line |= {"measured [interval]": each.difference, "printed": each.printed or "–", "": each.judged}
+        if any(e.found.runs > 1 for e in effects):
+            line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
+            undecided = each.word == "undecided"
+            line["seeds to decide"] = (str(each.needed) if each.needed else f"over {MOST_SEEDS:,}") if undecided else ""
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def power(effects: Sequence[Effect]) -> str:
+    """What the runs of a page could have shown, in a sentence."""
+    judged = [each for each in effects if each.word != EXPLORED]
+    if not judged:
+        return "No claim is tested here."
+    if judged[0].found.runs < 2:
+        return "One run a row shows nothing."
+    least, most = (f"{100 * pick(each.shown for each in judged):.1f}" for pick in (min, max))
+    span = f"{least} %" if least == most else f"{least} to {most} % (depending on the claim)"
+    if isinstance(judged[0].claim, Within):
+        what = f"what is no change to be within ± {span}"
+    else:
+        of_angles = judged[0].claim.value is not None or is_angle(judged[0].claim.measures[0])
+        what = f"an angle that is smaller by {span}" if of_angles else f"a change that removes {span} of the errors"
+    family = f"{len(judged)} claims are one family, and this is at Holm's first step" if len(judged) > 1 else "One claim"
+    return f"These runs show {what} with a probability of 80 % ({family}: {100 * judged[0].level:.1f} %)."
+
+
+def separation(groups: Sequence[Sequence[Run]], measure: str) -> float:
+    """F of the rows' means over the spread of seeds, in logarithms of errors: how well a measure tells recipes apart.
+
+    Arguments: groups: the runs of each row, as many of each.
+    """
+    logs = np.array([[np.log(error(run, measure)) for run in group] for group in groups])
+    return float(logs.shape[1] * logs.mean(axis=1).var(ddof=1) / logs.var(axis=1, ddof=1).mean())

@@ -1,0 +1,68 @@
+"""What the page on how differences are judged shows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from marginface.book import comparison
+from marginface.book.effects import Effect, separation
+from marginface.book.errors import bed_of, is_angle
+from marginface.book.papers import ITEMS
+from marginface.book.simulation import Design, study
+from marginface.book.verdicts import COMPARED
+from marginface.training import Recipe
+
+ALL_PAIRS = ("AUC", "TAR@FAR=1e-04")
+
+
+def anatomy(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Of each effect the standard errors in percent, from seeds, from people and together, and their degrees of freedom."""
+    lines = []
+    for each in effects:
+        found = each.found
+        parts = [f"{100 * variance**0.5:.1f}" for variance in (found.seeds, found.people)]
+        lines.append((each.claim.text, *parts, f"{100 * found.error:.1f}", f"{found.freedom:.0f}", each.difference))
+    columns = ["difference", "from seeds", "from people", "together", "degrees of freedom", "interval"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def words() -> pd.DataFrame:
+    """The words for claims about trainings, and what they mean."""
+    return pd.DataFrame(COMPARED.items(), columns=["word", "meaning"])
+
+
+def separations() -> pd.DataFrame:
+    """F of the rows over seeds for every test of every page's recorded runs, by what could decide."""
+    lines, seen = [], set[Recipe]()
+    for item in ITEMS:
+        if item.rows is None or (results := item.recorded()) is None or not results.tests:
+            continue
+        groups = list(results.trained.values())
+        recipes = {run.recipe for group in groups for run in group}
+        if recipes <= seen:
+            continue  # another view of the same runs
+        seen |= recipes
+        for test in (test for test in results.tests if not is_angle(test)):
+            measures = {"accuracy": test} | {name: f"{test} all pairs {name}" for name in ALL_PAIRS}
+            line = {
+                "page": f"{item.paper}, {item.name}",
+                "on": f"{bed_of(groups[0][0].recipe.data)}: {comparison.title(test)}",
+                "rows × seeds": f"{len(groups)} × {len(groups[0])}",
+            }
+            for name, measure in measures.items():
+                known = all(measure in run.metrics for group in groups for run in group)
+                line[f"F, {name}"] = f"{separation(groups, measure):.1f}" if known else "–"
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def promises(repeats: int, seeds: Sequence[int] = (3, 5)) -> pd.DataFrame:
+    """What the method promises and what came of it, for some numbers of seeds."""
+    lines = []
+    for count in seeds:
+        kept = study(Design(seeds=count), repeats, seed=count)
+        shares = [f"{100 * share:.1f} %" for share in (kept.coverage, kept.wrong, kept.excluded)]
+        lines.append((count, *shares, f"{100 * -np.expm1(-kept.stated):.1f} %", f"{100 * kept.power:.0f} %"))
+    columns = ["seeds", "intervals that hold the truth", "families that find what is not", "families that exclude what is"]
+    return pd.DataFrame(lines, columns=[*columns, "would show", "power for that"])

@@ -1,0 +1,71 @@
+"""The standard figure of differences: a line for each, with its interval, what is printed, and zero."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from marginface.book.effects import EXPLORED, Effect, Within, power, table
+from marginface.book.plots.display import COLOURS, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Effects as a page shows them: drawn, as a table, with what the runs could have shown and what the numbers stand on."""
+
+    effects: Sequence[Effect]
+    stands_on: str = ""
+
+    @property
+    def description(self) -> str:
+        """The figure in words, for readers who cannot see it."""
+        lines = "; ".join(each.told for each in self.effects)
+        return f"By how many percent the errors change, with intervals of 95 % and what is printed: {lines}."
+
+    def _repr_html_(self) -> str:
+        figure, content = forest(self.effects), BytesIO()
+        figure.savefig(content, format="png")
+        plt.close(figure)
+        picture = f"data:image/png;base64,{b64encode(content.getvalue()).decode()}"
+        image = f'<img src="{picture}" alt="{escape(self.description)}" style="max-width: 100%">'
+        numbers = Table(table(self.effects), self.stands_on)._repr_html_()
+        return f"{image}<p>{escape(power(self.effects))}</p>{numbers}"
+
+
+def forest(effects: Sequence[Effect]) -> Figure:
+    """One line a difference: filled for claims, grey for what was explored; hollow what is printed; a panel for each test bed.
+
+    The band about zero is what counts as equivalent.
+    """
+    beds = list(dict.fromkeys(each.bed for each in effects))
+    lines = list(dict.fromkeys(each.claim.text for each in effects))
+    height = 1.1 + 0.3 * len(lines)
+    figure, panels = plt.subplots(1, len(beds), figsize=(9, height), sharey=True, squeeze=False, layout="constrained")
+    for axes, bed in zip(panels[0], beds, strict=True):
+        axes.axvline(0, color="0.4", linewidth=1)
+        for each in effects:
+            if each.bed == bed:
+                _line(axes, each, lines.index(each.claim.text))
+        axes.set(title=f"on {bed}", xlabel="change, % (to the left: less)")
+    panels[0][0].set_yticks(range(len(lines)), lines)
+    panels[0][0].set_ylim(len(lines) - 0.5, -0.5)
+    return figure
+
+
+def _line(axes: Axes, effect: Effect, place: int) -> None:
+    colour = "0.6" if effect.word == EXPLORED else COLOURS[0]
+    if isinstance(effect.claim, Within):
+        m = effect.claim.margin
+        axes.fill_betweenx([place - 0.4, place + 0.4], -100 * m / (1 + m), 100 * m, color=COLOURS[2], alpha=0.15, linewidth=0)
+    low, high = effect.interval
+    if np.isfinite(low):
+        axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=2)
+    axes.plot([100 * effect.share], [place], "o", color=colour, markersize=5)
+    if effect.claim.printed is not None:
+        axes.plot([100 * effect.claim.printed], [place], "D", markerfacecolor="none", color=COLOURS[3], markersize=6)

@@ -1,0 +1,327 @@
+"""Differences between trainings: what is estimated from runs, how claims are worded, and whether promises are kept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from marginface.book import effects, errors, judging, published
+from marginface.book.effects import Above, Effect, Within
+from marginface.book.errors import error, influence
+from marginface.book.plots import Forest, forest
+from marginface.book.simulation import Design, effect, experiments, move, study
+from marginface.evaluation.crossed import Contrast
+from marginface.evaluation.placements import all_pairs
+from marginface.margins import ArcFace
+from marginface.training import Run
+from marginface.training.recipes import Recipe
+
+RECIPE = Recipe(ArcFace(), data="lfw+cfp/first/64")
+order = np.random.default_rng(0).permutation(3500)
+
+
+def run(seed: int, **correct: float) -> Run:
+    """A run that judges these shares of 3,500 pairs rightly, always the same pairs first; a keyword a test, "_" for "-"."""
+    arrays = {f"{name.replace('_', '-')} correct": order < 3500 * share for name, share in correct.items()}
+    metrics = {key.removesuffix(" correct"): float(array.mean()) for key, array in arrays.items()}
+    return Run(replace(RECIPE, seed=seed), metrics, {}, arrays, "made up", "")
+
+
+def pages(*levels: float, seeds: int = 5, noise: float = 0.002) -> dict[str, list[Run]]:
+    """Rows "0", "1", … at these accuracies on LFW; a seed moves all of them."""
+    numbers = np.random.default_rng(1)
+    shared = numbers.normal(0, 0.02, seeds)
+    return {
+        str(row): [run(s, LFW=level + shared[s] + numbers.normal(0, noise)) for s in range(seeds)]
+        for row, level in enumerate(levels)
+    }
+
+
+def above(row: str, over: str | tuple[str, ...], printed: float | None = None) -> Above:
+    return Above(row, over, ("LFW",), f"{row} over {over}", printed)
+
+
+# what is estimated
+
+
+def test_an_effect_is_the_share_by_which_errors_change() -> None:
+    """Over seeds 20 % become 10 and 16, and over tests the half of that stays: the mean is of logarithms."""
+    ours = [run(0, LFW=0.9, CFP_FP=0.8), run(1, LFW=0.84, CFP_FP=0.8)]
+    theirs = [run(0, LFW=0.8, CFP_FP=0.8), run(1, LFW=0.8, CFP_FP=0.8)]
+    (found,) = effects.judge([Above("a", "b", ("LFW", "CFP-FP"), "a over b")], {"a": ours, "b": theirs})
+    assert found.share == pytest.approx((0.5 * 0.8) ** 0.25 - 1, abs=1e-3)
+
+
+def test_a_row_over_the_mean_of_others() -> None:
+    (found,) = effects.judge([above("0", ("1", "2"))], pages(0.9, 0.8, 0.6, noise=0))
+    logs = [np.mean([np.log(error(each, "LFW")) for each in group]) for group in pages(0.9, 0.8, 0.6, noise=0).values()]
+    assert found.found.mean == pytest.approx(logs[0] - (logs[1] + logs[2]) / 2)
+
+
+def test_both_halves_make_one_effect() -> None:
+    """Each row twice, tested on different people: the effect is the mean, and both sets of people count."""
+    one, two = pages(0.8, 0.85), pages(0.7, 0.75)
+    second = {
+        f"{name}, second": [replace(r, recipe=replace(r.recipe, data="lfw+cfp/second/64")) for r in two[name]] for name in two
+    }
+    claim = Above(("1", "1, second"), ("0", "0, second"), ("LFW",), "1 over 0")
+    (both,) = effects.judge([claim], one | second)
+    each = [effects.judge([above("1", "0")], half)[0].found for half in (one, two)]
+    assert both.found.mean == pytest.approx((each[0].mean + each[1].mean) / 2)
+    assert both.found.people == pytest.approx((each[0].people + each[1].people) / 4)
+
+
+def test_no_error_counts_as_half_of_one() -> None:
+    assert error(run(0, LFW=1.0), "LFW") == 0.5 / 3500
+    with pytest.raises(ValueError, match="'LFW' is without an error, of nobody knows how many"):
+        error(replace(run(0, LFW=1.0), arrays={}), "LFW")
+    with pytest.raises(ValueError, match="a run has no 'YTF', but LFW"):
+        error(run(0, LFW=0.9), "YTF")
+
+
+@cache
+def embedded(seed: int) -> Run:
+    """A run with all pairs of 40 people with five images each."""
+    numbers = np.random.default_rng(seed)
+    people = np.repeat(np.arange(40), 5)
+    found = all_pairs(numbers.normal(0, 1, (40, 16))[people] + numbers.normal(0, 1.2, (200, 16)), people)
+    arrays = {f"LFW all pairs {part}": array for part, array in found.arrays().items()}
+    tars = {f"LFW all pairs TAR@FAR={far:.0e}": float(tar) for far, tar in zip(found.fars, found.tars, strict=True)}
+    metrics = {"LFW": 0.9, "LFW all pairs AUC": found.auc} | tars
+    return Run(replace(RECIPE, seed=seed), metrics, {}, arrays, "made up", "")
+
+
+def test_all_pairs_decide_where_all_runs_have_them() -> None:
+    assert errors.deciding("LFW", [embedded(0), embedded(1)]) == "LFW all pairs AUC"
+    assert errors.deciding("LFW", [embedded(0), run(0, LFW=0.9)]) == "LFW"
+    glyphs = replace(embedded(0), recipe=replace(RECIPE, data="glyphs/1000/32"))
+    with_tar = replace(glyphs, metrics=glyphs.metrics | {"LFW all pairs TAR@FAR=1e-04": 0.5})
+    assert errors.deciding("LFW", [with_tar]) == "LFW all pairs TAR@FAR=1e-04"
+
+
+def test_people_are_those_of_the_placements() -> None:
+    made = embedded(0)
+    for measure in ("LFW all pairs AUC", "LFW all pairs TAR@FAR=1e-02"):
+        known = influence(made, measure)
+        assert known is not None
+        assert (known[0], len(known[1])) == ("lfw+cfp/first/64, all of LFW", 40)
+        assert known[1].sum() == pytest.approx(0, abs=0.02 * np.abs(known[1]).sum())
+    rows = {
+        name: [replace(embedded(2 * k + s), recipe=replace(RECIPE, seed=s)) for s in range(2)] for k, name in enumerate("ab")
+    }
+    (found,) = effects.judge([Above("a", "b", ("LFW",), "a over b")], rows)
+    mean = [np.mean([np.log(1 - each.metrics["LFW all pairs AUC"]) for each in group]) for group in rows.values()]
+    assert found.found.mean == pytest.approx(mean[0] - mean[1])
+
+
+def test_pairs_of_a_person_are_drawn_together() -> None:
+    """CFP's lists have 350 genuine and 350 impostor pairs a fold, seven of a person in a row; people are the same in both."""
+    first, second = (influence(run(0, **{test: 0.8}), name) for test, name in (("CFP_FF", "CFP-FF"), ("CFP_FP", "CFP-FP")))
+    assert first is not None
+    assert second is not None
+    assert first[0] == second[0] == "lfw+cfp/first/64, CFP"
+    wrong = ~run(0, CFP_FF=0.8).arrays["CFP-FF correct"]
+    person = [*range(7), *range(350, 357)]  # the first one's pairs
+    assert first[1][0] == pytest.approx((wrong[person].sum() - 14 * wrong.mean()) / 3500 / wrong.mean())
+    assert len(first[1]) == 250
+    lists = influence(run(0, LFW=0.8), "LFW"), influence(run(0, templates=0.8), "templates")
+    assert [len(each[1]) for each in lists if each is not None] == [500, 3500]
+
+
+def test_tests_of_the_same_people_hang_together() -> None:
+    """Two tests that err alike say no more of people than one; two that are independent say more."""
+    numbers = np.random.default_rng(0)
+    hard = numbers.normal(0, 0.4, 500)
+
+    def tested(seed: int, ease: float, apart: bool) -> Run:
+        made = run(seed, CFP_FF=0.8, CFP_FP=0.8)
+        for k, test in enumerate(("CFP-FF", "CFP-FP")):
+            mine = np.roll(hard, 7 * k) if apart else hard
+            chance = np.clip(0.8 + ease * np.repeat(mine, 7), 0, 1)
+            made.arrays[f"{test} correct"] = numbers.uniform(size=3500) < chance
+            made.metrics[test] = float(made.arrays[f"{test} correct"].mean())
+        return made
+
+    def variance(apart: bool) -> float:
+        rows = {name: [tested(seed, ease, apart) for seed in range(8)] for name, ease in (("a", 1.0), ("b", -1.0))}
+        return effects.judge([Above("a", "b", ("CFP-FF", "CFP-FP"), "a")], rows)[0].found.people
+
+    assert variance(apart=False) > 1.5 * variance(apart=True)
+
+
+# how it is worded
+
+
+def word(mean: float, half: float, printed: float | None = None, claims: int = 1) -> str:
+    """The word for an effect with this 95 % interval, among other claims of which nothing is known."""
+    found = Contrast(mean, (half / 1.96) ** 2, 0, 1e6, 1, 5)
+    claim = above("a", "b", printed)
+    rejected = effects.step_down([effects._hypotheses(claim, found)] + [(1.0, 1.0)] * (claims - 1))[0]
+    return effects._word(claim, found, *rejected)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "printed", "expected"),
+    [
+        (-0.2, 0.1, None, "holds"),
+        (-0.2, 0.1, -0.2, "holds"),
+        (-0.5, 0.1, -0.2, "holds"),  # more than printed
+        (-0.2, 0.1, -0.5, "smaller than printed"),
+        (-0.05, 0.1, -0.5, "absent here"),
+        (0.05, 0.1, -0.5, "absent here"),
+        (-0.1, 0.2, -0.15, "undecided"),
+        (-0.1, 0.2, None, "undecided"),
+        (-0.1, 0.2, 0.5, "undecided"),  # printed against the claim: its size is none of the claim's
+        (0.2, 0.1, -0.1, "opposite"),
+        (0.2, 0.1, None, "opposite"),
+    ],
+)
+def test_words_follow_from_the_interval_the_printed_effect_and_zero(
+    mean: float, half: float, printed: float | None, expected: str
+) -> None:
+    assert word(mean, half, printed) == expected
+
+
+def test_more_claims_need_more_evidence() -> None:
+    assert word(-0.2, 0.15) == "holds"
+    assert word(-0.2, 0.15, claims=10) == "undecided"
+    assert word(-0.2, 0.15, -0.9, claims=10) == "undecided", "what excludes none by itself is not called absent"
+
+
+def test_one_run_decides_nothing() -> None:
+    (found,) = effects.judge([above("1", "0", -0.3)], pages(0.8, 0.95, seeds=1))
+    assert (found.word, found.difference) == ("undecided", "-77.9 % [one run]")
+    assert effects.power([found]) == "One run a row shows nothing."
+    assert found.needed is None
+
+
+def test_what_is_decided_only_by_itself_is_told() -> None:
+    alone, neither = (Contrast(-0.1, error**2, 0, 8, 1, 5) for error in (0.04, 0.06))
+    told = [Effect(above("a", "b"), "faces", found, "undecided", 0.01).judged for found in (alone, neither)]
+    assert told == ["undecided (it would be decided if it were the only claim)", "undecided"]
+
+
+def made(*words: str) -> list[Effect]:
+    found = Contrast(-0.1, 0.001, 0, 8, 1, 5)
+    return [Effect(above("a", "b"), "faces", found, each) for each in words]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("holds", "holds"), "holds"),
+        (("holds", "smaller than printed"), "smaller than printed"),
+        (("holds", "undecided"), "holds in part"),
+        (("smaller than printed", "opposite"), "holds in part"),
+        (("absent here", "absent here"), "absent here"),
+        (("absent here", "undecided"), "undecided"),
+        (("opposite", "undecided"), "opposite"),
+    ],
+)
+def test_a_page_sums_up_its_claims(words: Sequence[str], expected: str) -> None:
+    verdict = effects.verdict(made(*words))
+    assert (verdict.word, verdict.leg, len(verdict.evidence)) == (expected, "recorded runs", len(words))
+
+
+def test_an_equivalence_has_a_margin_and_an_interval_of_two_one_sided_tests() -> None:
+    runs = pages(0.8, 0.8, noise=0.001)
+    claims = [Within("1", "0", ("LFW",), margin, "alike") for margin in (0.05, 0.0001)]
+    near, nearer = (effects.judge([claim], runs)[0] for claim in claims)
+    assert (near.word, nearer.word) == ("holds", "undecided")
+    assert near.interval == pytest.approx(np.expm1(near.found.interval(0.9)))
+    assert near.shown > 0
+    far = effects.judge([Within("1", "0", ("LFW",), 0.05, "alike")], pages(0.8, 0.7, noise=0.001))
+    assert far[0].word == "opposite"
+
+
+def test_a_claim_about_a_row_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match="'5 over 0' is about '5', which is not among 0, 1"):
+        effects.judge([above("5", "0")], pages(0.8, 0.9))
+
+
+def test_printed_numbers_give_the_same_share() -> None:
+    assert published.share([99.83], [99.80]) == pytest.approx(-0.15)
+    assert published.share([99.0, 98.0], [98.0, 96.0]) == pytest.approx(-0.5)
+    assert published.share([], []) is None
+    assert published.share([100.0], [99.0]) is None
+
+
+def test_needed_seeds_are_those_for_the_printed_size() -> None:
+    (found,) = effects.judge([above("1", "0", -0.02)], pages(0.8, 0.802, noise=0.003))
+    assert found.word == "undecided"
+    assert found.needed is not None
+    wanted = found.found.with_runs(found.needed).detectable(found.level)
+    assert wanted <= -np.log1p(-0.02)
+    assert str(found.needed) in effects.table([found])["seeds to decide"].to_list()
+
+
+# how it is shown
+
+
+def test_the_figure_has_a_line_a_claim_and_a_panel_a_test_bed() -> None:
+    faces = made("holds", "explored")
+    glyphs = [replace(each, bed="glyphs") for each in faces]
+    texts = [replace(each, claim=replace(each.claim, text=t, printed=-0.2)) for each, t in zip(faces, "ab", strict=True)]
+    figure = forest([*texts, *(replace(g, claim=t.claim) for g, t in zip(glyphs, texts, strict=True))])
+    assert [axes.get_title() for axes in figure.axes] == ["on faces", "on glyphs"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    hollow = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert [line.get_markerfacecolor() for line in hollow] == ["none", "none"]
+    assert hollow[0].get_xdata()[0] == pytest.approx(-20)  # type: ignore[index]
+
+
+def test_the_page_has_the_figure_in_words_too() -> None:
+    claim = replace(made("holds")[0].claim, text="<a> over b", printed=-0.15)
+    html = Forest([replace(made("holds")[0], claim=claim)], "made up")._repr_html_()
+    assert 'alt="By how many percent the errors change' in html
+    assert "&lt;a&gt; over b: -9.5 % [" in html
+    assert "printed -15.0 %" in html
+    assert "with a probability of 80 % (One claim: 5.0 %)" in html
+
+
+def test_explored_differences_are_neither_judged_nor_part_of_the_family() -> None:
+    runs = pages(0.8, 0.9, 0.9)
+    judged = effects.judge([above("1", "0")], runs)
+    more = effects.explore([above("2", "0"), above("2", "1")], runs)
+    assert [each.word for each in more] == ["explored", "explored"]
+    assert [each.level for each in [*judged, *more]] == [0.05] * 3
+    assert effects.power([*judged, *more]) == effects.power(judged)
+
+
+def test_f_is_that_of_an_analysis_of_variance() -> None:
+    groups = list(pages(0.8, 0.81, 0.83).values())
+    logs = [[np.log(error(each, "LFW")) for each in group] for group in groups]
+    assert effects.separation(groups, "LFW") == pytest.approx(stats.f_oneway(*logs).statistic)
+
+
+# whether promises are kept
+
+
+def test_a_known_effect_is_what_the_mean_of_many_experiments_is() -> None:
+    design = Design(rows=2, seeds=5, people=200)
+    moved = np.array([0.0, move(design, -0.1)])
+    assert effect(design, moved[1]) == pytest.approx(-0.1)
+    found = [each.mean for (each,) in experiments(design, moved, 300)]
+    assert np.mean(found) == pytest.approx(-0.1, abs=3 * np.std(found) / 300**0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "repeats"), [(3, 300), (5, 200), (10, 120), (20, 60)])
+def test_intervals_families_and_power_are_as_promised(seeds: int, repeats: int) -> None:
+    """On simulated experiments; `benchmarks/effects.py` makes many more, and finds 95 %, 5 % and 80 %."""
+    kept = study(Design(seeds=seeds), repeats, seed=seeds)
+    assert 0.93 <= kept.coverage <= 0.97
+    chance = 2 * (0.05 * 0.95 / repeats) ** 0.5  # of so few experiments
+    assert kept.wrong <= 0.05 + chance
+    assert kept.excluded <= 0.05 + chance
+    assert kept.power == pytest.approx(0.8, abs=0.05 + chance)
+
+
+def test_the_page_on_judging_says_where_errors_come_from() -> None:
+    (found,) = effects.judge([above("1", "0")], pages(0.8, 0.82))
+    line = judging.anatomy([found]).iloc[0]
+    seeds, people, both = (float(line[name]) for name in ("from seeds", "from people", "together"))
+    assert both == pytest.approx(np.hypot(seeds, people), abs=0.1)
