@@ -75,7 +75,7 @@ def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | Non
         return (kept,) if place is None else (place / "mnist", kept)
     if HALF_SPLIT.fullmatch(name) or MOST_SEEN.fullmatch(name):
         return () if place is None else (place / "lfw", place / "cfp", place / "protocols")
-    if match := GLYPHS.fullmatch(name):
+    if GLYPHS.fullmatch(name):
         return (Path(pooch.os_cache("marginface")) / "glyphs",)
     return None
 
@@ -95,4 +95,4 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     train = TensorDataset(torch.tensor(images[:44]), torch.arange(44) % 11)
     left, right = np.arange(10), np.arange(10, 20)
     pairs = PairTest(images[44:], left, right, left % 2 == 0, left // 2)
-    return FaceData(name, "rehearsal", 11, shape, train, {"pairs": pairs}, "")
+    return FaceData(name, "rehearsal", 11, shape, train, {"pairs": pairs}, "", mirrored=glyphs is None)

@@ -58,7 +58,7 @@ class Glyphs:
 
 @dataclass(frozen=True)
 class Characters:
-    """Code points of characters by what they are for. Nobody is in two parts, and whatever is trained, the tests are the same."""
+    """Code points of characters by what they are for. None is in two parts, and however many are trained, the tests are one."""
 
     tested: Ints
     choice: Ints
