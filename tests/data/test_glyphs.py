@@ -264,7 +264,9 @@ def test_the_tests_do_not_depend_on_how_many_are_trained(root: Path) -> None:
 def test_what_is_missing_is_named_with_the_line_that_installs_it(root: Path) -> None:
     (root / "fonts" / "brush.ttf").unlink()
     (root / "fonts" / "dots.ttf").write_bytes(b"another version")
-    with pytest.raises(DataMissingError, match=r"2 are missing \(there is no brush\.ttf\).*apt-get install.*fonts-brush fonts-dots"):
+    with pytest.raises(
+        DataMissingError, match=r"2 are missing \(there is no brush\.ttf\).*apt-get install.*fonts-brush fonts-dots"
+    ):
         load("glyphs/4/32", root)
     assert not list((root.parent / "cache").rglob("*.npz"))
 
