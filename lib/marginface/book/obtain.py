@@ -115,7 +115,7 @@ def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_ste
 
 @cache
 def stand_in(name: str) -> "ImageData | FaceData":
-    """What there is without any data: digits for MNIST's, synthetic faces for faces and glyphs. Their numbers mean nothing for either."""
+    """What there is without any data: digits for MNIST's, synthetic faces for all else. Their numbers mean nothing for it."""
     from marginface.data import synthetic
     from marginface.data.catalog import CLASSIFICATION, GLYPHS, HALF_SPLIT, MOST_SEEN, load
 

@@ -6,6 +6,7 @@ from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, So
 from marginface.training.recipes import Recipe
 
 SCALE = 32.0  # s for a thousand characters
+DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
 
 # a minute on one thread, testing included. No mirroring: a character's mirror image is another shape
 GLYPHS = Recipe(
