@@ -31,7 +31,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4)),
     "InterFace": (InterFace.cid_ct(scale=SCALE, m=0.3), InterFace.cid_ct(scale=SCALE, m=0.4)),
 }
-# with the margin that ArcFace had at first, other settings of the recipe
+# with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
     replace(GLYPHS, **other) for other in ({"data": "glyphs/600/32"}, {"lr": 0.05}, {"lr": 0.2}, {"jitter": 0.1})
 )
