@@ -77,10 +77,10 @@ class Characters:
 def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw: bool = True) -> FaceData:
     """Glyphs to train on, and tests on other characters, in grey images (1, size, size).
 
-    "glyphs seen" are pairs of one drawing and another of typefaces that are trained on, of different groups; in "glyphs
-    unseen" one of the two is of a typeface that is not, as profile is to frontal. Both also as all pairs. "templates" compares
-    three seen typefaces of a character with three unseen ones, "identification" looks for it among characters that are
-    neither trained on nor tested.
+    "glyphs seen" are pairs of drawings in typefaces that are trained on, genuine ones of different groups; in "glyphs unseen"
+    one of the two is in a typeface that is not, as profile is to frontal. Both also as all pairs, those of seen typefaces
+    across groups. "templates" compares three seen typefaces of a character with three unseen ones, "identification" looks for
+    it among characters that are neither trained on nor tested.
 
     Arguments:
         root: the data folder, in which fonts are looked for first; None is the system's fonts alone.
@@ -222,10 +222,7 @@ def _of(glyphs: Glyphs, codes: Ints, faces: Ints) -> Ints:
 
 def _tests(glyphs: Glyphs, tested: Ints, strangers: Ints, groups: Ints, seen: Ints, unseen: Ints) -> dict[str, Test]:
     numbers = np.random.default_rng(SEED)
-    shown = {
-        kind: _shown(glyphs, tested, of, groups, most, numbers)
-        for kind, (of, most) in enumerate(((seen, SEEN), (unseen, UNSEEN)))
-    }
+    shown = [_shown(glyphs, tested, of, groups, most, numbers) for of, most in ((seen, SEEN), (unseen, UNSEEN))]
     every = _of(glyphs, strangers, seen)
     first = np.flatnonzero(np.diff(glyphs.code[every], prepend=-1))
     count = np.diff(first, append=len(every))
