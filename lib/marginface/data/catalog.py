@@ -85,7 +85,7 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
     half, synthetic, most_seen, glyphs = (p.fullmatch(name) for p in (HALF_SPLIT, SYNTHETIC, MOST_SEEN, GLYPHS))
-    if side := (half or glyphs)[2] if half or glyphs else synthetic[3] if synthetic else most_seen[2] if most_seen else None:
+    if side := next((found[at] for found, at in ((half, 2), (glyphs, 2), (synthetic, 3), (most_seen, 2)) if found), None):
         shape = (1, int(side), int(side))
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
     classes = 10 if name in CLASSIFICATION else min(int(most_seen[1]), 20) if most_seen else 0

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from marginface.data.files import data_folder, printable
 from marginface.data.types import DataMissingError
@@ -49,7 +50,8 @@ def _read(path: Path) -> tuple[Typeface, ...]:
     with open(path, encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file, delimiter="\t"), 2):
             try:
-                values = row | {"face": int(row["face"]), "unseen": {"yes": True, "no": False}[row["unseen"]]}
+                values: dict[str, Any] = dict(row)
+                values |= {"face": int(row["face"]), "unseen": {"yes": True, "no": False}[row["unseen"]]}
                 found.append(Typeface(**values))
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{path}, line {number}: no typeface ({type(error).__name__}: {error})") from error
