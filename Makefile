@@ -27,6 +27,7 @@ test: $(READY)
 lint: $(READY)
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
+	$(RUN) codespell_lib
 	$(RUN) mypy
 
 format: $(READY)

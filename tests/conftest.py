@@ -76,6 +76,13 @@ def people() -> FaceData:
     return FaceData("people", "patterns", 12, (1, 16, 16), train, {"pairs": pairs}, "patterns")
 
 
+@pytest.fixture
+def everything_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is quick says how far it is, too, at every step."""
+    for name in ("SLOW", "FIRST_LOOK", "_Log.every"):
+        monkeypatch.setattr(f"marginface.data.progress.{name}", 0.0)
+
+
 @pytest.fixture(scope="module")
 def mx() -> Any:
     """mxnet 1.9 looks for numpy.bool, which NumPy had before 1.24 and has again since 2."""

@@ -1,9 +1,10 @@
 """MarginHead against the literal equations, the public implementations, and its own properties."""
 
+import inspect
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from marginface import reference
+from marginface import margins, reference
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.heads import MarginHead
@@ -43,41 +44,39 @@ from marginface.triplet import Triplet, triplet_loss
 Literal = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # x, W, y, b
 BIAS = torch.tensor([0.3, -0.2, 0.1, 0.0, -0.4], dtype=torch.float64)
 
-LOSSES: dict[str, tuple[Margin, Literal]] = {
-    "Softmax": (Softmax(), reference.softmax),
-    "Softmax without bias": (Softmax(bias=False), lambda x, W, y, b: reference.softmax(x, W, y, 0 * b)),
-    "WeightNormSoftmax": (WeightNormSoftmax(), lambda x, W, y, b: reference.weight_norm_softmax(x, W, y)),
-    "NormFace": (NormFace(30), lambda x, W, y, b: reference.normface(x, W, y, 30)),
-    "SphereFace m=4": (SphereFace(4), lambda x, W, y, b: reference.sphereface(x, W, y, 4, 0)),
-    "SphereFace m=4 λ=5": (SphereFace(4, 5), lambda x, W, y, b: reference.sphereface(x, W, y, 4, 5)),
-    "SphereFace m=1.5": (SphereFace(1.5), lambda x, W, y, b: reference.sphereface(x, W, y, 1.5, 0)),
-    "F-Norm SphereFace": (SphereFace(2, 0, 8), lambda x, W, y, b: reference.sphereface(x, W, y, 2, 0, 8)),
-    "CosFace": (CosFace(64, 0.35), lambda x, W, y, b: reference.cosface(x, W, y, 64, 0.35)),
-    "ArcFace": (ArcFace(64, 0.5), lambda x, W, y, b: reference.arcface(x, W, y, 64, 0.5)),
-    "L2Softmax": (L2Softmax(16), lambda x, W, y, b: reference.l2_softmax(x, W, y, 16)),
-    "LSoftmax": (LSoftmax(4), lambda x, W, y, b: reference.l_softmax(x, W, y, 4)),
-    "CombinedMargin": (
-        CombinedMargin(64, 1.1, 0.3, 0.2),
-        lambda x, W, y, b: reference.combined_margin(x, W, y, 64, 1.1, 0.3, 0.2),
-    ),
-    "RedefinedArcFace": (RedefinedArcFace(64, 0.3, 0.2), lambda x, W, y, b: reference.redefined_arcface(x, W, y, 64, 0.3, 0.2)),
-    "InterFace cid&ct": (
-        InterFace.cid_ct(),
-        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0.2, 0, math.pi / 2, detach=True),
-    ),
-    "InterFace did&ct": (
-        InterFace.did_ct(sign="released"),
-        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0.3, 0, None, sign=-1, detach=True),
-    ),
-    "InterFace did&dt": (
-        InterFace.did_dt(detach=False),
-        lambda x, W, y, b: reference.interface(x, W, y, 64, 0.5, 0.1, 0, math.radians(10), None),
-    ),
-    "InterFace cid&ct differentiated": (
-        InterFace.cid_ct(scale=16.0, detach=False),
-        lambda x, W, y, b: reference.interface(x, W, y, 16, 0.5, 0.1, 0.2, 0, math.pi / 2),
-    ),
+# every loss with its defaults, also one that is added to margins.py, and some with other settings
+DEFAULTS: dict[str, Margin] = {
+    name: kind()
+    for name, kind in vars(margins).items()
+    if isinstance(kind, type) and issubclass(kind, Margin) and kind is not Margin
 }
+LOSSES: dict[str, Margin] = DEFAULTS | {
+    "Softmax without bias": Softmax(bias=False),
+    "SphereFace m=4 λ=5": SphereFace(4, 5),
+    "SphereFace m=1.5": SphereFace(1.5),
+    "F-Norm SphereFace": SphereFace(2, 0, 8),
+    "CombinedMargin of three": CombinedMargin(64, 1.1, 0.3, 0.2),
+    "InterFace cid&ct": InterFace.cid_ct(),
+    "InterFace did&ct": InterFace.did_ct(sign="released"),
+    "InterFace did&dt": InterFace.did_dt(detach=False),
+    "InterFace cid&ct differentiated": InterFace.cid_ct(scale=16.0, detach=False),
+}
+
+
+def literal(margin: Margin) -> Literal:
+    """The function of the margin's name in reference.py, with its settings. What it does not take must be at its default."""
+    functions = {name.replace("_", ""): f for name, f in vars(reference).items() if inspect.isfunction(f)}
+    name = type(margin).__name__
+    assert name.lower() in functions, f"reference.py has no function for {name}"
+    equation = functions[name.lower()]
+    settings = {field.name: getattr(margin, field.name) for field in fields(margin)}  # type: ignore[arg-type]
+    if "bias" in settings:
+        return lambda x, W, y, b: equation(x, W, y, b if margin.bias else 0 * b)
+    taken = list(inspect.signature(equation).parameters)[3:]  # after x, W and y
+    given = {parameter: getattr(margin, "scale" if parameter == "s" else parameter) for parameter in taken}
+    left = [f for f in fields(margin) if f.name not in given and not (f.name == "scale" and "s" in given)]  # type: ignore[arg-type]
+    assert all(settings[field.name] == field.default for field in left)
+    return lambda x, W, y, b: equation(x, W, y, **given)
 
 
 def make_head(
@@ -94,11 +93,11 @@ def batch(samples: int = 7, dim: int = 4, classes: int = 5) -> tuple[Tensor, Ten
     return x, torch.randint(classes, (samples,))
 
 
-def assert_same(head: MarginHead, literal: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+def assert_same(head: MarginHead, equation: Literal) -> None:
     """Value and gradients of the head equal those of the literal equation."""
     x, y = batch(classes=len(head.weight))
     loss = head(x, y)
-    expected = literal(x, head.weight, y, BIAS[: len(head.weight)])
+    expected = equation(x, head.weight, y, BIAS[: len(head.weight)])
     ours = torch.autograd.grad(loss, [x, head.weight])
     theirs = torch.autograd.grad(expected, [x, head.weight])
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
@@ -110,17 +109,16 @@ def assert_same(head: MarginHead, literal: Callable[[Tensor, Tensor, Tensor, Ten
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("name", LOSSES)
 def test_equals_the_literal_equation(name: str, classes: int, chunk_size: int | None) -> None:
-    margin, literal = LOSSES[name]
-    assert_same(make_head(margin, classes, chunk_size=chunk_size), literal)
+    assert_same(make_head(LOSSES[name], classes, chunk_size=chunk_size), literal(LOSSES[name]))
 
 
 @pytest.mark.parametrize("base", ["NormFace", "CosFace", "ArcFace", "RedefinedArcFace", "InterFace did&dt"])
 def test_iam_equals_eq_7_and_leaves_the_base_loss_alone(base: str) -> None:
-    margin, literal = LOSSES[base]
+    margin, equation = LOSSES[base], literal(LOSSES[base])
     s = margin.scale
     assert s is not None
     head = make_head(margin, regularizers=(IAM(0.2),))
-    assert_same(head, lambda x, W, y, b: literal(x, W, y, b) + 0.2 * reference.iam(x, W, y, s))
+    assert_same(head, lambda x, W, y, b: equation(x, W, y, b) + 0.2 * reference.iam(x, W, y, s))
 
 
 def test_iam_on_logits_has_the_closed_form_of_eq_12() -> None:
@@ -140,16 +138,16 @@ def test_bias_gets_the_literal_gradient() -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, (margin, _) in LOSSES.items() if not getattr(margin, "detach", False)])
+@pytest.mark.parametrize("name", [name for name, margin in LOSSES.items() if not getattr(margin, "detach", False)])
 def test_gradcheck(name: str) -> None:
-    head = make_head(LOSSES[name][0], regularizers=(IAM(0.3),))
+    head = make_head(LOSSES[name], regularizers=(IAM(0.3),))
     x, y = batch(3)
     assert torch.autograd.gradcheck(lambda x, W: torch.func.functional_call(head, {"weight": W}, (x, y)), (x, head.weight))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_logits_are_what_the_loss_is_made_of(name: str) -> None:
-    head = make_head(LOSSES[name][0])
+    head = make_head(LOSSES[name])
     x, y = batch()
     torch.testing.assert_close(torch.nn.functional.cross_entropy(head.logits(x, y), y), head(x, y))
     others = torch.nn.functional.one_hot(y, 5) == 0
@@ -227,7 +225,7 @@ def test_any_chunk_size_gives_the_same(
     name: str, samples: int, classes: int, chunk_size: int, keep_bytes: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    margin = LOSSES[name][0]
+    margin = LOSSES[name]
     whole = MarginHead(6, classes, margin, [IAM(0.2)], None)
     parts = MarginHead(6, classes, margin, [IAM(0.2)], chunk_size, keep_bytes)
     parts.load_state_dict(whole.state_dict())
@@ -288,7 +286,7 @@ def test_one_class_has_nothing_to_learn() -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_finite_for_zero_embeddings_and_duplicated_or_zero_class_weights(name: str) -> None:
-    head = make_head(LOSSES[name][0], regularizers=(IAM(0.2),)).float()
+    head = make_head(LOSSES[name], regularizers=(IAM(0.2),)).float()
     head.weight.data[1] = head.weight.data[0]
     head.weight.data[2] = 0
     x = torch.cat([torch.zeros(2, 4), torch.randn(3, 4)]).requires_grad_()
@@ -321,7 +319,7 @@ def test_finite_and_positive_for_any_shape_scale_and_margin(
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", LOSSES)
 def test_finite_where_the_cosine_is_one(name: str, sign: int) -> None:
-    head = make_head(LOSSES[name][0], regularizers=(IAM(0.2),)).float()
+    head = make_head(LOSSES[name], regularizers=(IAM(0.2),)).float()
     x = (sign * head.weight.detach()).requires_grad_()
     loss = head(x, torch.arange(5))
     assert all(torch.isfinite(tensor).all() for tensor in (loss, *torch.autograd.grad(loss, [x, head.weight])))
@@ -528,11 +526,11 @@ def test_a_loss_of_ones_own_that_keeps_norms_sees_cosines(chunk_size: int | None
         torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["Softmax", "WeightNormSoftmax", "L2Softmax", "LSoftmax", "SphereFace m=4"])
+@pytest.mark.parametrize("name", ["Softmax", "WeightNormSoftmax", "L2Softmax", "LSoftmax", "SphereFace"])
 def test_iam_on_cosines_has_cosines_whatever_norms_the_loss_keeps(name: str) -> None:
-    margin, literal = LOSSES[name]
+    margin, equation = LOSSES[name], literal(LOSSES[name])
     head = make_head(margin, regularizers=(IAM(0.2),))
-    assert_same(head, lambda x, W, y, b: literal(x, W, y, b) + 0.2 * reference.iam(x, W, y, margin.scale or 1.0))
+    assert_same(head, lambda x, W, y, b: equation(x, W, y, b) + 0.2 * reference.iam(x, W, y, margin.scale or 1.0))
 
 
 def test_what_is_computed_a_second_time_moves_nothing() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import marginface
+from marginface.margins import Margin
 
 PACKAGE = Path(marginface.__file__).parent
 ROOMS = ("backbones", "data", "evaluation", "training", "commands", "book")
@@ -83,5 +84,7 @@ def test_the_names_at_the_door() -> None:
         assert name in dir(marginface)
     assert sorted(marginface.__all__) == sorted(marginface._HOME)
     assert marginface.ArcFace is marginface.margins.ArcFace
+    losses = {name for name, kind in vars(marginface.margins).items() if isinstance(kind, type) and issubclass(kind, Margin)}
+    assert losses - {"Margin"} < set(marginface.__all__), "also one that has been added"
     with pytest.raises(AttributeError, match="no attribute 'ArcFase'"):
         _ = marginface.ArcFase

@@ -2,25 +2,76 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import plotly
+import yaml
 from jupyter_cache import get_cache
 from myst_nb.core.read import create_nb_reader
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from sphinx.util.typing import stringify_annotation
 
+import marginface
 from marginface.book.building import Page, PageError, is_cached, run_pages
 
 LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(marginface.__file__).parent
+NAMES = "(Arguments|Returns|Raises|Source)"
+FIELD = rf"^{NAMES}: (\S.*(?:\n(?!{NAMES}:)(?=.*\S).*)*)"  # with the lines up to the next or to an empty one
+SECTION = """
+## {name}
+
+```{{eval-rst}}
+.. automodule:: {module}
+   :members:
+   :ignore-module-all:
+```
+"""
+
+
+def complete(toc: dict[str, Any], notebooks: Iterable[str]) -> dict[str, Any]:
+    """A table of contents with a further part for each paper that it does not name, before the audit.
+
+    Arguments:
+        notebooks: those that there are, as "notebooks/paper/table1".
+    """
+    named = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    left = sorted(set(notebooks) - named)
+    if not left:
+        return toc
+    from marginface.book.papers import ITEMS
+
+    captions = {f"notebooks/{item.notebook}": item.paper for item in ITEMS}
+    parts: dict[str, list[dict[str, str]]] = {}
+    for name in left:
+        parts.setdefault(captions.get(name, name.split("/")[-2]), []).append({"file": name})
+    added = [{"caption": caption, "chapters": chapters} for caption, chapters in parts.items()]
+    audit = [part["caption"] for part in toc["parts"]].index("The audit")
+    return toc | {"parts": [*toc["parts"][:audit], *added, *toc["parts"][audit:]]}
+
+
+def find_papers(app: Sphinx, config: Config) -> None:
+    """Give notebooks and references of papers that were added their place in the book, without their being listed."""
+    source, folder = Path(app.srcdir), Path(app.doctreedir)
+    there = [path.relative_to(source) for path in sorted(source.glob("notebooks/*/*")) if path.suffix in (".ipynb", ".bib")]
+    toc = yaml.safe_load((source / "_toc.yml").read_text())
+    notebooks = [path.with_suffix("").as_posix() for path in there if path.suffix == ".ipynb"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "toc.yml").write_text(yaml.safe_dump(complete(toc, notebooks), sort_keys=False))
+    config.external_toc_path = str(folder / "toc.yml")
+    config.bibtex_bibfiles = [*config.bibtex_bibfiles, *(path.as_posix() for path in there if path.suffix == ".bib")]
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
@@ -87,6 +138,49 @@ def notebook_page(env: BuildEnvironment, name: str) -> Page | None:
     return reader and Page(name, path, reader.read(content))
 
 
+def list_modules(app: Sphinx, name: str, source: list[str]) -> None:
+    """Put all modules of a room where a page says so: "% every module of data, first types, catalog"."""
+
+    def sections(found: re.Match[str]) -> str:
+        room, first = found[1], found[2].split(", ")
+        folder = PACKAGE if room == "losses" else PACKAGE / room
+        names = [*first, *sorted({path.stem for path in folder.glob("[a-z]*.py")} - {*first})]
+        home = "marginface" if room == "losses" else f"marginface.{room}"
+        return "\n".join(SECTION.format(name=name, module=f"{home}.{name}") for name in names)
+
+    source[0] = re.sub(r"^% every module of (\w+), first (.+)$", sections, source[0], flags=re.MULTILINE)
+
+
+def set_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Turn a docstring, which is plain text with code in backticks, into what Sphinx reads.
+
+    A line such as "Raises: ValueError for …" becomes a field, one that says what a field of a dataclass is, a definition; an
+    indented block keeps its lines. Sections with an argument a line are left to napoleon.
+    """
+    plain = re.compile(r"(`[^`]*`)|(?<=\w)_(?!\w)|[*|]")  # signs that would be markup elsewhere
+    text = plain.sub(lambda found: found[1] or "\\" + found[0], "\n".join(lines))
+    text = re.sub(r"(?<=\n\n)(?: {4}.+\n)+", lambda block: re.sub(r"^ {4}", "    | ", block[0], flags=re.MULTILINE), text)
+    text = re.sub(FIELD, lambda found: f"\n:{found[1]}: " + found[2].replace("\n", "\n    "), text, flags=re.MULTILINE)
+    known = getattr(thing, "__annotations__", {}).keys()
+
+    def define(found: re.Match[str]) -> str:
+        names = found[1].split(", ")
+        return f"\n{', '.join(f'`{name}`' for name in names)}\n    " if known >= {*names} else found[0]
+
+    text = re.sub(r"^(\w+(?:, \w+)*): (?=\S)", define, text, flags=re.MULTILINE)
+    text = re.sub(r"^( .+\n)(?=\S)", r"\1\n", text, flags=re.MULTILINE)  # what is indented ends with a blank line
+    lines[:] = text.split("\n")
+
+
+def name_arrays(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Say ArrayLike in a signature, and not the ten types that NumPy means by it."""
+    for short, kind in (("int | ArrayLike", int | ArrayLike), ("ArrayLike", ArrayLike)):
+        signature = signature and signature.replace(stringify_annotation(kind, "smart"), short)
+    return signature, returns
+
+
 def copy_plotly(app: Sphinx, error: Exception | None) -> None:
     """Put the installed plotly.js beside the pages, where lib/marginface/plots/figure.js looks for it."""
     if error is None and app.builder.format == "html":
@@ -96,9 +190,14 @@ def copy_plotly(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("marginface.css")
+    app.setup_extension("sphinx.ext.autodoc")  # which has the event below
+    app.connect("config-inited", find_papers)
     app.connect("config-inited", set_up_theme)
     app.connect("builder-inited", forget_old_outputs)
     app.connect("env-before-read-docs", run_outdated)
+    app.connect("autodoc-process-docstring", set_docstring, priority=400)  # before napoleon reads the sections that remain
+    app.connect("source-read", list_modules)
+    app.connect("autodoc-process-signature", name_arrays)
     app.connect("html-page-context", drop_thebe)
     app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,7 +4,9 @@ Read in this order: `reference` (every equation as printed), `margins` (where ea
 network trains with), `training` (one recipe in, one run out), `book` (recorded runs, and the papers' tables and figures).
 """
 
+import re
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from marginface.regularizers import IAM, CenterLoss, RingLoss
     from marginface.training import train
 
+# every loss there, also one that is added: its names are read, since to import it would import torch
+_MARGINS = Path(__file__).with_name("margins.py")
 _HOMES = {
     "adjacent": ("PAM",),
     "backbones": ("create", "names"),
@@ -41,19 +45,7 @@ _HOMES = {
     "evaluation.identification": ("cmc", "rank_k"),
     "evaluation.verification": ("kfold_accuracy", "roc", "tar_at_far"),
     "heads": ("MarginHead",),
-    "margins": (
-        "ArcFace",
-        "CombinedMargin",
-        "CosFace",
-        "InterFace",
-        "L2Softmax",
-        "LSoftmax",
-        "NormFace",
-        "RedefinedArcFace",
-        "Softmax",
-        "SphereFace",
-        "WeightNormSoftmax",
-    ),
+    "margins": tuple(re.findall(r"^class (\w+)\(", _MARGINS.read_text(encoding="utf-8"), re.MULTILINE)),
     "regularizers": ("IAM", "CenterLoss", "RingLoss"),
     "training": ("train",),
 }
@@ -86,6 +78,7 @@ __all__ = [
     "tar_at_far",
     "train",
 ]
+__all__ += [name for name in _HOMES["margins"] if name not in __all__]
 
 
 def __getattr__(name: str) -> Any:

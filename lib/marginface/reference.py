@@ -2,7 +2,8 @@
 
 Nothing here is used for training. The tests hold the fast code against these lines, values and gradients, and the book
 prints them beside the formulas. Arguments are float64 tensors: embeddings x (N, d), class weights W (C, d) with one row a
-class, labels y (N,). Each loss returns the mean over the batch, a tensor of shape ().
+class, labels y (N,), and of a margin in `margins` its settings by their names, with s for the scale. Each loss returns the
+mean over the batch, a tensor of shape ().
 """
 
 import math
@@ -158,10 +159,10 @@ def interface(
     a: float,
     b: float,
     d_inter: float | None,
-    sign: int = 1,
+    sign: str = "paper",
     detach: bool = False,
 ) -> Tensor:
-    """InterFace Eq. 8. d_inter None is the angle between the class weights; sign -1 is the authors' code."""
+    """InterFace Eq. 8. d_inter None is the angle between the class weights; with sign "released" as in the authors' code."""
     loss = []
     for i in range(len(x)):
         others = []
@@ -169,7 +170,8 @@ def interface(
             if j == y[i]:
                 continue
             d = theta(W[y[i]], W[j]) if d_inter is None else torch.tensor(d_inter, dtype=x.dtype)
-            f = sign * interface_f(interface_gamma(x[i], W[y[i]], d), interface_t(d, a, b), alpha)
+            f = interface_f(interface_gamma(x[i], W[y[i]], d), interface_t(d, a, b), alpha)
+            f = f if sign == "paper" else -f
             others.append(s * torch.cos(theta(x[i], W[j]) - (f.detach() if detach else f)))
         loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
     return _mean(loss)

@@ -63,7 +63,7 @@ def test_a_kernel_that_dies_is_told_with_its_page(tmp_path: Path, cache: Any) ->
         run_pages([dead], cache, tmp_path / "seconds.json", timeout=600, jobs=1, say=lambda line: None)
 
 
-@pytest.mark.parametrize("damage", ["", "[1, 2]", '{"a": "long"}', "{"])
+@pytest.mark.parametrize("damage", ["", "[1, 2]", '{"a": "long"}', "{", "[" * 10**5, '{"a": ' + "1" * 400 + "}"])
 def test_what_is_known_of_times_may_be_damaged(tmp_path: Path, damage: str) -> None:
     (tmp_path / "seconds.json").write_text(damage)
     assert building._read_seconds(tmp_path / "seconds.json") == {}

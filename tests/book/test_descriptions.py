@@ -1,6 +1,10 @@
 """Recipes in words."""
 
+import json
 from dataclasses import replace
+
+import pytest
+from tests.test_heads import LOSSES
 
 from marginface.book import descriptions
 from marginface.margins import CosFace, NormFace
@@ -32,3 +36,10 @@ def test_what_is_fitted_at_once_has_no_optimizer() -> None:
     table = descriptions.recipe_table(rows, [0]).set_index(["setting", "row"])["value"]
     assert table["network", "raw pixels"] == "Pixels, fitted at once"
     assert ("optimizer", "all rows") in table.index
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_has_a_description_and_comes_back_from_a_record(name: str) -> None:
+    recipe = Recipe(LOSSES[name])
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert descriptions.loss(recipe).startswith(f"{type(LOSSES[name]).__name__}(")

@@ -1,13 +1,14 @@
 """Items: what a page, the scorecard and the runs read from one description."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.book.test_runs import QUICK
 
-from marginface.book import published
+from marginface.book import papers, published
 from marginface.book.items import SMOKE, Above, Item
 from marginface.book.obtain import Row
 from marginface.book.papers import ITEMS, find, grids
@@ -105,7 +106,29 @@ def test_the_notebook_has_the_items_parameters_with_its_defaults(item: Item) -> 
     assert re.search(r"\.obtain\(", "".join(c.source for c in notebook.cells))
 
 
+def test_a_folder_that_is_added_brings_its_items_its_list_and_its_printed_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        "from marginface.book.items import Item\nITEMS = (Item('Wide', 'Table 1', 'wide/table1', statements=lambda p: []),)\n"
+    )
+    (folder / "items.csv").write_text("paper,item,shows,notebook\nWide,Table 1,the margin,wide/table1\n")
+    (folder / "table1.csv").write_text("m,benchmark,value_printed,value\n0.1,LFW,99.5,99.5\n")
+    monkeypatch.setattr(papers, "__path__", [*papers.__path__, str(tmp_path)])
+    monkeypatch.setattr(papers, "wide", None, raising=False)  # what an import leaves behind goes away again
+    monkeypatch.setitem(sys.modules, "marginface.book.papers.wide", None)
+    del sys.modules["marginface.book.papers.wide"]
+    monkeypatch.setattr(published, "PAPERS", tmp_path)
+    assert {(i.paper, i.name) for i in papers.discover()} - {(i.paper, i.name) for i in ITEMS} == {("Wide", "Table 1")}
+    assert published.items().iloc[-1].to_list() == ["Wide", "Table 1", "the margin", "wide/table1"]
+    assert published.value(published.table("wide", 1), {"m": 0.1}) == 99.5
+    with pytest.raises(ValueError, match=r"no printed table wide 2; there are .*, wide_table1"):
+        published.table("wide", 2)
+
+
 def test_every_record_is_asked_for_by_an_item() -> None:
     asked = {recipe.key for recipes in grids().values() for recipe in recipes}
-    assert {path.stem for path in (data_folder() / "runs").glob("*.json")} == asked
+    assert {path.stem for path in (data_folder() / "runs").glob("*.json")} <= asked
     assert all(lookup(recipe) is not None for recipe in grids()["iam/table2"])

@@ -21,7 +21,7 @@ def test_it_is_computed_once() -> None:
     assert values == [[0.1 + 0.2]] * 3, "to the last bit"
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"nul"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"nul", b"[" * 10**5, b"1" * 5000])
 def test_a_broken_file_is_ignored_and_written_anew(damage: bytes) -> None:
     memory.keep("sums", "one", [1.0])
     path = memory.folder() / "sums" / "one.json"

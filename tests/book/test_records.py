@@ -2,6 +2,8 @@
 
 import base64
 import json
+import lzma
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from marginface import regularizers
-from marginface.book import records, rehearsals
+from marginface.book import packing, records, rehearsals, runs
 from marginface.book.items import Item
 from marginface.book.obtain import Row
 from marginface.data.catalog import load
@@ -142,6 +144,51 @@ def test_damaged_arrays_are_named(run: Run, runs_folder: Path, damage: Callable[
         records.lookup(QUICK)
 
 
+def bomb(form: str, size: int) -> str:
+    """So many zeros, as text of a record."""
+    if form == "lzma":
+        coder = lzma.LZMACompressor(lzma.FORMAT_ALONE, filters=packing.FILTERS)
+        return base64.b85encode(b"".join([*(coder.compress(bytes(2**20)) for _ in range(size >> 20)), coder.flush()])).decode()
+    packer = zlib.compressobj(1)
+    return base64.b64encode(b"".join([*(packer.compress(bytes(2**20)) for _ in range(size >> 20)), packer.flush()])).decode()
+
+
+@pytest.mark.parametrize("form", ["lzma", "zlib"])
+@pytest.mark.parametrize(("shape", "message"), [([3], "but more were packed"), ([2**35], "34,359,738,368 bytes, too many for")])
+def test_a_record_that_unpacks_to_gigabytes_is_refused_without_them(
+    form: str, shape: list[int], message: str, run: Run, runs_folder: Path
+) -> None:
+    """Measured: 3 MB took 3 GB."""
+    path = records.store(run)
+    record = json.loads(path.read_text())
+    text = bomb(form, 2**27)
+    record["arrays"] = (
+        {"layout": {"test_correct": ["uint8", *shape]}, "lzma_base85": text}
+        if form == "lzma"
+        else {"test_correct": {"dtype": "uint8", "shape": shape, "zlib_base64": text}}
+    )
+    path.write_text(json.dumps(record))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"{QUICK.key}\.json: not a record.*{message}"):
+        records.lookup(QUICK)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**24
+
+
+@pytest.mark.parametrize("dtype", ["f4,(", "O", "S4", "datetime64", "<f4", "float128", ["uint8"], None, 3])
+@pytest.mark.parametrize("old", [False, True])
+def test_types_and_shapes_of_arrays_are_numbers(dtype: Any, old: bool) -> None:
+    """NumPy would run its own small language for a type's name, and make objects of bytes."""
+    with pytest.raises((ValueError, KeyError), match="no type of an array's numbers"):
+        packing.unpack({"x": {"dtype": dtype, "shape": [1], "zlib_base64": ""}} if old else {"layout": {"x": [dtype, 1]}})
+    for shape in ([-1], [True], [0.5], ["1"], [[1]]):
+        with pytest.raises(ValueError, match="no shape of an array"):
+            packing.unpack(
+                {"x": {"dtype": "int8", "shape": shape, "zlib_base64": ""}} if old else {"layout": {"x": ["int8", *shape]}}
+            )
+
+
 def test_records_are_small() -> None:
     """Thousands of them are in the repository and in the package."""
     sizes = [path.stat().st_size for path in (data_folder() / "runs").glob("*.json")]
@@ -169,6 +216,62 @@ def test_a_damaged_record_is_named(run: Run, runs_folder: Path) -> None:
     path.write_text(path.read_text()[:-100])
     with pytest.raises(ValueError, match=f"{QUICK.key}.json: not a record"):
         records.lookup(QUICK)
+
+
+@pytest.mark.parametrize(
+    ("places", "value", "message"),
+    [
+        (("arrays", "layout", "test_correct"), ["f4,(", 359], "'f4,\\(' is no type of an array's numbers"),
+        (("arrays", "layout", "test_correct"), ["object", 359], "'object' is no type of an array's numbers"),
+        (("arrays", "layout", "test_correct"), ["bool", 10**12], "too many for"),
+        (("arrays", "layout", "test_correct"), ["bool", -8], "is no shape of an array"),
+        (("arrays", "layout"), ["bool", 359], "AttributeError"),
+        (("arrays",), [["bool", 359]], "the arrays are of type list"),
+        (
+            ("arrays",),
+            {"a": {"dtype": "f4,(", "shape": [1], "zlib_base64": "eJwDAAAAAAE="}},
+            "'f4,\\(' is no type of an array's numbers",
+        ),
+        (("recipe", "margin"), {"loss": "Tensor"}, "unknown loss 'Tensor'"),
+        (("recipe", "lr"), "fast", "TypeError"),
+        (("metrics",), [0.5], "its metrics is of type list"),
+        (("metrics", "accuracy"), "0.5", "'0.5' is no finite number"),
+        (("curves", "loss"), 3, "TypeError"),
+        (("data", "fingerprint"), None, "its data's fingerprint is of type NoneType"),
+        (("provenance",), "yesterday", "TypeError"),
+        (("provenance", "rehearsal"), ["x"], "'x' is no finite number"),
+    ],
+)
+def test_what_stands_in_no_record_is_named(
+    run: Run, runs_folder: Path, places: tuple[str, ...], value: Any, message: str
+) -> None:
+    path = records.store(run)
+    record = json.loads(path.read_text())
+    inside = record
+    for place in places[:-1]:
+        inside = inside[place]
+    inside[places[-1]] = value
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=rf"{QUICK.key}\.json: not a record of a run \(.*{message}"):
+        records.lookup(QUICK)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 10**5, b'{"a":' * 10**5, b'{"a":' + b"1" * 5000 + b"}", b"\xff\xfe{}", b"null", b""]
+)
+def test_json_of_every_kind_of_damage_is_named(run: Run, runs_folder: Path, content: bytes) -> None:
+    path = records.store(run)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{QUICK.key}\.json: not a record of a run"):
+        records.lookup(QUICK)
+    assert runs._durations() == {}, "a forecast can do without"
+
+
+def test_a_record_of_another_recipe_than_its_name_says_is_named(run: Run, runs_folder: Path) -> None:
+    other = replace(QUICK, seed=1)
+    records.store(run).rename(runs_folder / f"{other.key}.json")
+    with pytest.raises(ValueError, match=rf"{other.key}\.json: its recipe is not that of its name, but of record {QUICK.key}"):
+        records.lookup(other)
 
 
 def test_other_data_makes_a_record_stale(run: Run, runs_folder: Path) -> None:

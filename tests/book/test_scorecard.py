@@ -11,13 +11,13 @@ from marginface.book.verdicts import Verdict
 @pytest.mark.slow
 def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     numbered = published.items()
-    assert numbered.groupby("paper").size().to_dict() == {"ArcFace": 19, "IAM": 8, "InterFace": 10, "PAM": 5}
+    assert numbered.groupby("paper").size().to_dict().items() >= {"ArcFace": 19, "IAM": 8, "InterFace": 10, "PAM": 5}.items()
     assert not numbered.duplicated(["paper", "item"]).any()
     found = verdicts()
     html = scorecard(found)
     assert html.count("<tr class=") == len(numbered) == len(found)
     assert html.count("<a href=") == sum(find(*key) is not None for key in found)
-    assert sum(int(part.split()[0]) for part in tally(found).split(": ")[1].split(", ") if part[0].isdigit()) == 42
+    assert sum(int(part.split()[0]) for part in tally(found).split(": ")[1].split(", ") if part[0].isdigit()) == len(numbered)
 
 
 def test_the_scorecard_leaves_long_evidence_to_the_page() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marginface.data import pickles
 from marginface.data.images import encode_image
 from marginface.data.pairs import load_bin
 
@@ -80,9 +81,16 @@ def test_a_pickle_that_calls_is_refused_and_does_nothing(tmp_path: Path) -> None
     [
         (5, "expected a pair of lists, got int"),
         ((ENCODED, SAME, 1), "expected a pair of lists, got tuple of 3"),
-        ((ENCODED, None), "got a NoneType in it"),
-        ((b"".join(ENCODED), SAME), "got a bytes of"),
-        ((ENCODED, np.bool_(True)), "got a bool"),
+        ((ENCODED, None), "got NoneType in it"),
+        ((b"".join(ENCODED), SAME), "got bytes of"),
+        ((ENCODED, np.bool_(True)), "got bool"),
+        (
+            (ENCODED, np.array(True)),
+            r"lfw\.bin: not a verification set: expected a pair of lists, got array of shape \(\) in it",
+        ),
+        (np.array(3), r"expected a pair of lists, got array of shape \(\)$"),
+        ((ENCODED, [True, np.array(True), True]), r"answer 1 is neither true nor false: array of shape \(\)"),
+        (([np.array(3), *ENCODED[1:]], SAME), r"image 0: expected bytes, got array of shape \(\)"),
         (([], []), "0 images for 0 pairs"),
         ((ENCODED[:-1], SAME), "5 images for 3 pairs"),
         ((ENCODED, [True, False, 2]), "answer 2 is neither"),
@@ -93,7 +101,7 @@ def test_a_pickle_that_calls_is_refused_and_does_nothing(tmp_path: Path) -> None
         (([*ENCODED[:2], ENCODED[2][:-9], *ENCODED[3:]], SAME), "image 2: not a whole image"),
         (
             ([*ENCODED[:5], encode_image(IMAGES[5][:3])], SAME),
-            r"image 5: its shape is \(3, 4, 3\), that of image 0 \(5, 4, 3\)",
+            r"image 5: an image of 3 × 4 pixels \(height × width\), where others have 5 × 4",
         ),
     ],
 )
@@ -102,6 +110,31 @@ def test_bad_content_names_the_file_and_the_record(content: Any, message: str, t
     with pytest.raises(ValueError, match=message) as error:
         load_bin(path)
     assert str(path) in str(error.value)
+
+
+def test_one_large_image_named_many_times_is_refused(tmp_path: Path) -> None:
+    """Measured: 190 KB that stood for 190 GB, since a pickle may name a value again and again."""
+    large = encode_image(np.zeros((2000, 2000, 3), np.uint8))
+    path = write(tmp_path / "lfw.bin", ([large] * 200, [True] * 100))
+    assert path.stat().st_size < 50_000
+    with pytest.raises(
+        ValueError, match=r"lfw\.bin: 200 images of \(2000, 2000, 3\) are 2,400,000,000 bytes, too many for a file"
+    ):
+        load_bin(path)
+
+
+def test_copies_that_a_pickle_asks_for_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text that is made to bytes again and again: a few characters for each copy of it."""
+    monkeypatch.setattr(pickles, "most_unpacked", lambda size: 10 * size)
+    text = b"X" + (2**16).to_bytes(4, "little") + b"a" * 2**16 + b"q\0"
+    copy = b"c_codecs\nencode\n(h\0X\6\0\0\0latin1tR"
+    path = tmp_path / "lfw.bin"
+    path.write_bytes(b"\x80\2" + text + copy * 5 + b".")
+    with pytest.raises(ValueError, match="expected a pair of lists, got bytes of 65536"):
+        load_bin(path)
+    path.write_bytes(b"\x80\2" + text + copy * 50 + b".")
+    with pytest.raises(ValueError, match="its arrays are larger than a file of its size can stand for"):
+        load_bin(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

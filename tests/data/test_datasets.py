@@ -243,6 +243,15 @@ def test_a_download_is_verified_and_kept(host: list[Answer], tmp_path: Path) -> 
     assert fetch("lfw", "more.bin", folder=str(tmp_path)) == paths[1:]
 
 
+def test_a_download_that_takes_long_says_how_far_it_is(
+    host: list[Answer], tmp_path: Path, everything_is_told: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch("lfw", "faces.bin", folder=tmp_path)
+    assert "fetching faces.bin: 5.0 kB of 5.0 kB" in capsys.readouterr().err
+    fetch("lfw", "faces.bin", folder=tmp_path)
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_folder_the_users_cache_is_used(host: list[Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.pooch, "os_cache", lambda name: tmp_path / name)
     assert fetch("lfw", "faces.bin") == [tmp_path / "marginface" / "lfw" / "faces.bin"]

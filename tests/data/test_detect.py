@@ -123,6 +123,13 @@ def test_a_folder_that_cannot_be_aligned_leaves_nothing(names: tuple[str, ...], 
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+def test_a_size_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "in" / "a" / "1.png"), np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(ValueError, match="size=0 must be at least 1 pixel"):
+        align_people(tmp_path / "in", tmp_path / "out", size=0)
+
+
 def test_the_command_says_who_has_no_face_and_what_went_wrong(
     photographs: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.data import faces
+from marginface.data import align, faces
 from marginface.data.catalog import load
 from marginface.data.faces import half_split
 from marginface.data.files import read_lines
+from marginface.data.images import encode_image
 from marginface.data.types import AllPairsTest, DataMissingError, FaceData, IdentificationTest, ImageData, TemplateTest
 
 
@@ -122,3 +123,19 @@ def test_what_is_wrong_is_named(shared: Path, tmp_path: Path) -> None:
         half_split(tmp_path)
     with pytest.raises(DataMissingError, match=r"nobody/nobody_0001\.jpg"):
         faces.Faces(np.zeros((1, 1, 8, 8), np.uint8), ("somebody",)).find(("nobody/nobody_0001.jpg",))
+
+
+def test_aligning_says_how_far_it_is(tmp_path: Path, everything_is_told: None, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{i}.png" for i in range(3)]
+    for name in names:
+        (tmp_path / name).write_bytes(encode_image(np.full((250, 250, 3), 99, np.uint8)))
+
+    def read() -> faces.Faces:
+        return faces._aligned("some", tmp_path, names, lambda name: align.LFW_A, 64, grey=True)
+
+    assert read().images.shape == (3, 1, 64, 64)
+    told = capsys.readouterr().err
+    assert "looking at some: 3 of 3" in told
+    assert "aligning some: 3 of 3" in told
+    read()
+    assert "aligning" not in capsys.readouterr().err, "they are kept"

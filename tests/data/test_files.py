@@ -14,8 +14,20 @@ from typing import Any
 import pytest
 
 from marginface.data import files
+from marginface.data.archives import extract
+from marginface.data.bins import load_bin
+from marginface.data.datasets import read_catalogue
 from marginface.data.files import new_folder, printable, quoted, read_bytes, read_lines, writing
+from marginface.data.folders import list_people
+from marginface.data.images import read_image
+from marginface.data.insightface import load
+from marginface.data.lists import ijb_media, ijb_metadata, image_list, noise_list
+from marginface.data.mnist import read_idx
+from marginface.data.pairs import lfw_pairs, lfw_people, ytf_pairs
+from marginface.data.record_file import read_index
+from marginface.data.recordio import RecordDataset
 from marginface.data.types import DataMissingError
+from marginface.training import checkpoints
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -184,6 +196,41 @@ def test_a_name_that_is_not_utf8_can_be_printed(tmp_path: Path) -> None:
             action()
         str(error.value).encode()
         assert "caf\\xe9" in str(error.value)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "image": read_image,
+    "verification set": load_bin,
+    "archive": lambda path: extract(path, path.with_name("new")),
+    "records": RecordDataset,
+    "index": lambda path: read_index(path, 100),
+    "MNIST": read_idx,
+    "pairs of LFW": lfw_pairs,
+    "people of LFW": lfw_people,
+    "pairs of YTF": ytf_pairs,
+    "media of IJB": ijb_media,
+    "metadata of IJB": ijb_metadata,
+    "list of images": image_list,
+    "list of noise": noise_list,
+    "people": list_people,
+    "data": lambda path: load(path.parent, path.name),
+    "pages": read_catalogue,
+    "checkpoint": checkpoints.read,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("content", [b"\xff\xfe{", None])
+def test_whatever_is_read_errors_can_be_printed(name: str, content: bytes | None, tmp_path: Path) -> None:
+    """Also where a folder or a file have names that are no UTF-8."""
+    path = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xe9.dat")
+    path.parent.mkdir()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((ValueError, OSError)) as error:
+        READERS[name](path)
+    str(error.value).encode()
+    assert "caf\\xe9" in str(error.value)
 
 
 def test_a_long_text_is_quoted_by_its_start() -> None:

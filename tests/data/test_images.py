@@ -1,7 +1,9 @@
 """Decoding: colours in the right order, and damage that is named."""
 
-import contextlib
+import io
+import itertools
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from marginface.data.images import decode_image, decode_planes, encode_image, read_image
+from marginface.data.images import decode_bgr, decode_image, decode_planes, encode_image, read_image
+from marginface.data.jpegs import MAX_SCANS
+from marginface.data.types import DataWarning
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 ALPHA = np.dstack([IMAGE, IMAGE[..., :1]])
@@ -32,6 +37,21 @@ def animated(width: int, height: int, x: int, y: int, frames: int = 2) -> bytes:
     """A PNG that says that it is the first of so many frames, of which only it is there."""
     frame = struct.pack(">IIIIIHHBB", 0, width, height, x, y, 1, 10, 0, 0)
     return png_with(chunk(b"acTL", struct.pack(">II", frames, 0)), chunk(b"fcTL", frame))
+
+
+def turned(orientation: int, order: str = "<", jpeg: bytes = encode_image(IMAGE, ".jpg")) -> bytes:
+    """A JPEG whose Exif says which side is up."""
+    entries = [(0x10F, 2, 4, b"cam\0"), (0x112, 3, 1, struct.pack(f"{order}HH", orientation, 0)), (0x128, 3, 1, bytes(4))]
+    directory = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in entries)
+    tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(entries)) + directory + bytes(4)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff + jpeg[2:]
+
+
+def four_colours() -> bytes:
+    """As programs for printing write it, here with the colours as numbers of anything."""
+    file = io.BytesIO()
+    Image.fromarray(np.dstack([IMAGE, IMAGE[..., :1]]), "CMYK").save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def webp(image: np.ndarray, quality: int = 101) -> bytes:
@@ -69,6 +89,47 @@ def test_jpeg_keeps_red_red() -> None:
     red[..., 0] = 250
     found = decode_image(encode_image(red, ".jpg", quality=98), "x").astype(int)
     assert np.abs(found - red).max() < 6
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (9, 7), (16, 17), (33, 8), (112, 112)])
+def test_a_jpeg_has_the_pixels_that_opencv_gives(height: int, width: int) -> None:
+    """With which sets were made and networks trained."""
+    noise = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    samplings = [0x411111, 0x111111, 0x211111, 0x221111, 0x121111]
+    for image, sampling, progressive in itertools.product((noise, noise[..., 0]), samplings, (0, 1)):
+        options = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+        jpeg = cv2.imencode(".jpg", cv2.blur(image, (3, 3)), options)[1]
+        np.testing.assert_array_equal(decode_bgr(jpeg, "x"), cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
+
+
+def test_real_jpegs_have_the_pixels_that_opencv_gives(shared: Path) -> None:
+    paths = [*sorted((shared / "cfp" / "Data" / "Images").glob("1*0/*/*.jpg"))]
+    assert len(paths) == 140
+    for path in paths:
+        np.testing.assert_array_equal(decode_bgr(path.read_bytes(), "x"), cv2.imread(str(path)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_exif_says_which_side_is_up(orientation: int, order: str) -> None:
+    jpeg = turned(orientation, order)
+    found = decode_bgr(jpeg, "x")
+    assert found.shape == ((7, 9, 3) if 5 <= orientation <= 8 else (9, 7, 3))
+    np.testing.assert_array_equal(found, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_four_colours_become_three_as_in_opencv() -> None:
+    jpeg = four_colours()
+    np.testing.assert_array_equal(decode_bgr(jpeg, "x"), cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_scans_without_number_are_refused() -> None:
+    """Each takes as long as an image, and no more than some ten bytes."""
+    jpeg = cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    with pytest.raises(ValueError, match=r"x: not a whole image: .*it has more scans than any image needs"):
+        decode_image(jpeg[:-2] + last * MAX_SCANS + jpeg[-2:], "x")
+    assert jpeg.count(b"\xff\xda") < MAX_SCANS / 2
 
 
 @pytest.mark.parametrize("kind", [".png", ".jpg", ".pgm", ".bmp"])
@@ -109,6 +170,46 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         assert str(path) in str(error.value)
     with pytest.raises(ValueError, match="there is no such file"):
         read_image(tmp_path / "none.jpg")
+
+
+def container(brand: bytes, *compatible: bytes) -> bytes:
+    """The first bytes of HEIC, AVIF, Canon's raw files, and videos."""
+    box = brand + bytes(4) + b"".join(compatible)
+    return struct.pack(">I", 8 + len(box)) + b"ftyp" + box + bytes(50)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (container(b"heic", b"mif1", b"heic"), "it is HEIC; convert it to PNG or JPEG, for instance with heif-convert"),
+        (container(b"mif1", b"mif1", b"heic"), "it is HEIC"),
+        (container(b"avif", b"mif1", b"miaf"), "it is AVIF; convert it to PNG or JPEG, for instance with avifdec"),
+        (container(b"crx ", b"isom"), "it is a camera's raw file; convert it .* darktable-cli"),
+        (container(b"isom", b"iso2", b"mp41"), "it is a video"),
+        (container(b"qt  "), "it is a video"),
+        (b"II*\0\x10\0\0\0CR\2\0", "it is a camera's raw file"),
+        (b"FUJIFILMCCD-RAW 0201FF383501", "it is a camera's raw file"),
+        (b"IIU\0\x18\0\0\0", "it is a camera's raw file"),
+        (b"II*\0\x08\0\0\0" + bytes(20), r"it is TIFF or a camera's raw file \(DNG, NEF, ARW\); convert it"),
+        (b"MM\0*\0\0\0\x08" + bytes(20), "it is TIFF or a camera's raw file"),
+        (b"GIF89a" + bytes(9), "it is GIF"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "it is JPEG 2000"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="x">', "it is SVG"),
+        (b"\n<!DOCTYPE HTML><html><h1>404", "it is a page of the web that stands in the image's place; fetch it again"),
+    ],
+)
+@pytest.mark.parametrize("name", ["face.jpg", "face.heic"])
+def test_other_kinds_of_images_are_named_and_what_converts_them(content: bytes, what: str, name: str) -> None:
+    """Whatever the file's name says."""
+    with pytest.raises(ValueError, match=rf"^{name}: not a JPEG, PNG, WebP, BMP or PNM image: \d+ bytes .* \({what}"):
+        decode_image(content, name)
+
+
+def test_other_bytes_are_called_nothing() -> None:
+    for content in (b"", b"hello", b"\0" * 60, b"RIFF\0\0\0\0WAVE"):
+        with pytest.raises(ValueError, match=r"^x: not a JPEG, .* image: \d+ bytes that start with [0-9a-f nothing]*$"):
+            decode_image(content, "x")
 
 
 def test_a_header_that_claims_gigabytes_is_refused() -> None:
@@ -220,17 +321,26 @@ def test_a_webp_that_claims_more_than_it_should_does_not_reach_the_decoder(monke
 
 def test_damage_is_told_once_and_by_us(capfd: pytest.CaptureFixture[str]) -> None:
     """OpenCV and libpng have lines of their own on stderr, which name no file."""
-    for whole in (encode_image(IMAGE), webp(IMAGE), cv2.imencode(".bmp", IMAGE)[1].tobytes()):
+    noted = 0
+    for whole in (encode_image(IMAGE), encode_image(IMAGE, ".jpg"), webp(IMAGE), cv2.imencode(".bmp", IMAGE)[1].tobytes()):
         for place in range(len(whole)):
             for damaged in (whole[:place], whole[:place] + b"!" + whole[place + 1 :]):
-                with contextlib.suppress(ValueError):
+                try:
                     decode_image(damaged, "x")
+                except ValueError as error:
+                    assert str(error).startswith("x: ")  # noqa: PT017
+                except DataWarning as warning:
+                    assert str(warning).startswith("x: it is damaged, and parts of it are wrong (")  # noqa: PT017
+                    noted += 1
+    assert noted > 10
     assert capfd.readouterr() == ("", "")
 
 
 SEEDS = {kind: cv2.imencode(kind, IMAGE[..., 0])[1].tobytes() for kind in (".jpg", ".png", ".pgm", ".bmp")}
 SEEDS |= {f"animated {geometry}": animated(*geometry) for geometry in GEOMETRIES}
 SEEDS |= {"frames": animated(7, 9, 0, 0)[:-12] + chunk(b"fcTL", bytes(26)) + chunk(b"fdAT", bytes(50)) + chunk(b"IEND")}
+SEEDS |= {"turned": turned(6), "four colours": four_colours()}
+SEEDS |= {"progressive": cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()}
 SEEDS |= {".webp": webp(IMAGE), "lossy": webp(IMAGE, quality=80), "alpha": webp(ALPHA, quality=80)}
 
 
@@ -247,7 +357,9 @@ def test_mutated_images_decode_or_are_errors(kind: str, flips: list[tuple[int, i
         content[place % len(content)] = value
     mutant = bytes(content[: None if cut is None else cut % len(content)])
     try:
-        image = decode_image(_with_checksums(mutant) if checksums else mutant, "mutant")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            image = decode_image(_with_checksums(mutant) if checksums else mutant, "mutant")
     except ValueError as error:
         assert str(error).startswith("mutant: ")  # noqa: PT017
     else:

@@ -63,20 +63,26 @@ def test_ijb_metadata(path: Path) -> None:
     ("read", "text", "message"),
     [
         (ijb_media, "", "expected lines of name template medium"),
-        (ijb_media, "1.jpg 1\n", "got 2 columns"),
-        (ijb_media, "1.jpg 1 2 3\n", "got 4 columns"),
-        (ijb_media, "1.jpg 1 2\n2.jpg 1\n", "expected lines of name template medium"),
-        (ijb_media, "1.jpg one 2\n", "expected lines of name template medium"),
-        (ijb_media, "1.jpg 1 99999999999999999999\n", "expected lines of name template medium"),
-        (ijb_pairs, "1 2 1\n1 2 2\n", "line 2: expected 0 or 1 at its end, got 2"),
-        (ijb_pairs, "1 2 1\n1 2 1 0\n", "expected lines of template template same"),
-        (ijb_landmarks, POINTS + POINTS.replace("0.999", "inf"), "line 2: expected finite numbers"),
-        (ijb_landmarks, POINTS.replace("0.999", "nan"), "expected lines of name, five points"),
-        (ijb_landmarks, POINTS.replace(" 0.999", ""), "got 11 columns"),
+        (ijb_media, "1.jpg 1\n", "line 1: expected name template medium, got '1.jpg 1'"),
+        (ijb_media, "1.jpg 1 2 3\n", "line 1: expected name template medium, got"),
+        (ijb_media, "1.jpg 1 2\n\n2.jpg 1\n", "line 3: expected name template medium, got '2.jpg 1'"),
+        (ijb_media, "1.jpg one 2\n", "line 1: expected name template medium, got"),
+        (ijb_media, "1.jpg 1 99999999999999999999\n", "line 1: expected name template medium, got"),
+        (ijb_media, f"1.jpg 1 2\n1.jpg {2**63} 2\n", f"line 2: expected name template medium, got '1.jpg {2**63} 2'"),
+        (ijb_pairs, f"{2**63} 1 0\n", f"line 1: expected template template same, got '{2**63} 1 0'"),
+        (ijb_pairs, "1 2 1\n\n1 2 2\n", "line 3: expected 0 or 1 at its end, got 2"),
+        (ijb_pairs, "1 2 1\n1 2 1 0\n", "line 2: expected template template same, got '1 2 1 0'"),
+        (ijb_landmarks, POINTS + POINTS.replace("0.999", "inf"), "line 2: expected name, five points .* all finite"),
+        (ijb_landmarks, POINTS + POINTS.replace("0.999", "nan"), "line 2: expected name, five points .* 98.648 nan'"),
+        (ijb_landmarks, POINTS + "\n" + POINTS.replace("0.999", "1e39"), "line 3: a number is too large for float32"),
+        (ijb_landmarks, POINTS.replace(" 0.999", ""), "line 1: expected name, five points"),
         (ijb_metadata, "", "expected a table with the columns TEMPLATE_ID"),
         (ijb_metadata, CSV.replace("FILENAME", "FILE"), "FILENAME is missing"),
-        (ijb_metadata, CSV.replace("101", "one"), "numbers in them"),
-        (ijb_metadata, CSV.replace("20.5", "x"), "numbers in them"),
+        (ijb_metadata, CSV.replace("101", "one"), "row 1: SUBJECT_ID should be a whole number, got 'one'"),
+        (ijb_metadata, CSV.replace("102", f"{2**63}"), f"row 2: SUBJECT_ID should be a whole number, got '{2**63}'"),
+        (ijb_metadata, CSV.replace("102", "9" * 5000), r"row 2: SUBJECT_ID .* \(5,000 characters\)$"),
+        (ijb_metadata, CSV.replace("20.5", "x"), "row 1: FACE_Y should be a finite number or nothing, got 'x'"),
+        (ijb_metadata, CSV.replace("20.5", "inf"), "row 1: FACE_Y should be a finite number"),
         (image_list, "", "no images in the list"),
         (image_list, "{", "not JSON"),
         (image_list, '{"path": ' + "[" * 100_000, "not JSON"),
@@ -94,6 +100,15 @@ def test_damaged_lists_are_named(read: Callable[[Path], Any], text: str, message
     path.unlink()
     with pytest.raises(ValueError, match=r"list\.txt: there is no such file"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [ijb_media, ijb_pairs, ijb_landmarks])
+@pytest.mark.parametrize("word", ["x", "9"])
+def test_long_lines_are_quoted_in_part(read: Callable[[Path], Any], word: str, path: Path) -> None:
+    path.write_text(f"1 {word * 5000} 1")
+    with pytest.raises(ValueError, match=r"line 1: .* \(5,004 characters\)$") as error:
+        read(path)
+    assert len(str(error.value)) < 400
 
 
 def test_image_lists_of_both_kinds(path: Path) -> None:

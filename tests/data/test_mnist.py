@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,11 +38,14 @@ def test_reads_plain_and_gzipped(pack: type, tmp_path: Path) -> None:
         (b"\x89PNG....", "not an IDX file"),
         (idx(IMAGES, kind=0x0D), "IDX type 0x0d"),
         (idx(IMAGES)[:9], "header is cut off"),
-        (idx(IMAGES)[:-1], "needs 40"),
-        (idx(IMAGES) + b"x", "needs 40"),
+        (idx(IMAGES)[:-1], r"23 bytes, but the header's shape \(2, 3, 4\) needs 24"),
+        (idx(IMAGES) + b"x", "more bytes, but the header's shape"),
+        (gzip.compress(idx(IMAGES) + b"x"), "more bytes, but the header's shape"),
         (GZIPPED[:-12], "damaged gzip"),
         (GZIPPED[:30] + b"\0" * 20, "damaged gzip"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "needs"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "too many for a file of 16"),
+        (bytes([0, 0, 8, 32]) + b"\xff" * 128, "too many for a file of 132"),
+        (bytes([0, 0, 8, 65]) + bytes(4) + b"\0\0\0\1" * 64, "65 dimensions"),
     ],
 )
 def test_damaged_files_are_named(content: bytes, message: str, tmp_path: Path) -> None:
@@ -50,6 +54,23 @@ def test_damaged_files_are_named(content: bytes, message: str, tmp_path: Path) -
     with pytest.raises(ValueError, match=message) as error:
         mnist.read_idx(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("promised", [24, 2**31])
+def test_a_file_that_unpacks_to_gigabytes_is_refused_without_them(promised: int, tmp_path: Path) -> None:
+    """Measured: 1.5 MB took 1.5 GB, and a MemoryError that named no file where there was less."""
+    path = tmp_path / "bomb"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(bytes([0, 0, 8, 1]) + struct.pack(">I", promised))
+        for _ in range(100):
+            file.write(bytes(2**22))
+    assert path.stat().st_size < 4_000_000
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"bomb: (more bytes, but|.*needs 2,147,483,648 bytes, too many for a file of)"):
+        mnist.read_idx(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2 * path.stat().st_size + 2**20
 
 
 @settings(deadline=None, max_examples=200)
@@ -99,7 +120,7 @@ def test_a_well_formed_file_that_is_not_mnist_is_refused(tmp_path: Path) -> None
 def test_a_truncated_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / "train-images-idx3-ubyte").write_bytes(idx(IMAGES)[:-3])
-    with pytest.raises(ValueError, match="needs 40"):
+    with pytest.raises(ValueError, match="needs 24"):
         load("mnist", tmp_path)
 
 
@@ -136,7 +157,7 @@ def _copying(shared: Path):  # type: ignore[no-untyped-def]
 
     retrieve = pooch.retrieve
 
-    def from_disk(url: str, known_hash: str, fname: str, path: Path) -> str:
+    def from_disk(url: str, known_hash: str, fname: str, path: Path, downloader: object) -> str:
         def copy(url: str, output_file: str, pooch: object) -> None:
             shutil.copyfile(shared / "mnist" / fname, output_file)
 

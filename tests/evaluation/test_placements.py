@@ -75,6 +75,15 @@ def test_rounded_scores_move_the_auc_by_less_than_a_millionth(noise: float) -> N
     assert exact < 1
 
 
+def test_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placements, "BLOCK", 10_000)
+    told: list[int] = []
+    all_pairs(faces(0), WHO, progress=told.append)
+    assert len(told) > 2
+    assert min(told) > 0
+    assert sum(told) == len(WHO) * (len(WHO) + 1)
+
+
 def test_equal_scores_count_half() -> None:
     x = np.eye(3)[[0, 0, 1, 1, 2, 2]]
     assert all_pairs(x, [0, 0, 1, 1, 2, 2]).auc == 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -20,6 +21,7 @@ from papermill.parameterize import parameterize_notebook
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book"))
 
+from _ext.marginface_book import complete  # noqa: E402
 from install_cell import install_cell, notebooks  # noqa: E402
 
 WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -126,10 +128,23 @@ def test_no_two_notebooks_have_the_same_code() -> None:
     assert len(set(sources)) == len(sources)
 
 
+def chapters(toc: dict[str, Any]) -> dict[str, list[str]]:
+    return {part["caption"]: [chapter["file"] for chapter in part["chapters"]] for part in toc["parts"]}
+
+
 def test_the_book_lists_every_notebook() -> None:
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
-    assert {f"notebooks/{name}" for name in NAMES} == {file for file in listed if file.startswith("notebooks/")}
+    there = [f"notebooks/{name}" for name in NAMES]
+    listed = [file for files in chapters(complete(toc, there)).values() for file in files if file.startswith("notebooks/")]
+    assert sorted(listed) == there
+
+
+def test_a_paper_that_is_not_in_the_table_of_contents_gets_a_part_before_the_audit() -> None:
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    told = chapters(complete(toc, ["notebooks/wide/table2", "notebooks/iam/table2", "notebooks/wide/table1"]))
+    assert list(told)[list(told).index("wide") + 1] == "The audit"
+    assert told["wide"] == ["notebooks/wide/table1", "notebooks/wide/table2"]
+    assert {caption: files for caption, files in told.items() if caption != "wide"} == chapters(toc)
 
 
 @pytest.mark.slow
@@ -169,6 +184,7 @@ def test_a_notebook_alone_installs_the_package(tmp_path: Path) -> None:
         env=WITHOUT_PATH,
     )
     assert str(tmp_path / "venv") in where.stdout
+    assert Path(where.stdout.strip()).with_name("py.typed").exists(), "the wheel tells type checkers to read our types"
 
 
 def _python_without_the_package(folder: Path) -> Path:

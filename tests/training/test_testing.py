@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, PairTest, TemplateTest, Test
+from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test
 from marginface.evaluation.placements import Placements
 from marginface.heads import MarginHead
 from marginface.margins import NormFace
@@ -165,13 +165,20 @@ def test_a_test_that_cannot_be_made_is_named_before_the_first_step(people: FaceD
 
 
 def test_testing_says_what_it_does_where_it_takes_long(
-    people: FaceData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    people: FaceData, blobs: ImageData, everything_is_told: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("SLOW", "FIRST_LOOK", "LINE_EVERY"):
-        monkeypatch.setattr(f"marginface.data.progress.{name}", 0.0)
+    pairs = people.tests["pairs"]
+    people = replace(people, tests=people.tests | {"all": AllPairsTest(pairs.images, np.arange(40) // 10)})
     train(RECIPE, people, max_steps=3)
     told = capsys.readouterr().err
     assert "training, loss" in told
     assert "testing on pairs, images: 40 of 40" in told
-    train(RECIPE, people, max_steps=3, progress=False)
-    assert capsys.readouterr().err == ""
+    assert "testing on all: 1,640 of 1,640" in told
+    train(replace(RECIPE, backbone="IAM-Toy"), blobs, max_steps=1)
+    assert "testing, images: 80 of 80" in capsys.readouterr().err
+    eigenfaces = replace(RECIPE, backbone="Eigenfaces")
+    train(eigenfaces, people)
+    assert "reading images: 120 of 120" in capsys.readouterr().err
+    for recipe, data in ((RECIPE, people), (replace(RECIPE, backbone="IAM-Toy"), blobs), (eigenfaces, people)):
+        train(recipe, data, max_steps=1, progress=False)
+        assert capsys.readouterr().err == ""

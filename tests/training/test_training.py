@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from marginface import backbones
-from marginface.data.types import ImageData
+from marginface.data.images import encode_image
+from marginface.data.recordio import write_records
+from marginface.data.types import DataWarning, ImageData
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, NormFace
 from marginface.regularizers import IAM
@@ -126,3 +128,27 @@ def test_the_moving_average_forgets_its_beginning() -> None:
         decay = min(0.5, (1 + n) / (10 + n))
         expected = value if expected is None else decay * expected + (1 - decay) * value
         assert next(average.parameters()).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_class_alone_is_said(blobs: ImageData) -> None:
+    alone = replace(blobs, num_classes=1, train_labels=0 * blobs.train_labels, test_labels=0 * blobs.test_labels)
+    with pytest.warns(DataWarning, match="blobs: there is nobody to be told apart from, and nothing to learn"):
+        train(replace(RECIPE, regularizers=()), alone, max_steps=1, progress=False)
+
+
+def test_a_device_that_is_not_here_is_named(blobs: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    for device in ("cuda", "mps"):
+        with pytest.raises(ValueError, match=f"there is no {device} device here"):
+            train(RECIPE, blobs, device=device)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_is_named_wherever_it_is_read(workers: int, tmp_path: Path) -> None:
+    """And not with the lines of the other process, nor as one that ended."""
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    write_records(tmp_path / "faces", [*map(encode_image, images), encode_image(images[0, :, :8])], [0, 1] * 4 + [1])
+    recipe = Recipe(NormFace(16), data="faces", backbone="LResNet10E-IR-w16", embedding_dim=8, batch_size=9, epochs=1)
+    with pytest.raises(ValueError, match=r"^\S*train\.rec, record 8: an image of 16 × 8 pixels .*, where others have 16 × 16$"):
+        train(recipe, data_root=tmp_path, workers=workers)

@@ -130,7 +130,7 @@ def _read_seconds(path: Path) -> dict[str, float]:
     """What is known of how long pages take; nothing where the file is missing or damaged."""
     try:
         return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
-    except (AttributeError, OSError, TypeError, ValueError):
+    except (AttributeError, OSError, OverflowError, RecursionError, TypeError, ValueError):
         return {}
 
 

@@ -128,7 +128,7 @@ class Item:
         return results.verdict()
 
     def grid(self, seeds: Sequence[int] | None = None) -> list[Recipe]:
-        """The recipes of its runs, with the seeds that its page shows or others: every row with the first, then with the next."""
+        """The recipes of its runs, with its page's seeds or others: every row with the first, then with the next."""
         rows, wanted = self.ask().rows.values(), self.seeds if seeds is None else seeds
         return list(dict.fromkeys(recipe for seed in wanted for row in rows for recipe in row.recipes([seed])))
 

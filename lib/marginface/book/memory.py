@@ -43,7 +43,7 @@ def recall(kind: str, name: str) -> Any:
     """What was kept, plain data; None where nothing was, or its file is damaged."""
     try:
         return json.loads(_path(kind, name).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return None
 
 

@@ -48,7 +48,7 @@ def _numbers(name: str, given: Any) -> tuple[float, ...]:
         parsed = json.loads(given) if isinstance(given, str) else given
         found = tuple(parsed) if isinstance(parsed, list | tuple) else (parsed,)
         valid = all(type(value) in (int, float) and math.isfinite(value) for value in found)
-    except ValueError:
+    except (RecursionError, ValueError):
         valid = False
     if not valid or not found or len(set(found)) < len(found):
         raise ValueError(f"{name}={given!r} is not a list of different numbers such as [0.1, 0.2]")
@@ -62,7 +62,7 @@ def as_seeds(seeds: Any) -> list[int]:
     """
     try:
         parsed = json.loads(seeds) if isinstance(seeds, str) else list(seeds)
-    except (TypeError, json.JSONDecodeError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]") from error
     if not (isinstance(parsed, list) and parsed and all(type(seed) is int and seed >= 0 for seed in parsed)):
         raise ValueError(f"seeds={seeds!r} is not a list of whole numbers such as [0, 1, 2]")

@@ -1,24 +1,27 @@
-"""The papers' printed tables, as tidy data."""
+"""The papers' printed tables, as tidy data. A paper that was added has them in its folder of items, `papers/<paper>/`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from marginface.data.files import data_folder
 
+PAPERS = Path(__file__).parent / "papers"
+
 
 def table(paper: str, number: int) -> pd.DataFrame:
     """A printed table, one row a number: `value_printed` as it stands in the paper, `value` as a float.
 
-    Arguments: paper: "interface", "arcface", "iam" or "pam".
+    Arguments: paper: "interface", "arcface", "iam" or "pam", or the folder of a paper that was added.
     Raises: ValueError for a table that there is not.
     """
-    path = data_folder() / "published" / f"{paper}_table{number}.csv"
-    if not path.exists():
-        known = sorted(p.stem for p in path.parent.glob("*_table*.csv"))
-        raise ValueError(f"no printed table {paper} {number}; there are {', '.join(known)}")
-    return pd.read_csv(path, dtype={"value_printed": str})
+    files = {path.stem: path for path in (data_folder() / "published").glob("*_table*.csv")}
+    files |= {f"{path.parent.name}_{path.stem}": path for path in PAPERS.glob("*/table*.csv")}
+    if (name := f"{paper}_table{number}") not in files:
+        raise ValueError(f"no printed table {paper} {number}; there are {', '.join(sorted(files))}")
+    return pd.read_csv(files[name], dtype={"value_printed": str})
 
 
 def value(table: pd.DataFrame, conditions: Mapping[str, object]) -> float | None:
@@ -38,5 +41,6 @@ def repeat_runs() -> pd.DataFrame:
 
 
 def items() -> pd.DataFrame:
-    """Every numbered table and figure of the four papers: paper, item, what it shows, and the notebook it belongs to."""
-    return pd.read_csv(data_folder() / "items.csv", keep_default_na=False)
+    """Every numbered table and figure of the papers: paper, item, what it shows, and the notebook it belongs to."""
+    lists = [data_folder() / "items.csv", *sorted(PAPERS.glob("*/items.csv"))]
+    return pd.concat([pd.read_csv(path, keep_default_na=False) for path in lists], ignore_index=True)

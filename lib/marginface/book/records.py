@@ -8,6 +8,7 @@ does not.
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -24,7 +25,7 @@ import torch
 import marginface
 from marginface.book import memory, packing, rehearsals
 from marginface.data.catalog import folders, load
-from marginface.data.files import data_folder, data_root, writing
+from marginface.data.files import data_folder, data_root, printable, writing
 from marginface.data.types import DataMissingError
 from marginface.training import Run
 from marginface.training.recipes import Recipe
@@ -43,16 +44,24 @@ def folder() -> Path:
 def lookup(recipe: Recipe) -> Run | None:
     """The record of a recipe, or None.
 
-    Raises: ValueError naming the file where a record cannot be read.
+    Raises: ValueError naming the file where a record cannot be read, or is of another recipe.
     """
     for place in (folder(), data_folder() / "runs"):
         path = place / f"{recipe.key}.json"
         if path.exists():
-            try:
-                return _from_json(json.loads(path.read_text()))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: not a record of a run ({type(error).__name__}: {error})") from error
+            run = read(path)
+            if run.recipe.key != recipe.key:
+                raise ValueError(f"{printable(path)}: its recipe is not that of its name, but of record {run.recipe.key}")
+            return run
     return None
+
+
+def read(path: Path) -> Run:
+    """The run in a file. Raises: ValueError naming the file where it is no record."""
+    try:
+        return _from_json(json.loads(path.read_text()))
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{printable(path)}: not a record of a run ({type(error).__name__}: {error})") from error
 
 
 def store(run: Run) -> Path:
@@ -77,7 +86,7 @@ def repack(path: Path) -> None:
 
     These took 24 kB, and no page reads them: what they tell, all pairs of the same people tell better and in less room.
     """
-    run = _from_json(json.loads(path.read_text()))
+    run = read(path)
     run.arrays = {name: array for name, array in run.arrays.items() if not name.endswith(" scores")}
     content = _text(_to_json(run))
     with writing(path) as file:
@@ -150,15 +159,32 @@ def _short(value: float) -> float:
 
 
 def _from_json(record: dict[str, Any]) -> Run:
+    """Raises: what lookups in anything that is not of `_to_json`'s form raise."""
+    data, provenance = record["data"], record["provenance"]
+    for name, value, kind in (
+        ("metrics", record["metrics"], dict),
+        ("data's label", data["label"], str),
+        ("data's fingerprint", data["fingerprint"], str),
+        ("provenance", provenance, dict),
+        ("rehearsal", provenance["rehearsal"], list),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"its {name} is of type {type(value).__name__}")
     return Run(
         recipe=Recipe.from_json(record["recipe"]),
-        metrics=record["metrics"],
+        metrics={name: _finite(value) for name, value in record["metrics"].items()},
         curves={name: [float(value) for value in values] for name, values in record["curves"].items()},
         arrays=packing.unpack(record["arrays"]),
-        data_label=record["data"]["label"],
-        data_fingerprint=record["data"]["fingerprint"],
-        provenance=record["provenance"],
+        data_label=data["label"],
+        data_fingerprint=data["fingerprint"],
+        provenance=provenance | {"rehearsal": [_finite(value) for value in provenance["rehearsal"]]},
     )
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return value
 
 
 @cache

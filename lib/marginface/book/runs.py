@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 
@@ -106,13 +107,13 @@ def _each(works: list[Work], jobs: int) -> Iterator[tuple[Work, "Future[str]"]]:
         for work in works:
             yield work, _settled(make, work)
         return
-    waiting, running = iter(works), {}
+    waiting = iter(works)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (jobs,)) as pool:
-        running = {pool.submit(make, work): work for work, _ in zip(waiting, range(jobs), strict=False)}
+        running = {pool.submit(make, work): work for work in islice(waiting, jobs)}
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                if (work := next(waiting, None)) is not None:
+                for work in islice(waiting, 1):
                     running[pool.submit(make, work)] = work
                 yield running.pop(future), future
 
@@ -135,8 +136,15 @@ def make(work: Work) -> str:
         shutil.rmtree(place, ignore_errors=True)
     with _until(work.deadline):
         start = starting_point(work.recipe, work.device, work.root)
-        options = {"device": work.device, "start": start, "out": place, "save_every": SAVE_EVERY, "progress": work.progress}
-        run = training.train(work.recipe, data_root=work.root, **options)
+        run = training.train(
+            work.recipe,
+            data_root=work.root,
+            device=work.device,
+            start=start,
+            out=place,
+            save_every=SAVE_EVERY,
+            progress=work.progress,
+        )
         store(run)
     if not work.keep:
         shutil.rmtree(place, ignore_errors=True)
@@ -196,9 +204,13 @@ def _durations() -> dict[tuple[str, str, int], float]:
     """The mean seconds of the recorded runs by data, network and epochs."""
     took = defaultdict(list)
     for path in folder().glob("*.json"):
-        record = json.loads(path.read_text())
-        kind = tuple(record["recipe"][name] for name in ("data", "backbone", "epochs"))
-        took[kind].append(float(record["provenance"]["duration_s"]))
+        try:
+            record = json.loads(path.read_text())
+            kind = tuple(record["recipe"][name] for name in ("data", "backbone", "epochs"))
+            seconds = float(record["provenance"]["duration_s"])
+        except (LookupError, OSError, RecursionError, TypeError, ValueError):
+            continue  # whoever asks for this record is told that it is damaged
+        took[kind].append(seconds)
     return {kind: mean(seconds) for kind, seconds in took.items()}
 
 
@@ -262,6 +274,7 @@ def say(line: str) -> None:
 
 def main() -> None:
     from marginface.book import papers
+    from marginface.training.__main__ import DEVICES, at_least  # with what trains, which readers of records do not load
 
     known = sorted(papers.grids())
     parser = argparse.ArgumentParser(prog="python -m marginface.book.runs", description="Run the book's recorded runs.")
@@ -269,8 +282,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
-    parser.add_argument("--jobs", type=int, help="how many at once; else a core each, or some that share a GPU")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU"
+    )
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
     options = parser.parse_args()
     wanted = [name for name in known for pattern in options.only.split(",") if fnmatch(name, pattern.strip())]
@@ -280,9 +295,12 @@ def main() -> None:
     recipes = papers.by_worth(wanted, options.seeds)
     jobs = options.jobs or at_once(options.device)
     os.nice(10)  # what is worked on meanwhile comes first
-    runs = run_missing(
-        recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
-    )
+    try:
+        runs = run_missing(
+            recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
+        )
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{error}\n")
     say(f"{len(runs)} of {len(recipes)} runs are recorded in {folder()}")
 
 
@@ -298,7 +316,10 @@ def seeds_of(text: str) -> list[int]:
     for part in text.split(","):
         if not (found := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)):
             raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0-9 or 0,3,5")
-        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise argparse.ArgumentTypeError(f"{text!r}: {part.strip()} are no seeds, since {last} comes before {first}")
+        seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
 
 

@@ -9,14 +9,15 @@ They have up to a million images, which are read when they are needed.
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from marginface.data import lists
 from marginface.data.align import align
-from marginface.data.files import read_bytes
-from marginface.data.images import read_image
+from marginface.data.files import printable, read_bytes
+from marginface.data.images import check_size, read_image
 from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest, Test
 
 IJB = {"IJB-B": "IJBB", "IJB-C": "IJBC"}
@@ -41,9 +42,12 @@ class FilesOfFaces:
         with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
             images = list(pool.map(self._read, range(len(self))[part]))
         for place, image in zip(range(len(self))[part], images, strict=True):
-            if image.shape != images[0].shape:
-                raise ValueError(f"{self.paths[place]}: an image of {image.shape}, where others have {images[0].shape}")
+            check_size(image.shape[1:], self._size, printable(self.paths[place]))
         return np.stack(images)
+
+    @cached_property
+    def _size(self) -> tuple[int, ...]:
+        return self._read(0).shape[1:]
 
     def _read(self, place: int) -> np.ndarray:
         image = read_image(self.paths[place])
@@ -99,5 +103,5 @@ def megaface(folder: Path) -> IdentificationTest:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise DataMissingError(f"{folder / pattern}: expected one such file, there are {len(found)}")
+        raise DataMissingError(f"{printable(folder / pattern)}: expected one such file, there are {len(found)}")
     return found[0]

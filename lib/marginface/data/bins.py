@@ -8,35 +8,41 @@ from typing import Any
 
 import numpy as np
 
-from marginface.data.files import read_bytes
-from marginface.data.images import decode_image
+from marginface.data.damage import counted
+from marginface.data.files import most_unpacked, printable, read_bytes
+from marginface.data.images import check_size, decode_image
 from marginface.data.pickles import read_pickle
+from marginface.data.progress import track
 
 
+@counted()
 def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """The images and the answers in a .bin file. Nothing that the pickle names is called (see `pickles`).
 
     Returns: images (2P, H, W, 3) uint8 RGB and same (P,) bool.
     Raises: ValueError naming the file, and the record where it is one: a pickle that is damaged or holds anything else,
-        images that cannot be decoded or differ in size, another number of answers than of pairs.
+        images that cannot be decoded or differ in size, or take more memory than a file of its size can stand for, another
+        number of answers than of pairs.
+    Warns: DataWarning where images are damaged that can be decoded.
     """
+    file = read_bytes(path)
     try:
-        content = read_pickle(read_bytes(path))
-        encoded, answers = _sequences(content)
+        encoded, answers = _sequences(read_pickle(file))
         same = _booleans(answers)
     except ValueError as error:
-        raise ValueError(f"{path}: not a verification set: {error}") from error
+        raise ValueError(f"{printable(path)}: not a verification set: {error}") from error
     if len(encoded) != 2 * len(same) or not len(same):
-        raise ValueError(f"{path}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair")
-    first = _decode(encoded[0], f"{path}, image 0")
-    try:
-        images = np.empty((len(encoded), *first.shape), np.uint8)
-    except MemoryError as error:
-        raise ValueError(f"{path}: {len(encoded)} images like the first, {first.shape}, do not fit into memory") from error
-    for i in range(len(encoded)):
-        image = _decode(encoded[i], f"{path}, image {i}")
-        if image.shape != first.shape:
-            raise ValueError(f"{path}, image {i}: its shape is {image.shape}, that of image 0 {first.shape}")
+        raise ValueError(
+            f"{printable(path)}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair"
+        )
+    first = _decode(encoded[0], f"{printable(path)}, image 0")
+    if (size := len(encoded) * first.nbytes) > most_unpacked(len(file)):  # one image may stand there a million times
+        claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
+        raise ValueError(f"{printable(path)}: {claim}")
+    images = np.empty((len(encoded), *first.shape), np.uint8)
+    for i in track(range(len(encoded)), f"reading {printable(Path(path).name)}"):
+        image = _decode(encoded[i], f"{printable(path)}, image {i}")
+        check_size(image.shape[:2], first.shape[:2], f"{printable(path)}, image {i}")
         images[i] = image
     return images, same
 
@@ -46,7 +52,7 @@ def _sequences(content: Any) -> tuple[Any, Any]:
         raise ValueError(f"expected a pair of lists, got {_kind(content)}")
     for part in content:
         if not isinstance(part, tuple | list | np.ndarray) or (isinstance(part, np.ndarray) and not part.ndim):
-            raise ValueError(f"expected a pair of lists, got a {_kind(part)} in it")
+            raise ValueError(f"expected a pair of lists, got {_kind(part)} in it")
     return content[0], content[1]
 
 
@@ -71,4 +77,6 @@ def _decode(encoded: Any, name: str) -> np.ndarray:
 
 
 def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
     return f"{type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else type(value).__name__

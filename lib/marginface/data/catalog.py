@@ -12,10 +12,10 @@ from marginface.data.files import DATA_ROOT, data_root
 from marginface.data.types import DataMissingError, FaceData, ImageData, PairTest
 
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
-SYNTHETIC = re.compile(r"synthetic/([1-9]\d*)x([1-9]\d*)/([1-9]\d*)")
-MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d+)/([1-9]\d*)")
-GLYPHS = re.compile(r"glyphs/([1-9]\d*)/([1-9]\d*)(/choice)?")
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d*)")
+SYNTHETIC = re.compile(r"synthetic/([1-9]\d{0,8})x([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
+MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
+GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice)?", re.ASCII)
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})", re.ASCII)
 
 
 def is_known(name: str) -> bool:

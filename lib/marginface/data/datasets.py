@@ -15,7 +15,8 @@ from typing import Any
 
 import pooch
 
-from marginface.data.files import data_folder
+from marginface.data.files import data_folder, printable, read_bytes
+from marginface.data.progress import Meter
 from marginface.data.types import DataMissingError
 
 KINDS = {"training": "Training", "test": "Testing", "other": "No faces, or nobody's"}
@@ -64,10 +65,10 @@ def catalogue() -> Mapping[str, DataSet]:
 def read_catalogue(path: Path) -> dict[str, DataSet]:
     """The data sets in a TOML file. Raises: ValueError naming the file, the entry and the field that makes no sense."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not TOML ({error})") from error
-    return {key: _data_set(f"{path}, {key}", key, table) for key, table in tables.items()}
+        tables = tomllib.loads(read_bytes(path).decode())
+    except (RecursionError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{printable(path)}: not TOML ({error})") from error
+    return {key: _data_set(f"{printable(path)}, {key}", key, table) for key, table in tables.items()}
 
 
 def find(key: str) -> DataSet:
@@ -105,7 +106,9 @@ def fetch(key: str, *names: str, folder: str | Path | None = None) -> list[Path]
 def retrieve(file: File, folder: Path) -> Path:
     """One file, into this folder; as `fetch`."""
     try:
-        return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=file.name, path=folder))
+        with Meter(f"fetching {file.name}", size=True) as meter:
+            downloader = pooch.HTTPDownloader(progressbar=meter) if file.url.startswith("http") else None
+            return Path(pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader))
     except OSError as error:  # every network error of requests and urllib is one
         raise DataMissingError(
             f"fetching {file.name} from {file.url} failed: {error.strerror or type(error).__name__}"

@@ -7,7 +7,6 @@ The detector is libfacedetection's, by its own authors; its package holds the we
 
 import argparse
 import importlib
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from marginface.data.align import TEMPLATE_SIZE, align
-from marginface.data.files import new_folder
+from marginface.data.damage import counted
+from marginface.data.files import new_folder, printable
 from marginface.data.folders import list_people
+from marginface.data.progress import track
 
 LONG_SIDE = 640  # what the detector sees of any image; it gives whole pixels, so that small images must be enlarged
 
@@ -59,6 +58,7 @@ def detect(image: np.ndarray, confidence: float = 0.5) -> list[Detection]:
     return sorted(found, key=lambda face: -face.box[2] * face.box[3])
 
 
+@counted()
 def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> list[str]:
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 
@@ -69,13 +69,16 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
     """
     people, to = list_people(photographs), Path(to)
     names = [Path(path).with_suffix(".png") for path in people.paths]
+    if size < 1:
+        raise ValueError(f"size={size} must be at least 1 pixel")
     if twice := {name for name, count in Counter(names).items() if count > 1}:
         raise ValueError(
-            f"{people.root}: {min(twice)} would be written twice, because photographs differ only in their extension"
+            f"{printable(people.root)}: {printable(min(twice))} would be written twice, "
+            "because photographs differ only in their extension"
         )
     faceless = []
     with new_folder(to) as folder:
-        for i, name in enumerate(track(names, "aligning", console=Console(stderr=True), disable=not sys.stderr.isatty())):
+        for i, name in enumerate(track(names, "aligning")):
             image = people.read(i)
             if not (faces := detect(image, confidence)):
                 faceless.append(people.paths[i])
@@ -84,7 +87,7 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(cv2.imencode(".png", crop[..., ::-1])[1].tobytes())
         if len(faceless) == len(names):
-            raise ValueError(f"{people.root}: no face was found in any of its {len(names)} photographs")
+            raise ValueError(f"{printable(people.root)}: no face was found in any of its {len(names)} photographs")
     return faceless
 
 
@@ -107,7 +110,7 @@ def main() -> None:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         parser.exit(1, f"{error}\n")
     for name in faceless:
-        print(f"no face: {name}")
+        print(f"no face: {printable(name)}")
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ TRAITS: dict[str, tuple[float, float]] = {
 class Place:
     """Where each pixel lies, (N, H, W) each.
 
-    x, y: in the image once it is upright. across, down, depth: on the head's surface as the viewer sees it, 1 at the rim.
-    u, v, forward: the same point on the head itself, forward being where the nose points. side: |u|, with which both halves
-    of a face are drawn at once. pixel: how many pixels one unit is.
+    x, y: in the image once it is upright.
+    across, down, depth: on the head's surface as the viewer sees it, 1 at the rim.
+    u, v, forward: the same point on the head itself, forward being where the nose points.
+    side: |u|, with which both halves of a face are drawn at once.
+    pixel: how many pixels one unit is.
     """
 
     x: Tensor

@@ -16,9 +16,10 @@ import torch
 from torch.utils.data import TensorDataset
 
 from marginface.data import align
-from marginface.data.files import read_lines, writing
+from marginface.data.files import printable, read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
+from marginface.data.progress import track
 from marginface.data.types import (
     AllPairsTest,
     DataMissingError,
@@ -226,7 +227,7 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces
             points = np.array([[float(value) for value in line.split(",")] for line in read_lines(path)])
             return align.cfp_landmarks(points, frontal="/frontal/" in name)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{printable(path)}: {error}") from error
 
     names = [name for person in range(1, 501) for name in _cfp_images(f"{person:03d}", prefix="")]
     return _aligned("cfp", data / "Images", names, landmarks, size, grey)
@@ -235,12 +236,12 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces
 def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool) -> Faces:
     """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
     if not folder.is_dir():
-        raise DataMissingError(f"{folder}: there is no such folder")
+        raise DataMissingError(f"{printable(folder)}: there is no such folder")
     digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey)).encode())
-    for name in names:
+    for name in track(names, f"looking at {what}"):
         path = folder / name
         if not path.is_file():
-            raise DataMissingError(f"{path}: there is no such file")
+            raise DataMissingError(f"{printable(path)}: there is no such file")
         digest.update(f"{name} {path.stat().st_size} ".encode())
     name = f"{what}-{size}-{'grey' if grey else 'rgb'}-{digest.hexdigest()[:12]}.npy"
     cached = Path(pooch.os_cache("marginface")) / "faces" / name
@@ -251,7 +252,7 @@ def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str
         return align.align(read_image(folder / name), landmarks(name), size, grey)
 
     with ThreadPoolExecutor() as pool:  # OpenCV lets go of the interpreter's lock
-        images = np.stack(list(pool.map(one, names)))
+        images = np.stack(list(track(pool.map(one, names), f"aligning {what}", len(names))))
     cached.parent.mkdir(parents=True, exist_ok=True)
     with writing(cached) as file:
         np.save(file, images)

@@ -46,6 +46,14 @@ def quoted(text: str, most: int = 80) -> str:
     return repr(text) if len(text) <= most else f"{text[:most]!r}… ({len(text):,} characters)"
 
 
+def most_unpacked(size: int) -> int:
+    """How many bytes the content of a file of `size` bytes may take: no set of images and no list is packed more tightly.
+
+    A few kilobytes can claim to be gigabytes, which would end the process.
+    """
+    return 2**28 + 100 * size
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file.
 

@@ -20,12 +20,10 @@ class DamagedError(ValueError):
 
 
 def look(content: bytes) -> tuple[int, int, bytes] | None:
-    """Width, height, and the bytes to decode; None for other formats than `FORMATS`.
+    """Width, height, and the bytes to decode; None for other formats than `FORMATS` but JPEG, of which see `jpegs`.
 
     Raises: DamagedError where the header is damaged or the content cut short.
     """
-    if content.startswith(b"\xff\xd8"):
-        return *_jpeg_size(content), content
     if content.startswith(_PNG[:4]):
         return _png(content)
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
@@ -110,22 +108,3 @@ def _webp(content: bytes) -> tuple[int, int, bytes]:
     if len(sizes) != 1 or (canvas or sizes[0]) != sizes[0]:
         raise DamagedError("it does not hold one image of the size of its header")
     return *sizes[0], content[:end]
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Width and height in the frame header.
-
-    Source: ITU-T T.81, B.1 and B.2.2: segments of 0xff, a marker and a length; the frame headers are SOF0 to SOF15.
-    """
-    at = 2
-    while at + 9 <= len(content):
-        marker = content[at + 1]
-        if content[at] != 0xFF:  # decoders skip what stands between segments, and so do we
-            at = content.find(b"\xff", at) % (len(content) + 1)
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
-        elif marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            at += 1 if marker == 0xFF else 2  # fill bytes, and markers that stand alone
-        else:
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    raise DamagedError("it has no frame header")

@@ -4,13 +4,16 @@ OpenCV decodes more formats than these; what comes from elsewhere does not reach
 """
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from marginface.data.files import read_bytes
+from marginface.data import foreign, jpegs
+from marginface.data.damage import note
+from marginface.data.files import printable, read_bytes
 from marginface.data.image_headers import FORMATS, DamagedError, look
 
 Encoded = bytes | memoryview | np.ndarray
@@ -21,6 +24,7 @@ def decode_image(encoded: Encoded, name: str) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in encoded bytes; grey ones get three equal channels.
 
     `name` says in the error what the image is. Raises: ValueError where the bytes are no image or one cut short.
+    Warns: DataWarning where parts of it are damaged, once for all images where they are counted (see `damage`).
     """
     return cv2.cvtColor(decode_bgr(encoded, name), cv2.COLOR_BGR2RGB)
 
@@ -37,24 +41,43 @@ def decode_bgr(encoded: Encoded, name: str) -> np.ndarray:
     """The same image in the order of OpenCV."""
     content = bytes(encoded)
     try:
-        found = look(content)
+        return _decode_jpeg(content, name) if content.startswith(jpegs.START) else _decode(content, name)
     except DamagedError as error:
-        raise ValueError(f"{name}: not a whole image: {_start(content)} ({error})") from error
+        why = f" ({error})" if str(error) else ""
+        raise ValueError(f"{name}: not a whole image: {_start(content)}{why}") from error
+
+
+def _decode_jpeg(content: bytes, name: str) -> np.ndarray:
+    header = jpegs.read_header(content)
+    _check_pixels(header.width, header.height, name)
+    image, damage = jpegs.decode(content, header)
+    if damage is not None:
+        note(name, damage)
+    return image
+
+
+def _decode(content: bytes, name: str) -> np.ndarray:
+    found = look(content)
     if found is None:
-        raise ValueError(f"{name}: not a {FORMATS} image: {_start(content)}")
+        what = foreign.named(content)
+        raise ValueError(f"{name}: not a {FORMATS} image: {_start(content)}" + (f" ({what})" if what else ""))
     width, height, plain = found
+    _check_pixels(width, height, name)
+    _quiet()
+    try:
+        image = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError(f"{name}: not an image that OpenCV can decode: {_start(content)} ({error.err})") from error
+    if image is None:
+        raise DamagedError
+    return image
+
+
+def _check_pixels(width: int, height: int, name: str) -> None:
+    if not width * height:
+        raise DamagedError("it has no pixels")
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name}: its header claims {width} × {height} pixels, more than any face image has")
-    image = None
-    if width and height:
-        _quiet()
-        try:
-            image = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise ValueError(f"{name}: not an image that OpenCV can decode: {_start(content)} ({error.err})") from error
-    if image is None:
-        raise ValueError(f"{name}: not a whole image: {_start(content)}")
-    return image
 
 
 @cache
@@ -70,7 +93,14 @@ def _start(content: bytes) -> str:
 
 def read_image(path: str | Path) -> np.ndarray:
     """The image (H, W, 3) uint8 RGB in a file. Raises: ValueError naming the file where it is missing, damaged or none."""
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_bytes(path), printable(path))
+
+
+def check_size(size: Sequence[int], others: Sequence[int], name: str) -> None:
+    """That an image has the height and width of the others of its set. Raises: ValueError naming it and both sizes."""
+    if tuple(size) != tuple(others):
+        here, there = (" × ".join(map(str, each)) for each in (size, others))
+        raise ValueError(f"{name}: an image of {here} pixels (height × width), where others have {there}")
 
 
 def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:

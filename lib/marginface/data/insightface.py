@@ -10,14 +10,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from marginface.data import benchmarks
-from marginface.data.files import read_bytes
+from marginface.data.files import printable, read_bytes
 from marginface.data.folders import People, list_people
+from marginface.data.images import check_size
 from marginface.data.pairs import load_bin
 from marginface.data.recordio import RecordDataset
 from marginface.data.types import DataMissingError, FaceData, PairTest
 
 BIN_NAMES = {"lfw": "LFW", "cfp_ff": "CFP-FF", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW"}
 FOLDS = 10
+SAMPLES, SAMPLE = 100, 2**16  # how many and of how many bytes: all of 6 MB, and something of every GB of the largest sets
 
 
 def load(root: Path, name: str) -> FaceData:
@@ -25,9 +27,9 @@ def load(root: Path, name: str) -> FaceData:
 
     Without a train.rec the folder has a folder of aligned images, all of one size, for each person. The fingerprint covers
     the index and the property file, or the names and sizes of people's images, and the verification sets and the benchmarks'
-    lists; the images of the training set are too many to be read for it.
+    lists; of the records' file, which is too large to be read for it, its size and samples are in `parts` alone.
     Raises: DataMissingError where there is no such folder; ValueError naming a damaged file, and one of two whose names differ
-        in their case alone.
+        in their case alone or that are one test.
     """
     folder = root / name
     train: RecordDataset | PeopleImages
@@ -37,18 +39,17 @@ def load(root: Path, name: str) -> FaceData:
         train = PeopleImages(list_people(folder))
     else:
         known = "mnist, digits, lfw+cfp/first/64"
-        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {root}")
+        raise DataMissingError(f"unknown data set {name!r}: neither {known} nor a folder in {printable(root)}")
     image, _ = train[0]
     digest = hashlib.sha256(f"{len(train)} {train.num_classes}".encode())
     parts = train.people.listing() if isinstance(train, PeopleImages) else {}
     digest.update(json.dumps(parts).encode() if parts else b"")
     bins = _verification_sets(folder)
-    for path in [folder / "train.idx", folder / "property", *bins]:
+    for path in [folder / "train.idx", folder / "property", *bins.values()]:
         if path.exists():
             digest.update(read_bytes(path))
-    for path in [folder / "train.idx", folder / "property"]:
-        if path.exists() and isinstance(train, RecordDataset):
-            parts[path.name] = hashlib.sha256(read_bytes(path)).hexdigest()[:12]
+    if isinstance(train, RecordDataset):
+        parts = _record_files(folder)
     others, lists = benchmarks.at_hand(root)
     digest.update(lists.encode())
     return FaceData(
@@ -57,34 +58,56 @@ def load(root: Path, name: str) -> FaceData:
         num_classes=train.num_classes,
         image_shape=tuple(image.shape),
         train=train,
-        tests={BIN_NAMES.get(path.stem.lower(), path.stem): pair_test(path) for path in bins} | others,
+        tests={test: pair_test(path) for test, path in bins.items()} | others,
         fingerprint=digest.hexdigest(),
         parts=parts,
     )
 
 
-def _verification_sets(folder: Path) -> list[Path]:
-    """Its *.bin files, in the order of their names."""
+def _verification_sets(folder: Path) -> dict[str, Path]:
+    """Its *.bin files by the names of the tests, in the order of the files' names."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.[bB][iI][nN]")):
-        name = path.stem.lower()
-        if name in found:
-            raise ValueError(f"{found[name]} and {path.name} have one name but for its case: rename one of them")
+        name = BIN_NAMES.get(path.stem.lower(), printable(path.stem))
+        for known, other in found.items():
+            if known.lower() == name.lower():
+                raise ValueError(f"{printable(other)} and {printable(path.name)} are both test {known!r}: rename one of them")
         found[name] = path
-    return list(found.values())
+    return found
+
+
+def _record_files(folder: Path) -> dict[str, str]:
+    """Hashes of index and property, and of samples of the records, at the same places of all files of one size."""
+    parts = {
+        path.name: hashlib.sha256(read_bytes(path)).hexdigest()[:12]
+        for path in (folder / "train.idx", folder / "property")
+        if path.exists()
+    }
+    size, digest = (folder / "train.rec").stat().st_size, hashlib.sha256()
+    with open(folder / "train.rec", "rb") as file:
+        for start in np.unique(np.linspace(0, max(size - SAMPLE, 0), SAMPLES, dtype=np.int64)):
+            file.seek(int(start))
+            digest.update(file.read(SAMPLE))
+    return parts | {"train.rec": f"{size:,} bytes ({digest.hexdigest()[:12]})"}
 
 
 class PeopleImages(Dataset[tuple[Tensor, int]]):
-    """A folder of people as (image (3, H, W) uint8, label) by index."""
+    """A folder of people as (image (3, H, W) uint8, label) by index.
+
+    Raises: ValueError naming an image that is damaged, here for the first one, or of another size than the first one.
+    """
 
     def __init__(self, people: People) -> None:
         self.people, self.labels, self.num_classes = people, people.labels, len(people.names)
+        self.size = people.read(0).shape[:2]
 
     def __len__(self) -> int:
         return len(self.people.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(self.people.read(index).transpose(2, 0, 1)), int(self.labels[index])
+        image = self.people.read(index)
+        check_size(image.shape[:2], self.size, printable(self.people.root / self.people.paths[index]))
+        return torch.from_numpy(image.transpose(2, 0, 1)), int(self.labels[index])
 
 
 def pair_test(path: Path) -> PairTest:

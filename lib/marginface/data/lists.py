@@ -5,7 +5,6 @@ frames of one video). The formats are those of NIST, of MegaFace's development k
 project distributes.
 """
 
-import csv
 import io
 import json
 from collections.abc import Iterable
@@ -15,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from marginface.data.files import read_bytes, read_lines
+from marginface.data.files import printable, quoted, read_bytes, read_lines
+from marginface.data.tables import INTEGER, line_of, read_table
+from marginface.data.types import DataMissingError
 
 METADATA = ("TEMPLATE_ID", "SUBJECT_ID", "FILENAME")
 FACE_BOX = ("FACE_X", "FACE_Y", "FACE_WIDTH", "FACE_HEIGHT")
@@ -25,38 +26,39 @@ def ijb_media(path: str | Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray
     """The images of a benchmark (ijbb_face_tid_mid.txt, ijbc_…): lines "name template medium".
 
     Returns: names (M), templates (M,) int64, media (M,) int64.
-    Raises: ValueError naming the file.
+    Raises: ValueError naming the file and the line.
     """
-    table = _table(path, "name template medium", {0: str, 1: np.int64, 2: np.int64})
-    return tuple(table[0]), table[1].to_numpy(), table[2].to_numpy()
+    names, templates, media = read_table(path, " ", (str, int, int), "name template medium")
+    return tuple(names), templates, media
 
 
 def ijb_pairs(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs of templates that are compared (ijbb_template_pair_label.txt, ijbc_…): lines "template template same".
 
     Returns: left (P,) int64, right (P,) int64, same (P,) bool.
-    Raises: ValueError naming the file.
+    Raises: ValueError naming the file and the line.
     """
-    table = _table(path, "template template same", {0: np.int64, 1: np.int64, 2: np.int64})
-    same = table[2].to_numpy()
+    left, right, same = read_table(path, " ", (int, int, int), "template template same")
     if not np.isin(same, (0, 1)).all():
-        line = int((~np.isin(same, (0, 1))).argmax())
-        raise ValueError(f"{path}, line {line + 1}: expected 0 or 1 at its end, got {same[line]}")
-    return table[0].to_numpy(), table[1].to_numpy(), same.astype(bool)
+        row = int((~np.isin(same, (0, 1))).argmax())
+        raise ValueError(f"{printable(path)}, line {line_of(path, row)}: expected 0 or 1 at its end, got {same[row]}")
+    return left, right, same.astype(bool)
 
 
 def ijb_landmarks(path: str | Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Faces as detected (ijbb_name_5pts_score.txt, ijbc_…): lines "name x y x y x y x y x y score".
 
     Returns: names (M), landmarks (M, 5, 2) float32 in pixels (eyes, nose, corners of the mouth), scores (M,) float32.
-    Raises: ValueError naming the file, and the line where a number is not finite.
+    Raises: ValueError naming the file, and the line where a number is missing or not finite.
     """
-    table = _table(path, "name, five points x y and a score", {0: str} | dict.fromkeys(range(1, 12), np.float32))
-    values = table.loc[:, 1:].to_numpy(np.float32)
-    wrong = ~np.isfinite(values).all(axis=1)
+    expected = "name, five points x y and a score, all finite"
+    names, *columns = read_table(path, " ", (str, *[float] * 11), expected)
+    values = np.stack(columns, axis=1)
+    wrong = (np.abs(values) > np.finfo(np.float32).max).any(axis=1)
     if wrong.any():
-        raise ValueError(f"{path}, line {int(wrong.argmax()) + 1}: expected finite numbers")
-    return tuple(table[0]), values[:, :10].reshape(-1, 5, 2), values[:, 10]
+        raise ValueError(f"{printable(path)}, line {line_of(path, int(wrong.argmax()))}: a number is too large for float32")
+    values = values.astype(np.float32)
+    return tuple(names), values[:, :10].reshape(-1, 5, 2), values[:, 10]
 
 
 def ijb_metadata(path: str | Path) -> pd.DataFrame:
@@ -64,20 +66,35 @@ def ijb_metadata(path: str | Path) -> pd.DataFrame:
 
     Returns: the columns TEMPLATE_ID, SUBJECT_ID (int64) and FILENAME, and, where the file has them, SIGHTING_ID (int64) and the
         box FACE_X, FACE_Y, FACE_WIDTH, FACE_HEIGHT (float64 pixels, NaN where it is not given).
-    Raises: ValueError naming the file.
+    Raises: ValueError naming the file, and the row and the column.
     """
     expected = f"a table with the columns {', '.join(METADATA)}"
-    table = _read_csv(path, expected, header=0, dtype=str, keep_default_na=False)
-    if missing := [name for name in METADATA if name not in table]:
-        raise ValueError(f"{path}: expected {expected}; {', '.join(missing)} is missing")
-    wanted = [name for name in (*METADATA, "SIGHTING_ID", *FACE_BOX) if name in table]
-    table = table[wanted]
     try:
-        integers = {name: np.int64 for name in wanted if name.endswith("_ID")}
-        numbers = {name: pd.to_numeric(table[name]).astype(np.float64) for name in wanted if name in FACE_BOX}
-        return table.astype(integers).assign(**numbers)
+        table = pd.read_csv(io.BytesIO(read_bytes(path)), header=0, dtype=str, keep_default_na=False)
+    except DataMissingError:
+        raise
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: expected {expected} and numbers in them ({error})") from error
+        raise ValueError(f"{printable(path)}: expected {expected} ({quoted(str(error))})") from error
+    if missing := [name for name in METADATA if name not in table]:
+        raise ValueError(f"{printable(path)}: expected {expected}; {', '.join(missing)} is missing")
+    wanted = [name for name in (*METADATA, "SIGHTING_ID", *FACE_BOX) if name in table]
+    integers = {name: np.int64 for name in wanted if name.endswith("_ID")}
+    for name in integers:
+        _check_rows(path, table[name], table[name].str.fullmatch(INTEGER), "a whole number")
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(np.float64) for name in wanted if name in FACE_BOX}
+    for name, column in numbers.items():
+        finite = column.between(-np.inf, np.inf, inclusive="neither")
+        _check_rows(path, table[name], finite | (table[name] == ""), "a finite number or nothing")
+    return table[wanted].astype(integers).assign(**numbers)
+
+
+def _check_rows(path: str | Path, column: pd.Series, right: pd.Series, expected: str) -> None:
+    """Titles may be quoted and so span lines: errors name the row below them."""
+    if not right.all():
+        row = int((~right).to_numpy().argmax())
+        raise ValueError(
+            f"{printable(path)}, row {row + 1}: {column.name} should be {expected}, got {quoted(str(column.iloc[row]))}"
+        )
 
 
 def image_list(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
@@ -90,17 +107,17 @@ def image_list(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...] | Non
     if content.lstrip()[:1] != b"{":
         lines = [line for line in read_lines(path) if line and not line.startswith("#")]
         if not lines:
-            raise ValueError(f"{path}: there are no images in the list")
+            raise ValueError(f"{printable(path)}: there are no images in the list")
         return tuple(lines), None
     try:
         entries = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{printable(path)}: not JSON ({type(error).__name__}: {error})") from error
     paths, ids = entries.get("path"), entries.get("id")
     if not _texts(paths):
-        raise ValueError(f'{path}: expected a list of paths under "path"')
+        raise ValueError(f'{printable(path)}: expected a list of paths under "path"')
     if ids is not None and (not isinstance(ids, list) or len(ids) != len(paths)):
-        raise ValueError(f'{path}: expected as many entries under "id" as under "path", {len(paths)}')
+        raise ValueError(f'{printable(path)}: expected as many entries under "id" as under "path", {len(paths)}')
     return tuple(paths), None if ids is None else tuple(str(one) for one in ids)
 
 
@@ -111,7 +128,7 @@ def noise_list(path: str | Path) -> frozenset[str]:
     """
     names = [line.split("\t")[:2][-1] for line in read_lines(path) if line and not line.startswith("#")]
     if not names:
-        raise ValueError(f"{path}: there are no names in the list")
+        raise ValueError(f"{printable(path)}: there are no names in the list")
     return frozenset(names)
 
 
@@ -122,23 +139,6 @@ def is_noise(paths: Iterable[str], noises: frozenset[str]) -> np.ndarray:
     """
     depths = {noise.count("/") + 1 for noise in noises}
     return np.array([any("/".join(path.split("/")[-depth:]) in noises for depth in depths) for path in paths], dtype=bool)
-
-
-def _table(path: str | Path, columns: str, types: dict[int, Any]) -> pd.DataFrame:
-    """A table without titles, its columns parted by single spaces."""
-    table = _read_csv(path, f"lines of {columns}", sep=" ", header=None, dtype=types, na_filter=False, quoting=csv.QUOTE_NONE)
-    if table.shape[1] != len(types):
-        raise ValueError(f"{path}: expected lines of {columns}, got {table.shape[1]} columns")
-    return table
-
-
-def _read_csv(path: str | Path, expected: str, **options: Any) -> pd.DataFrame:
-    try:
-        return pd.read_csv(io.BytesIO(read_bytes(path)), **options)
-    except (ValueError, OverflowError) as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ValueError(f"{path}: expected {expected} ({error})") from error
 
 
 def _texts(value: Any) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from marginface.data.bins import load_bin
-from marginface.data.files import read_lines
+from marginface.data.files import printable, quoted, read_lines
 from marginface.data.types import DataMissingError
 
 __all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "ytf_pairs"]
@@ -52,7 +52,7 @@ class Pairs:
         for i, pair in enumerate(zip(self.left, self.right, strict=True)):
             for name in pair:
                 if name not in present:
-                    raise DataMissingError(f"{folder / name}: pair {i} of {len(self)} names it, but it is not there")
+                    raise DataMissingError(f"{printable(folder / name)}: pair {i} of {len(self)} names it, but it is not there")
 
 
 def lfw_pairs(path: str | Path) -> Pairs:
@@ -77,16 +77,16 @@ def _lfw(path: str | Path, header: int) -> Pairs:
     numbers = lines[0].split() if lines else []
     if len(numbers) != header or not all(_counts(number) for number in numbers):
         expected = "the numbers of folds and of pairs" if header == 2 else "the number of pairs alone"
-        raise ValueError(f"{path}, line 1: expected {expected}, got {lines[0] if lines else ''!r}")
+        raise ValueError(f"{printable(path)}, line 1: expected {expected}, got {quoted(lines[0] if lines else '')}")
     folds, each = (int(numbers[0]), int(numbers[1])) if header == 2 else (1, int(numbers[0]))
     if len(lines) != 1 + 2 * folds * each:
-        raise ValueError(f"{path}: {len(lines) - 1} pairs, but line 1 promises {folds} folds of 2 × {each}")
+        raise ValueError(f"{printable(path)}: {len(lines) - 1} pairs, but line 1 promises {folds} folds of 2 × {each}")
     left, right, same = [], [], np.tile(np.repeat([True, False], each), folds)
     for i, line in enumerate(lines[1:]):
         fields = line.split("\t")
         if len(fields) != (3 if same[i] else 4) or not (_counts(fields[-1]) and _counts(fields[1 if same[i] else -3])):
             expected = "a name and two numbers" if same[i] else "a name, a number, a name and a number"
-            raise ValueError(f"{path}, line {i + 2}: expected {expected} with tabs between, got {line!r}")
+            raise ValueError(f"{printable(path)}, line {i + 2}: expected {expected} with tabs between, got {quoted(line)}")
         left.append(_lfw_image(fields[0], fields[1]))
         right.append(_lfw_image(fields[-2] if not same[i] else fields[0], fields[-1]))
     return Pairs(tuple(left), tuple(right), same, np.repeat(np.arange(folds), 2 * each))
@@ -104,24 +104,26 @@ def lfw_people(path: str | Path) -> dict[str, tuple[int, int]]:
     """
     lines = read_lines(path)
     if not lines or not _counts(lines[0]):
-        raise ValueError(f"{path}, line 1: expected the number of folds, got {lines[0] if lines else ''!r}")
+        raise ValueError(f"{printable(path)}, line 1: expected the number of folds, got {quoted(lines[0] if lines else '')}")
     people: dict[str, tuple[int, int]] = {}
     at = 1
     for fold in range(int(lines[0])):
         if at >= len(lines) or not _counts(lines[at]):
-            got = repr(lines[at]) if at < len(lines) else "the end of the file"
-            raise ValueError(f"{path}, line {at + 1}: expected the number of people in fold {fold}, got {got}")
+            got = quoted(lines[at]) if at < len(lines) else "the end of the file"
+            raise ValueError(f"{printable(path)}, line {at + 1}: expected the number of people in fold {fold}, got {got}")
         end = at + 1 + int(lines[at])
         if end > len(lines):
-            raise ValueError(f"{path}: it ends inside fold {fold}, which should have {lines[at]} people")
+            raise ValueError(f"{printable(path)}: it ends inside fold {fold}, which should have {lines[at]} people")
         for i in range(at + 1, end):
             name, _, images = lines[i].partition("\t")
             if not name or not _counts(images) or name in people:
-                raise ValueError(f"{path}, line {i + 1}: expected a new name, a tab and a number, got {lines[i]!r}")
+                raise ValueError(
+                    f"{printable(path)}, line {i + 1}: expected a new name, a tab and a number, got {quoted(lines[i])}"
+                )
             people[name] = (fold, int(images))
         at = end
     if at != len(lines):
-        raise ValueError(f"{path}, line {at + 1}: expected the end after {lines[0]} folds, got {lines[at]!r}")
+        raise ValueError(f"{printable(path)}, line {at + 1}: expected the end after {lines[0]} folds, got {quoted(lines[at])}")
     return people
 
 
@@ -142,7 +144,9 @@ def cfp_pairs(protocol_folder: str | Path, protocol: str) -> Pairs:
             for i, line in enumerate(read_lines(path)):
                 pair = line.split(",")
                 if len(pair) != 2 or any(place not in images for place, images in zip(pair, lists, strict=True)):
-                    raise ValueError(f"{path}, line {i + 1}: expected two image numbers of Pair_list_*.txt, got {line!r}")
+                    raise ValueError(
+                        f"{printable(path)}, line {i + 1}: expected two image numbers of Pair_list_*.txt, got {quoted(line)}"
+                    )
                 left.append(lists[0][pair[0]])
                 right.append(lists[1][pair[1]])
                 same.append(name == "same")
@@ -157,7 +161,7 @@ def _cfp_list(path: Path) -> dict[str, str]:
         number, _, location = line.partition(" ")
         _, found, name = location.partition("Data/Images/")
         if not _counts(number) or not found:
-            raise ValueError(f"{path}, line {i + 1}: expected a number and ../Data/Images/…, got {line!r}")
+            raise ValueError(f"{printable(path)}, line {i + 1}: expected a number and ../Data/Images/…, got {quoted(line)}")
         images[number] = name
     return images
 
@@ -173,13 +177,15 @@ def ytf_pairs(path: str | Path) -> Pairs:
         if i == 0 and fields[0][:1].isalpha():
             continue
         if len(fields) != 5 or not _counts(fields[0]) or not all(fields[2:4]) or fields[4] not in ("0", "1"):
-            raise ValueError(f"{path}, line {i + 1}: expected fold, number, two videos and 0 or 1, got {line!r}")
+            raise ValueError(
+                f"{printable(path)}, line {i + 1}: expected fold, number, two videos and 0 or 1, got {quoted(line)}"
+            )
         left.append(fields[2])
         right.append(fields[3])
         same.append(fields[4] == "1")
         fold.append(int(fields[0]) - 1)
     if not left:
-        raise ValueError(f"{path}: there are no pairs in it")
+        raise ValueError(f"{printable(path)}: there are no pairs in it")
     return Pairs(tuple(left), tuple(right), np.array(same), np.array(fold))
 
 

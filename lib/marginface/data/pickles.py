@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from marginface.data.files import most_unpacked
+
 _MARK = object()
 _INTEGERS = {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"}
 
@@ -65,6 +67,7 @@ class _Machine:
         self.content, self.at = content, 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.room = most_unpacked(len(content))  # a few bytes can ask for a copy of a large value again and again
 
     def take(self, size: int) -> bytes:
         if size < 0 or self.at + size > len(self.content):
@@ -81,6 +84,12 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
+
+    def push_copy(self, value: Any) -> None:
+        self.room -= value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes) else 0
+        if self.room < 0:
+            raise ValueError("its arrays are larger than a file of its size can stand for")
+        self.push(value)
 
     def above_mark(self) -> list[Any]:
         """Takes everything above the last mark, and the mark."""
@@ -131,7 +140,7 @@ class _Machine:
             raise ValueError(f"a call of a {type(what).__name__}")
         if what.full not in _MEANINGS:
             raise ValueError(f"it wants to call {what.full}; nothing is called")
-        self.push(_MEANINGS[what.full](*arguments))
+        self.push_copy(_MEANINGS[what.full](*arguments))
 
     def build(self) -> None:
         """The state of an array or of a type, for what is on the stack below it."""
@@ -142,7 +151,7 @@ class _Machine:
         elif isinstance(target, _Array):
             _, shape, kind, column_major, values = state
             target.value = _array(values, kind, shape, "F" if column_major else "C")
-            self.push(target.value)
+            self.push_copy(target.value)
         else:
             raise ValueError(f"a state for a {type(target).__name__}")
 

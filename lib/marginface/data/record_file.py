@@ -8,16 +8,16 @@ stands for a magic number. An index is a text file of lines "key<tab>byte".
 Source: dmlc-core's recordio, in the words of its documentation.
 """
 
-import io
 import mmap
 import os
 import struct
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from marginface.data.files import read_bytes, writing
+from marginface.data.files import printable, writing
+from marginface.data.progress import Meter
+from marginface.data.tables import read_table
 
 MAGIC = 0xCED7230A
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -103,12 +103,13 @@ def scan(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
-            raise ValueError(f"{path}: the file is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _starts(content, size, path)
+            raise ValueError(f"{printable(path)}: the file is empty")
+        what = f"looking for records in {printable(path.name)}"
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, Meter(what, size, size=True) as meter:
+            return _starts(content, size, printable(path), meter)
 
 
-def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
+def _starts(content: mmap.mmap, size: int, path: str, meter: Meter) -> np.ndarray:
     starts: list[int] = []
     at, inside = 0, False
     while at < size:
@@ -120,6 +121,7 @@ def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
             starts.append(at)
         inside = part in (1, 2)
         at += 8 + length + -length % 4
+        meter.update(8 + length + -length % 4)
         if at > size:
             raise ValueError(f"{name}: {length} bytes long, but the file ends {at - size} bytes before its end")
     if inside:
@@ -130,22 +132,15 @@ def _starts(content: mmap.mmap, size: int, path: Path) -> np.ndarray:
 def read_index(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Keys and bytes, each (N,) int64, of an index to a file of `size` bytes.
 
-    Raises: ValueError naming the index, and the key where its byte cannot be the start of a record.
+    Raises: ValueError naming the index, and the line that is none or the key whose byte cannot be the start of a record.
     """
-    content = read_bytes(path)
-    try:
-        table = pd.read_csv(io.BytesIO(content), sep="\t", header=None, dtype=np.int64, skip_blank_lines=True)
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path}: expected lines of a key, a tab and a byte ({error})") from error
-    if table.shape[1] != 2:
-        raise ValueError(f"{path}: expected lines of a key, a tab and a byte, got {table.shape[1]} columns")
-    keys, starts = table[0].to_numpy(), table[1].to_numpy()
+    keys, starts = read_table(path, "\t", (int, int), "a key, a tab and a byte")
     wrong = (starts < 0) | (starts % 4 != 0) | (starts > size - 8)
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f"{path}: key {keys[i]} is said to be at byte {starts[i]} of a file of {size} bytes")
+        raise ValueError(f"{printable(path)}: key {keys[i]} is said to be at byte {starts[i]} of a file of {size} bytes")
     if (repeated := len(keys) - len(np.unique(keys))) > 0:
-        raise ValueError(f"{path}: {repeated} keys occur more than once")
+        raise ValueError(f"{printable(path)}: {repeated} keys occur more than once")
     return keys, starts
 
 

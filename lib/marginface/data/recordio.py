@@ -10,7 +10,9 @@ Source: MXNet's recordio.py and the readers of the InsightFace project.
 """
 
 import os
+import re
 import struct
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -22,13 +24,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from marginface.data.files import read_lines, writing
-from marginface.data.images import decode_image, decode_planes, encode_image
+from marginface.data.files import printable, quoted, read_lines, writing
+from marginface.data.images import check_size, decode_image, decode_planes, encode_image
+from marginface.data.progress import Meter
 from marginface.data.record_file import MAGIC, pack_record, read_index, read_record, scan, write_index
-from marginface.data.types import DataMissingError
+from marginface.data.types import DataMissingError, DataWarning
 
 HEADER = struct.Struct("<IfQQ")
 MAX_LABEL = 2**24  # beyond it float32 skips integers
+_AT_ONCE = 2**14  # records whose labels are looked at before one says how far it is
+_PROPERTY = re.compile(r" *(\d{1,9}) *, *(\d{1,9}) *, *(\d{1,9}) *", re.ASCII)
 
 
 class RecordDataset(Dataset[tuple[Any, int]]):
@@ -42,7 +47,9 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         transform: what is applied to each image, if anything.
     Raises:
         DataMissingError where there is no such file. ValueError naming the file and the record for damage of every kind, when
-        it is met: here for the index and property, and in `dataset[i]` for a record.
+        it is met: here for the index, property and the labels, which are compared with each other, and in `dataset[i]` for a
+        record; there also for an image of another size than the others, if there is no transform.
+    Warns: DataWarning where property promises more classes than have images.
     """
 
     def __init__(self, source: str | Path, transform: Callable[[Tensor], Any] | None = None) -> None:
@@ -50,28 +57,36 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         self.transform = transform
         self._file: int | None = None
         if not self.path.is_file():
-            raise DataMissingError(f"{self.path}: there is no such file")
-        self._classes = _read_property(self.path.with_name("property"))
-        self._limit = MAX_LABEL if self._classes is None else self._classes
+            raise DataMissingError(f"{printable(self.path)}: there is no such file")
+        promised = _read_property(self.path.with_name("property"))
+        self._classes = None if promised is None else promised[0]
+        self._limit = MAX_LABEL if promised is None else promised[0]
         self._keys, self._starts = _read_or_rebuild_index(self.path)
         self._identities: tuple[np.ndarray, np.ndarray] | None = None
         self._leave_out_identities()
         if not len(self._keys):
-            raise ValueError(f"{self.path}: there are no images in it")
+            raise ValueError(f"{printable(self.path)}: there are no images in it")
+        self._size: Sequence[int] | None = None  # of all images, if there is no transform that may make them equal
+        if promised is not None:
+            self._compare(*promised)
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.path}: there is no image {index}, only {len(self)}")
+            raise IndexError(f"{printable(self.path)}: there is no image {index}, only {len(self)}")
         key, start = int(self._keys[index]), int(self._starts[index])
         labels, encoded = self._read(key, start)
         label = float(labels[0])
         if not (0 <= label < self._limit and label.is_integer()):
             self._check(np.array([label]), np.array([key]))
         image = torch.from_numpy(decode_planes(encoded, self._name(key)))
-        return image if self.transform is None else self.transform(image), int(label)
+        if self.transform is not None:
+            return self.transform(image), int(label)
+        self._size = self._size or image.shape[1:]
+        check_size(image.shape[1:], self._size, self._name(key))
+        return image, int(label)
 
     @property
     def num_classes(self) -> int:
@@ -104,7 +119,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
             os.close(self._file)  # type: ignore[arg-type]
 
     def _name(self, key: int) -> str:
-        return f"{self.path}, record {key}"
+        return f"{printable(self.path)}, record {key}"
 
     def _read(self, key: int, start: int) -> tuple[Sequence[float] | np.ndarray, memoryview]:
         """Labels and encoded image of a record."""
@@ -126,6 +141,21 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         if wrong.any():
             i, last = int(wrong.argmax()), self._limit - 1
             raise ValueError(f"{self._name(keys[i])}: its label is {labels[i]}, expected a whole number from 0 to {last}")
+
+    def _compare(self, classes: int, *size: int) -> None:
+        """What the file property promises with what is there: the first image's height and width, and all labels."""
+        path, key = self.path.with_name("property"), int(self._keys[0])
+        first = decode_planes(self._read(key, int(self._starts[0]))[1], self._name(key))
+        if first.shape[1:] != size:
+            here, there = (" × ".join(map(str, each)) for each in (first.shape[1:], size))
+            raise ValueError(
+                f"{printable(path)}: it promises images of {there} pixels (height × width), but record {key} has {here}"
+            )
+        self._size = size
+        found = np.count_nonzero(np.bincount(self.labels))
+        if found < classes:
+            warning = DataWarning(f"{printable(path)}: it promises {classes:,} classes, but only {found:,} of them have images")
+            warnings.warn(warning, stacklevel=3)
 
     def _leave_out_identities(self) -> None:
         """Record 0 tells the layouts apart: without an image, its labels are the ranges of images and of identities."""
@@ -163,12 +193,20 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         """The first labels (K, count) float32 of records, NaN where there are fewer: a few words of each are looked at."""
         content = np.memmap(self.path, np.uint8, "r")
         words = np.asarray(content[: len(content) // 4 * 4]).view("<u4")
+        labels = np.empty((len(keys), count), np.float32)
+        with Meter(f"reading the labels of {self.path.parent.name}", len(keys)) as meter:
+            for start in range(0, len(keys), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                labels[part] = self._labels_in(words, keys[part], starts[part], count)
+                meter.update(len(keys[part]))
+        return labels
 
+    def _labels_in(self, words: np.ndarray, keys: np.ndarray, starts: np.ndarray, count: int) -> np.ndarray:
         def word(place: int | np.ndarray) -> np.ndarray:
             return words[np.minimum(starts // 4 + place, len(words) - 1)]
 
         length, flag = word(1), word(2)
-        plain = (word(0) == MAGIC) & (length < 2**29) & (starts + 8 + length <= len(content))
+        plain = (word(0) == MAGIC) & (length < 2**29) & (starts + 8 + length <= 4 * len(words))
         plain &= length >= HEADER.size + 4 * np.minimum(flag, count)
         place = np.where(flag > 0, 8, 3)
         labels = np.stack([word(place + i) for i in range(count)], axis=1).view("<f4")
@@ -180,15 +218,15 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         return labels
 
 
-def _read_property(path: Path) -> int | None:
-    """The number of classes, or None where there is no such file."""
+def _read_property(path: Path) -> tuple[int, int, int] | None:
+    """Classes, height and width, or None where there is no such file."""
     if not path.exists():
         return None
     text = " ".join(read_lines(path))
-    numbers = text.split(",")
-    if len(numbers) != 3 or not all(number.strip().isdecimal() and 0 < int(number) < MAX_LABEL for number in numbers):
-        raise ValueError(f"{path}: expected 'classes,height,width', got {text[:80]!r}")
-    return int(numbers[0])
+    if not (found := _PROPERTY.fullmatch(text)) or not all(0 < int(number) < MAX_LABEL for number in found.groups()):
+        raise ValueError(f"{printable(path)}: expected 'classes,height,width', got {quoted(text)}")
+    classes, height, width = map(int, found.groups())
+    return classes, height, width
 
 
 def _read_or_rebuild_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -223,7 +261,7 @@ def write_records(
     """
     path = Path(folder) / "train.rec"
     if path.exists():
-        raise ValueError(f"{path}: it exists already")
+        raise ValueError(f"{printable(path)}: it exists already")
     classes = _as_classes(labels, identities)
     path.parent.mkdir(parents=True, exist_ok=True)
     starts, at, height, width = [], 0, 0, 0

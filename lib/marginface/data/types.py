@@ -15,6 +15,10 @@ class DataMissingError(ValueError):
     """A data set is neither on this machine nor to be had over the network."""
 
 
+class DataWarning(UserWarning):
+    """Data can be used, and is not quite what one would expect."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """Images and labels for training and testing.

@@ -9,7 +9,7 @@ def class_angles(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     """Spread within and distance between classes, from directions alone.
 
     Arguments: embeddings (N, d) float, labels (N,) int64; every class in 0…max needs a sample.
-    Returns, in degrees: `intra_angle`, the mean angle between a sample and the mean direction of its class;
+    Returns: in degrees, `intra_angle`, the mean angle between a sample and the mean direction of its class;
         `inter_angle`, the mean over classes of the angle to the nearest other class; `min_inter_angle`, the smallest.
     """
     directions = F.normalize(embeddings.double())

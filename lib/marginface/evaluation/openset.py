@@ -25,7 +25,8 @@ class OpenSet:
     scores: (K,) float32, the largest cosine with a template of that person.
     others: (K,) float32, the largest cosine with anybody else's.
     strangers: (Q,) float32, descending, the largest cosine of each stranger with anybody's.
-    Where there is nobody to compare with, it is -∞.
+
+    Where there is nobody to compare with, a cosine is -∞.
     """
 
     probe: NDArray[np.int64]

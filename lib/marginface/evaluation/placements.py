@@ -6,7 +6,7 @@ clusters, for what is measured on one person hangs together. So a few sums a clu
 covariance of two networks on the same test, and no scores have to be kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from marginface.evaluation.verification import impostors_allowed, unit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Told = Callable[[int], object]
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # each where there are as many impostor pairs
 GROUPS = 100  # a standard deviation from so many clusters is known to 1/√(2 · 99) = 7 %
@@ -137,6 +138,7 @@ def all_pairs(
     kind: ArrayLike | None = None,
     fars: Sequence[float] = FARS,
     groups: int = GROUPS,
+    progress: Told | None = None,
 ) -> Placements:
     """All pairs of M images, streamed twice: first to know how impostors score, then to know whose pairs are where.
 
@@ -150,13 +152,14 @@ def all_pairs(
         kind: (M,) int; where given, only images of different kinds are pairs.
         fars: those of them count for which there are enough impostor pairs.
         groups: the most groups of people.
+        progress: is told after each block how many pairs were looked at in it, M (M + 1) in all.
     Raises: ValueError for shapes that do not fit, embeddings that are not finite, and where there are no genuine or no impostor
         pairs.
     """
     images = _Images.of(embeddings, people, kind, groups)
     genuine, owners = images.genuine()
     histogram = np.zeros(BINS, dtype=np.int64)
-    for _, bins in images.impostors():
+    for _, bins in images.impostors(progress):
         np.add.at(histogram, bins.ravel(), 1)
     histogram[NO_PAIR] = 0
     reached = histogram.cumsum()
@@ -165,7 +168,7 @@ def all_pairs(
         raise ValueError(f"need genuine and impostor pairs, not {len(genuine)} and {pairs}")
     kept = np.array([far for far in fars if far * pairs >= 1])
     thresholds = np.array([_threshold(reached, impostors_allowed(far, pairs)) for far in kept], dtype=np.int64)
-    impostors, lower_sums, admitted = _second_look(images, _lower(genuine), thresholds)
+    impostors, lower_sums, admitted = _second_look(images, _lower(genuine), thresholds, progress)
 
     count = images.groups
     own = np.bincount(owners, minlength=count)
@@ -230,7 +233,7 @@ class _Images:
             owners.append(np.full(len(left), self.group[start]))
         return np.concatenate(bins).astype(np.int64), np.concatenate(owners)
 
-    def impostors(self) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    def impostors(self, progress: Told | None) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """The bins of blocks of pairs (R, C): of the R images from the one that is given with those from there to the end."""
         start = 0
         while start < len(self.who):
@@ -241,16 +244,20 @@ class _Images:
             if self.kind is not None:
                 bins[self.kind[rows, None] == self.kind[None, start:]] = NO_PAIR
             yield start, bins
+            if progress is not None:
+                progress(sum(range(max(len(self.who) - rows.stop, 0) + 1, len(self.who) - start + 1)))
             start = rows.stop
 
 
-def _second_look(images: _Images, lower: NDArray[np.float32], thresholds: Ints) -> tuple[Ints, Floats, Ints]:
+def _second_look(
+    images: _Images, lower: NDArray[np.float32], thresholds: Ints, progress: Told | None
+) -> tuple[Ints, Floats, Ints]:
     """Of each group: its impostor pairs (G,), the sum of what `lower` makes of their bins (G,), and how many of them are above
     each threshold (F, G)."""
     count, group = images.groups, images.group
     impostors, sums = np.zeros(count, dtype=np.int64), np.zeros(count)
     admitted = np.zeros((len(thresholds), count), dtype=np.int64)
-    for start, bins in images.impostors():
+    for start, bins in images.impostors(progress):
         left, right = group[start : start + len(bins)], group[start:]
         last = int(np.searchsorted(right, left[-1], side="right"))
         twice = left[:, None] == right[None, :last]  # pairs within a group, which belong to it once

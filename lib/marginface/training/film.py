@@ -18,6 +18,7 @@ class Film:
 
     def __init__(self, data: ImageData, steps: int, normalisation: str, dtype: torch.dtype) -> None:
         self.images, self.normalisation, self.dtype = data.tensors("train")[0][:SAMPLES], normalisation, dtype
+        self.classes = data.num_classes
         self.at = sorted({round(steps * (k / (FRAMES - 1)) ** 2) for k in range(FRAMES)})
         self.frames: list[tuple[Tensor, Tensor]] = []  # tensors, which a checkpoint can hold
 
@@ -27,6 +28,11 @@ class Film:
             embeddings = embed(learner.backbone, self.images, self.normalisation, self.dtype)
             assert isinstance(learner.head, MarginHead)
             self.frames.append((_angles(embeddings), _angles(learner.head.weight.detach())))
+
+    def like(self, step: int) -> list[tuple[Tensor, Tensor]]:
+        """Frames of the form of those that have been taken after so many steps."""
+        frame = torch.empty(len(self.images), dtype=torch.half), torch.empty(self.classes, dtype=torch.half)
+        return [frame] * sum(at <= step for at in self.at)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Angles in radians: of F frames and N images (F, N) and C classes (F, C); the steps (F,) they were taken after."""

@@ -144,6 +144,7 @@ class Loop:
             raise ValueError(f"not a checkpoint of this run ({type(error).__name__}: {str(error).splitlines()[0]})") from error
 
     def _restore(self, found: checkpoints.Checkpoint) -> None:
+        self._check_forms(found)
         self.step, self.position, self.epoch_start = found.step, found.position, found.epoch_start
         self.learner.load_state_dict(found.learner)
         self.optimizer.load_state_dict(found.optimizer)
@@ -152,13 +153,33 @@ class Loop:
         if self.average is not None and found.average is not None:
             self.average.load_state_dict(found.average)
         self.losses = found.losses
-        if found.theta is not None:
-            self.theta = found.theta
+        self.theta = found.theta
         if self.film is not None:
             self.film.frames = list(found.film)
         self._before = found.seconds
         self.batches.generator.set_state(found.epoch_start)
         _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
+
+    def _check_forms(self, found: checkpoints.Checkpoint) -> None:
+        """That every state is of the form of this run's own, before any of them is touched."""
+        kept: dict[str, Any] = {
+            "learner": self.learner.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "theta": self.theta,
+            "film": self.film.like(found.step) if self.film else [],
+        }
+        for name, own in kept.items():
+            checkpoints.check_form(getattr(found, name), own, name)
+        if found.schedule["last_epoch"] != found.step or found.position > len(self.batches):
+            raise ValueError("its schedule or its place in the epoch is not that of its step")
+        checkpoints.check_form(found.optimizer["param_groups"], self.optimizer.state_dict()["param_groups"], "optimizer")
+        states, moved = found.optimizer["state"], _moved(self.optimizer.optimizer)
+        unmoved = {i for i in moved if i not in states}  # parameters without a gradient
+        if moved and len(unmoved) == len(moved):
+            raise ValueError("its optimizer has no state")
+        checkpoints.check_form(states, {i: state for i, state in moved.items() if i not in unmoved}, "optimizer's state")
 
     def evaluated(self) -> Learner:
         """The learner with the weights that count."""
@@ -197,6 +218,16 @@ def make_optimizer(recipe: Recipe, learner: Learner) -> torch.optim.Optimizer:
         return torch.optim.Adam(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
     kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[recipe.optimizer]
     return kind(groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+def _moved(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
+    """What state such an optimizer has for each parameter after a step, in shapes alone."""
+    parameters = [nn.Parameter(p.detach().to("meta")) for group in optimizer.param_groups for p in group["params"]]
+    for parameter in parameters:
+        parameter.grad = torch.empty_like(parameter)
+    twin = type(optimizer)(parameters, **optimizer.defaults)
+    twin.step()
+    return twin.state_dict()["state"]
 
 
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:

@@ -138,7 +138,8 @@ def _built(plain: dict[str, Any]) -> Any:
     if settings.get("b", 0) > math.pi:  # a recipe has been checked already
         settings["b"] = Radians(settings["b"])
     for module in (margins, regularizers, adjacent, triplet):
-        if kind := getattr(module, plain["loss"], None):
+        kind = getattr(module, plain["loss"], None)
+        if isinstance(kind, type) and issubclass(kind, Margin | Triplet | IAM | regularizers.Stateful | Schedule):
             return Fresh.of(kind, **settings) if issubclass(kind, regularizers.Stateful) else kind(**settings)
     raise ValueError(f"unknown loss {plain['loss']!r}")
 

@@ -44,7 +44,7 @@ def evaluate(
     `progress` says on stderr how far it is, where it takes long.
     """
     if isinstance(data, ImageData):
-        return _evaluate_classes(learner, data, normalisation, dtype)
+        return _evaluate_classes(learner, data, normalisation, dtype, "testing, images" if progress else None)
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # tests that share their images embed them once
@@ -65,6 +65,8 @@ def _compared(test: Test) -> int | None:
     """How much `_judge` will tell of."""
     if isinstance(test, TemplateTest):
         return len(test.left)
+    if isinstance(test, AllPairsTest):
+        return len(test.people) * (len(test.people) + 1)
     return len(test.distractors) if isinstance(test, IdentificationTest) else None
 
 
@@ -85,7 +87,8 @@ def _judge(
                 accepted = scores[test.same] >= far_threshold(scores, test.same, far, TIE)
                 yield f"{name} TAR@FAR={far:g}", float(accepted.mean()), {f"{name} TAR@FAR={far:g} correct": accepted}
     elif isinstance(test, AllPairsTest):
-        found = all_pairs(directions if test.place is None else directions[test.place], test.people, test.kind)
+        chosen = directions if test.place is None else directions[test.place]
+        found = all_pairs(chosen, test.people, test.kind, progress=tell)
         yield f"{name} AUC", found.auc, {f"{name} {part}": array for part, array in found.arrays().items()}
         for far, tar in zip(found.fars, found.tars, strict=True):
             yield f"{name} TAR@FAR={far:.0e}", float(tar), {}
@@ -111,10 +114,10 @@ def _judge(
 
 
 def _evaluate_classes(
-    learner: Learner, data: ImageData, normalisation: str, dtype: torch.dtype
+    learner: Learner, data: ImageData, normalisation: str, dtype: torch.dtype, what: str | None
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     images, labels = data.tensors("test")
-    embeddings = embed(learner.backbone, images, normalisation, dtype)
+    embeddings = embed(learner.backbone, images, normalisation, dtype, what=what)
     assert isinstance(learner.head, MarginHead)
     device = next(learner.parameters()).device
     predicted = learner.head.logits(embeddings.to(device)).argmax(dim=1).cpu()
@@ -123,7 +126,7 @@ def _evaluate_classes(
     arrays = {"test_correct": correct.numpy()}
     if embeddings.shape[1] <= 3:
         images, labels = data.tensors("train")
-        drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype)
+        drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype, what=what)
         arrays["train_directions"] = nn.functional.normalize(drawn).numpy().astype(np.float16)
         arrays["train_labels"] = labels[:DRAWN_SAMPLES].numpy().astype(np.uint8)
         arrays["class_directions"] = nn.functional.normalize(learner.head.weight).cpu().numpy().astype(np.float16)

@@ -1,6 +1,8 @@
 """Training: one recipe in, one run out."""
 
 import os
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,10 @@ from torch.utils.data import DataLoader
 from marginface.backbones.baselines import Baseline
 from marginface.data.align import normalise
 from marginface.data.catalog import load
-from marginface.data.types import FaceData, ImageData
+from marginface.data.damage import counted
+from marginface.data.files import printable
+from marginface.data.progress import track
+from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
@@ -29,6 +34,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
 
 
+@counted()
 def train(
     recipe: Recipe,
     data: ImageData | FaceData | None = None,
@@ -61,12 +67,15 @@ def train(
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
-    Raises: ValueError for an unknown device, a checkpoint of another run and, before any step, a test that cannot be made;
-        NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a file cannot be
-        written or a process that reads images was killed.
+    Raises: ValueError for a device that is unknown or not here, a checkpoint of another run and, before any step, a test that
+        cannot be made; NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a
+        file cannot be written or a process that reads images was killed.
+    Warns: DataWarning where there is one class alone and, at the end, where images were damaged that could be read.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
+    if {"cuda": torch.cuda, "mps": torch.backends.mps}.get(device, torch.cpu).is_available() is False:
+        raise ValueError(f"there is no {device} device here")
     for name, value in {"max_steps": max_steps, "save_every": save_every}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
@@ -74,6 +83,8 @@ def train(
     keep_memory()
     data = data or load(recipe.data, data_root)
     check_tests(data)
+    if data.num_classes < 2:
+        warnings.warn(f"{data.label}: there is nobody to be told apart from, and nothing to learn", DataWarning, stacklevel=2)
     precision = _precision(recipe.precision, device)
     fabric = _fabric(device, precision)
     seed_everything(recipe.seed, verbose=False)
@@ -86,7 +97,8 @@ def train(
     steps = recipe.steps or len(batches) * recipe.epochs
     steps = min(steps, max_steps or steps)
     if isinstance(learner.backbone, Baseline):
-        images = torch.stack([data.train[i][0] for i in range(batches.samples)])
+        read = range(batches.samples)
+        images = torch.stack([data.train[i][0] for i in (track(read, "reading images") if progress else read)])
         learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
         steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
@@ -99,7 +111,7 @@ def train(
         try:
             loop.restore(found)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{printable(path)}: {error}") from error
     elif loop.film is not None:
         loop.film.watch(learner, 0)
     first = loop.step
@@ -113,7 +125,7 @@ def train(
             pin_memory=fabric.device.type == "cuda",
         )
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        with _killed_readers_named(loop):
+        with _readers_understood(loop):
             while loop.step < steps:
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
@@ -161,12 +173,20 @@ def _fabric(device: str, precision: Any) -> Fabric:
 
 
 @contextmanager
-def _killed_readers_named(loop: Loop) -> Iterator[None]:
-    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way."""
+def _readers_understood(loop: Loop) -> Iterator[None]:
+    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way.
+
+    What a reader raised comes from it as text, with the lines of the other process before the message.
+    """
     try:
         yield
+    except (ValueError, OSError) as error:
+        if str(error).startswith("Caught "):
+            message = re.split(rf"^(?:[\w.]+\.)?{type(error).__name__}: ", str(error), flags=re.MULTILINE)[-1]
+            raise type(error)(message.rstrip()) from error
+        raise
     except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+        if "DataLoader worker (pid" in str(error):
             raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
 

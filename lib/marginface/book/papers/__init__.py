@@ -1,12 +1,22 @@
-"""The tables and figures of the four papers, one folder a paper, as items."""
+"""The tables and figures of the papers, one folder a paper, as items: each folder's `ITEMS`."""
 
 from collections.abc import Collection, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 
 from marginface.book.items import Item
-from marginface.book.papers import arcface, iam, interface, pam
 from marginface.training import Recipe
 
-ITEMS: tuple[Item, ...] = (*interface.ITEMS, *arcface.ITEMS, *iam.ITEMS, *pam.ITEMS)
+FIRST = ("interface", "arcface", "iam", "pam")  # the others follow by name
+
+
+def discover() -> tuple[Item, ...]:
+    """The items of every folder here."""
+    names = {module.name for module in iter_modules(__path__)}
+    return tuple(item for name in (*FIRST, *sorted(names - {*FIRST})) for item in import_module(f"{__name__}.{name}").ITEMS)
+
+
+ITEMS: tuple[Item, ...] = discover()
 
 
 def find(paper: str, name: str) -> Item | None:
