@@ -46,6 +46,9 @@ def main() -> None:
     recipe = replace(GLYPHS, margin=MARGINS[options.margin], batch_size=options.batch)
     data = load(GLYPHS.data)
     assert isinstance(data, FaceData)
+    assert isinstance(data.train, TensorDataset)
+    each = data.train.tensors[0].nbytes / MEGABYTE * 1000 / data.num_classes
+    data = replace(data, train=TensorDataset(*(part[: options.batch] for part in data.train.tensors)), tests={})
     counts = options.characters
     steps = {count: stepper(recipe, data, count, options.device) for count in counts}
     taken: dict[int, list[float]] = {count: [] for count in counts}
@@ -54,17 +57,12 @@ def main() -> None:
             taken[count].append(seconds(step, options.device))
     times = {count: statistics.median(own[1:]) for count, own in taken.items()}
     memory = {count: peak(recipe, data, count, options.device) for count in counts}
-    print(f"{options.margin}, batch {options.batch}, {options.device}, {torch.get_num_threads()} threads; images {size(data)}")
+    print(f"{options.margin}, batch {options.batch}, {options.device}, {torch.get_num_threads()} threads")
+    print(f"the images themselves take {each:.0f} MB a thousand characters")
     print(f"{'characters':>10}{'a step':>12}{'ratio':>8}{'memory':>12}{'ratio':>8}")
     for count in counts:
         ratios = times[count] / times[counts[0]], memory[count] / memory[counts[0]]
         print(f"{count:>10,}{times[count]:>10.3f} s{ratios[0]:>7.2f}x{memory[count]:>9.0f} MB{ratios[1]:>7.2f}x")
-
-
-def size(data: FaceData) -> str:
-    """What the training images take, a thousand characters."""
-    assert isinstance(data.train, TensorDataset)
-    return f"{data.train.tensors[0].nbytes / MEGABYTE * 1000 / data.num_classes:.0f} MB a thousand characters"
 
 
 def stepper(recipe: Recipe, data: FaceData, classes: int, device: str) -> Callable[[], None]:

@@ -1,15 +1,18 @@
 """The page on glyphs: what it says without fonts and records, and that the recipe is on glyphs and chosen elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from marginface.book import glyphs, records
 from marginface.book.obtain import stand_in
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, MATCHED, SETTINGS, on_choice
 from marginface.data import typefaces
 from marginface.data.types import DataMissingError, FaceData
+from marginface.training.recipes import with_seeds
 
 
 def test_every_candidate_is_tested_on_the_characters_set_aside_alone() -> None:
@@ -17,6 +20,18 @@ def test_every_candidate_is_tested_on_the_characters_set_aside_alone() -> None:
     assert all(len(set(margins)) == len(margins) for margins in CANDIDATES.values())
     assert GLYPHS.margin in CANDIDATES["ArcFace"]
     assert len({recipe.key for recipe in (GLYPHS, *SETTINGS)}) == 1 + len(SETTINGS)
+
+
+def test_each_loss_has_the_best_of_its_candidates() -> None:
+    """By the mean over those seeds with which all candidates that are recorded at all are recorded."""
+    for name, margins in CANDIDATES.items():
+        recipes = {margin: with_seeds(on_choice(replace(GLYPHS, margin=margin)), glyphs.SEEDS) for margin in margins}
+        runs = {margin: [records.lookup(recipe) for recipe in seeds] for margin, seeds in recipes.items()}
+        found = {margin: group for margin, group in runs.items() if any(group)}
+        common = [i for i in range(len(glyphs.SEEDS)) if all(group[i] for group in found.values())]
+        means = {m: np.mean([run.metrics[DECIDES] for i in common if (run := group[i])]) for m, group in found.items()}
+        assert means, name
+        assert means[MATCHED[name]] == max(means.values()), name
 
 
 def test_what_was_tried_has_a_line_for_everything(runs_folder: Path) -> None:

@@ -28,8 +28,16 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
     "NormFace": (NormFace(16), NormFace(32)),
     "CosFace": (CosFace(SCALE, 0.1), CosFace(SCALE, 0.2), CosFace(SCALE, 0.3)),
-    "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4)),
-    "InterFace": (InterFace.cid_ct(scale=SCALE, m=0.3), InterFace.cid_ct(scale=SCALE, m=0.4)),
+    "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4), ArcFace(SCALE, 0.5)),
+    "InterFace": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
+}
+# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
+MATCHED: dict[str, Margin] = {
+    "Softmax": Softmax(),
+    "NormFace": NormFace(16),
+    "CosFace": CosFace(SCALE, 0.2),
+    "ArcFace": ArcFace(SCALE, 0.4),
+    "InterFace": InterFace.cid_ct(scale=SCALE, m=0.3),
 }
 # with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
