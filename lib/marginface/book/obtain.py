@@ -115,13 +115,13 @@ def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_ste
 
 @cache
 def stand_in(name: str) -> "ImageData | FaceData":
-    """What there is without any data: digits for MNIST's, synthetic faces for faces. Their numbers mean nothing for either."""
+    """What there is without any data: digits for MNIST's, synthetic faces for all else. Their numbers mean nothing for it."""
     from marginface.data import synthetic
-    from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, MOST_SEEN, load
+    from marginface.data.catalog import CLASSIFICATION, GLYPHS, HALF_SPLIT, MOST_SEEN, load
 
     if name in CLASSIFICATION:
         return load("digits")
     if few := MOST_SEEN.fullmatch(name):
         return synthetic.load_classes(int(few[1]), 20, int(few[2]))
-    match = HALF_SPLIT.fullmatch(name)
+    match = HALF_SPLIT.fullmatch(name) or GLYPHS.fullmatch(name)
     return load(f"synthetic/12x4/{match[2] if match else 112}")

@@ -12,7 +12,7 @@ FIRST = ("interface", "arcface", "iam", "pam")  # the others follow by name
 
 def discover() -> tuple[Item, ...]:
     """The items of every folder here."""
-    names = {module.name for module in iter_modules(__path__)}
+    names = {module.name for module in iter_modules(__path__) if module.ispkg}
     return tuple(item for name in (*FIRST, *sorted(names - {*FIRST})) for item in import_module(f"{__name__}.{name}").ITEMS)
 
 
