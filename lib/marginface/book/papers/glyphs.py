@@ -26,7 +26,7 @@ GLYPHS = Recipe(
 # each loss with the margins and scales among which its own was chosen
 CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
-    "NormFace": (NormFace(16), NormFace(32)),
+    "NormFace": (NormFace(16.0), NormFace(SCALE)),
     "CosFace": (CosFace(SCALE, 0.1), CosFace(SCALE, 0.2), CosFace(SCALE, 0.3)),
     "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4), ArcFace(SCALE, 0.5)),
     "InterFace": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
@@ -34,7 +34,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
-    "NormFace": NormFace(16),
+    "NormFace": NormFace(16.0),
     "CosFace": CosFace(SCALE, 0.2),
     "ArcFace": ArcFace(SCALE, 0.4),
     "InterFace": InterFace.cid_ct(scale=SCALE, m=0.3),
