@@ -1,7 +1,4 @@
-"""The page about the second test bed: pictures drawn from the typefaces at hand when it is built, and tables.
-
-python -m marginface.book.glyphs      makes what is missing of the runs by which recipes were chosen
-"""
+"""The page about the second test bed: pictures drawn from the typefaces at hand when it is built, and tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +10,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SEEDS, SETTINGS, on_choice
 from marginface.book.records import lookup
-from marginface.book.runs import at_once, run_missing
 from marginface.data import glyph_images, glyphs
 from marginface.data.files import data_root
 from marginface.data.typefaces import Typeface, locate, packages, typefaces
 from marginface.data.types import DataMissingError
 from marginface.training.recipes import Recipe, with_seeds
-
-SEEDS = [0, 1]  # with which candidates are tried
 
 
 def sheet(characters: str, groups: Sequence[str], size: int = 32, root: str | Path | None = None) -> None:
@@ -120,13 +114,3 @@ def _measured(recipe: Recipe) -> dict[str, str]:
     titles = {DECIDES: "TAR at FAR 1e-4"}
     shown = {titles.get(name, name): ", ".join(f"{100 * run.metrics[m]:.2f}" for run in runs) for name, m in measures.items()}
     return {f"{name}, %": values or "–" for name, values in shown.items()}
-
-
-def main() -> None:
-    margins = [replace(GLYPHS, margin=margin) for margins in CANDIDATES.values() for margin in margins]
-    wanted = [recipe for seed in SEEDS for one in (*margins, *SETTINGS) for recipe in with_seeds(on_choice(one), [seed])]
-    run_missing(wanted, jobs=at_once("auto"))
-
-
-if __name__ == "__main__":
-    main()

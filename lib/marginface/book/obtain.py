@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -76,6 +76,12 @@ def recorded(rows: Mapping[str, Row], seeds: list[int]) -> Runs | None:
     found = {name: [lookup(recipe) for recipe in row.recipes(seeds)] for name, row in rows.items()}
     complete = {name: [run for run in group if run is not None] for name, group in found.items()}
     return complete if complete == found else None
+
+
+def recorded_in_part(rows: Mapping[str, Row], seeds: Sequence[int]) -> Runs:
+    """The records of every row with those seeds that all rows have been trained with; nothing where these are less than two."""
+    common = [seed for seed in seeds if recorded(rows, [seed]) is not None]
+    return recorded(rows, common) or {} if len(common) > 1 else {}
 
 
 def _papers_data(names: set[str], root: str | Path | None) -> dict[str, "ImageData | FaceData"]:

@@ -1,10 +1,12 @@
 """The second test bed: the recipe by which the losses of all papers are trained on glyphs, and how it was chosen."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
 from marginface.training.recipes import Recipe
 
+SEEDS = (0, 1)  # with which candidates are tried
 SCALE = 32.0  # s for a thousand characters
 DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
 
@@ -29,7 +31,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "NormFace": (NormFace(16.0), NormFace(SCALE)),
     "CosFace": (CosFace(SCALE, 0.1), CosFace(SCALE, 0.2), CosFace(SCALE, 0.3)),
     "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4), ArcFace(SCALE, 0.5)),
-    "InterFace": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
+    "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
 }
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
@@ -37,7 +39,7 @@ MATCHED: dict[str, Margin] = {
     "NormFace": NormFace(16.0),
     "CosFace": CosFace(SCALE, 0.2),
     "ArcFace": ArcFace(SCALE, 0.4),
-    "InterFace": InterFace.cid_ct(scale=SCALE, m=0.3),
+    "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.3),
 }
 # with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
@@ -48,3 +50,10 @@ SETTINGS: tuple[Recipe, ...] = tuple(
 def on_choice(recipe: Recipe) -> Recipe:
     """The recipe tested on the characters set aside, on which alone anything may be chosen."""
     return replace(recipe, data=f"{recipe.data}/choice")
+
+
+def choices(seeds: Sequence[int] | None = None) -> list[list[Recipe]]:
+    """The runs that all this was chosen by: every candidate and setting with the first seed, then with the next."""
+    candidates = [replace(GLYPHS, margin=margin) for margins in CANDIDATES.values() for margin in margins]
+    tried = [on_choice(recipe) for recipe in (*candidates, *SETTINGS)]
+    return [[replace(recipe, seed=seed) for recipe in tried] for seed in (SEEDS if seeds is None else seeds)]
