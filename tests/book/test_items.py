@@ -12,6 +12,7 @@ from marginface.book import papers, published
 from marginface.book.items import SMOKE, Above, Item
 from marginface.book.obtain import Row
 from marginface.book.papers import ITEMS, find, grids
+from marginface.book.papers.glyphs import choices
 from marginface.book.records import lookup
 from marginface.book.verdicts import Claim
 from marginface.data.files import data_folder
@@ -128,7 +129,7 @@ def test_a_folder_that_is_added_brings_its_items_its_list_and_its_printed_number
         published.table("wide", 2)
 
 
-def test_every_record_is_asked_for_by_an_item() -> None:
-    asked = {recipe.key for recipes in grids().values() for recipe in recipes}
+def test_every_record_is_asked_for_by_an_item_or_by_a_choice() -> None:
+    asked = {recipe.key for recipes in (*grids().values(), choices()) for recipe in recipes}
     assert {path.stem for path in (data_folder() / "runs").glob("*.json")} <= asked
     assert all(lookup(recipe) is not None for recipe in grids()["iam/table2"])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SEEDS, SETTINGS, choices, on_choice
 from marginface.book.records import lookup
 from marginface.book.runs import at_once, run_missing
 from marginface.data import glyph_images, glyphs
@@ -21,8 +21,6 @@ from marginface.data.files import data_root
 from marginface.data.typefaces import Typeface, locate, packages, typefaces
 from marginface.data.types import DataMissingError
 from marginface.training.recipes import Recipe, with_seeds
-
-SEEDS = [0, 1]  # with which candidates are tried
 
 
 def sheet(characters: str, groups: Sequence[str], size: int = 32, root: str | Path | None = None) -> None:
@@ -123,9 +121,7 @@ def _measured(recipe: Recipe) -> dict[str, str]:
 
 
 def main() -> None:
-    margins = [replace(GLYPHS, margin=margin) for margins in CANDIDATES.values() for margin in margins]
-    wanted = [recipe for seed in SEEDS for one in (*margins, *SETTINGS) for recipe in with_seeds(on_choice(one), [seed])]
-    run_missing(wanted, jobs=at_once("auto"))
+    run_missing(choices(), jobs=at_once("auto"))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
-from marginface.training.recipes import Recipe
+from marginface.training.recipes import Recipe, with_seeds
 
+SEEDS = [0, 1]  # with which candidates are tried
 SCALE = 32.0  # s for a thousand characters
 DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
 
@@ -48,3 +49,9 @@ SETTINGS: tuple[Recipe, ...] = tuple(
 def on_choice(recipe: Recipe) -> Recipe:
     """The recipe tested on the characters set aside, on which alone anything may be chosen."""
     return replace(recipe, data=f"{recipe.data}/choice")
+
+
+def choices() -> list[Recipe]:
+    """Everything that was tried, the first seed of all before the second."""
+    tried = [replace(GLYPHS, margin=margin) for margins in CANDIDATES.values() for margin in margins]
+    return [recipe for seed in SEEDS for one in (*tried, *SETTINGS) for recipe in with_seeds(on_choice(one), [seed])]
