@@ -9,7 +9,7 @@ import pytest
 
 from marginface.book import glyphs, records
 from marginface.book.obtain import stand_in
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, MATCHED, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, MATCHED, SEEDS, SETTINGS, on_choice
 from marginface.data import typefaces
 from marginface.data.types import DataMissingError, FaceData
 from marginface.training.recipes import with_seeds
@@ -25,10 +25,10 @@ def test_every_candidate_is_tested_on_the_characters_set_aside_alone() -> None:
 def test_each_loss_has_the_best_of_its_candidates() -> None:
     """By the mean over those seeds with which all candidates that are recorded at all are recorded."""
     for name, margins in CANDIDATES.items():
-        recipes = {margin: with_seeds(on_choice(replace(GLYPHS, margin=margin)), glyphs.SEEDS) for margin in margins}
+        recipes = {margin: with_seeds(on_choice(replace(GLYPHS, margin=margin)), SEEDS) for margin in margins}
         runs = {margin: [records.lookup(recipe) for recipe in seeds] for margin, seeds in recipes.items()}
         found = {margin: group for margin, group in runs.items() if any(group)}
-        common = [i for i in range(len(glyphs.SEEDS)) if all(group[i] for group in found.values())]
+        common = [i for i in range(len(SEEDS)) if all(group[i] for group in found.values())]
         means = {m: np.mean([run.metrics[DECIDES] for i in common if (run := group[i])]) for m, group in found.items()}
         assert means, name
         assert means[MATCHED[name]] == max(means.values()), name
