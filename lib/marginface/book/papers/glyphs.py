@@ -38,7 +38,7 @@ MATCHED: dict[str, Margin] = {
     "NormFace": NormFace(16.0),
     "CosFace": CosFace(SCALE, 0.2),
     "ArcFace": ArcFace(SCALE, 0.4),
-    "InterFace": InterFace.cid_ct(scale=SCALE, m=0.3),
+    "InterFace": InterFace.cid_ct(scale=SCALE, m=0.4),
 }
 # with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
