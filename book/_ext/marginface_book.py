@@ -47,7 +47,7 @@ def complete(toc: dict[str, Any], notebooks: Iterable[str]) -> dict[str, Any]:
     Arguments:
         notebooks: those that there are, as "notebooks/paper/table1".
     """
-    named = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    named = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
     left = sorted(set(notebooks) - named)
     if not left:
         return toc
