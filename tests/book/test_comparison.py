@@ -61,4 +61,7 @@ def test_recorded_counts_of_a_split_are_those_of_the_data(
 def test_who_is_trained_on_without_any_data(no_data: None) -> None:
     told = comparison.split_of("lfw+cfp/first/64")
     assert told.startswith("The first half has 936 people with 6,408 images. 36 people of LFW and 51 of CFP were left out")
+    told = comparison.split_of("glyphs/1000/32")
+    assert "1,000 Chinese characters in up to 73 typefaces" in told
+    assert "14 typefaces of other families" in told
     assert comparison.split_of("synthetic/4x2/32") == "`synthetic/4x2/32` is no half of LFW and CFP."

@@ -10,7 +10,7 @@ import pytest
 COMPILER = ("torch._dynamo", "torch._inductor", "sympy")
 TRAINING = ("lightning", "lightning_fabric", "marginface.training.trainer", "marginface.training.loop", "tensorboard")
 READERS = tuple(
-    f"marginface.data.{name}" for name in ("faces", "insightface", "recordio", "mnist", "digits", "synthetic", "bins")
+    f"marginface.data.{name}" for name in ("faces", "glyphs", "insightface", "recordio", "mnist", "digits", "synthetic", "bins")
 )
 HEAVY = ("sklearn", "scipy.stats", "seaborn", "cv2", "skimage", "requests", *COMPILER, *TRAINING, *READERS)
 

@@ -13,9 +13,10 @@ from marginface.book.effects import Above
 from marginface.book.items import SMOKE, Item
 from marginface.book.obtain import Row
 from marginface.book.papers import ITEMS, find, grids
-from marginface.book.records import lookup
+from marginface.book.records import store
 from marginface.book.verdicts import Claim
 from marginface.data.files import data_folder
+from marginface.regularizers import IAM
 from marginface.training import Run
 
 TOY = Item(
@@ -63,6 +64,46 @@ def test_a_smoke_run_says_so_and_has_two_seeds(runs_folder: Path, capsys: pytest
 
 def test_the_grid_has_every_row_with_a_seed_before_the_next_seed() -> None:
     assert [(recipe.seed, len(recipe.regularizers)) for recipe in TOY.grid()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+TWO_BEDS = replace(TOY, beds={"mnist": {"beta": 0.1, "seeds": (0, 1, 2)}}, rows=lambda p: _of(p.beta))
+
+
+def _of(beta: float) -> dict[str, Row]:
+    """On the other test bed the rows have other parameters, and here other data."""
+    base = replace(QUICK, data="digits" if beta == 0.2 else "mnist")
+    return {"without": Row(replace(base, regularizers=())), "with": Row(replace(base, regularizers=(IAM(beta),)))}
+
+
+def test_rows_are_asked_for_on_every_test_bed() -> None:
+    """Each seed on all of them before the next seed, and where one has fewer seeds, the other goes on alone."""
+    rounds = [[(recipe.data, recipe.seed) for recipe in each] for each in TWO_BEDS.rounds()]
+    both = [[("digits", seed)] * 2 + [("mnist", seed)] * 2 for seed in (0, 1)]
+    assert rounds == [*both, [("mnist", 2)] * 2]
+    assert {recipe.seed for recipe in TWO_BEDS.grid([7])} == {7}
+
+
+def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_folder: Path) -> None:
+    """With the seeds that all its rows have, as one family of claims; two seeds are needed."""
+    asked = TWO_BEDS.ask()
+    ours = replace(asked, runs=made(0.01))
+    assert "make runs ONLY=toy" in ours.on("mnist").table()._repr_html_()
+    for seed in range(3):
+        for name, row in _of(0.1).items():
+            if seed < 2 or name == "with":
+                store(
+                    replace(
+                        made(-0.01)[name][0],
+                        recipe=replace(row.recipe, seed=seed),
+                        metrics={"accuracy": 0.9 - 0.01 * (name == "with") + 0.001 * seed},
+                    )
+                )
+        found = replace(ours, beds=TWO_BEDS._beds(asked.settings))
+        assert len(found.judged()) == (1 if seed == 0 else 2)
+    assert [run.recipe.seed for run in found.on("mnist").runs["with"]] == [0, 1]
+    assert [each.word for each in found.judged()] == ["holds", "opposite"]
+    assert found.verdict().word == "holds in part"
+    assert TWO_BEDS.ask("smoke").beds == {}
 
 
 def test_a_parameter_that_an_item_does_not_have_is_refused() -> None:
@@ -132,4 +173,8 @@ def test_a_folder_that_is_added_brings_its_items_its_list_and_its_printed_number
 def test_every_record_is_asked_for_by_an_item() -> None:
     asked = {recipe.key for recipes in grids().values() for recipe in recipes}
     assert {path.stem for path in (data_folder() / "runs").glob("*.json")} <= asked
-    assert all(lookup(recipe) is not None for recipe in grids()["iam/table2"])
+
+
+@pytest.mark.parametrize("item", [item for item in ITEMS if item.rows], ids=lambda item: item.notebook)
+def test_everything_that_a_page_shows_by_default_is_recorded(item: Item) -> None:
+    assert item.recorded() is not None

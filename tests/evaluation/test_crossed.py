@@ -87,8 +87,8 @@ def test_equivalence_is_two_one_sided_tests(mean: float, margin: float) -> None:
 
 @pytest.mark.parametrize("freedom", [2, 7.5, 60])
 def test_what_is_detectable_is_detected_in_four_of_five_experiments(freedom: float) -> None:
-    found = Contrast(0, 1.0, 0, freedom, 1, 5)
-    usual = found.detectable(0.01) * (stats.chi2.median(freedom) / freedom) ** 0.5
+    found = Contrast(0, 1e-12, 0, freedom, 1, 5)  # so little that a row which differs by it scatters no more
+    usual = found.detectable(0.01) / found.error * (stats.chi2.median(freedom) / freedom) ** 0.5
     critical = stats.t.isf(0.005, freedom)
     assert stats.nct.sf(critical, freedom, usual) == pytest.approx(0.8, abs=1e-4)
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from marginface.book.obtain import Runs
-from marginface.data.catalog import HALF_SPLIT
+from marginface.data.catalog import GLYPHS, HALF_SPLIT
 from marginface.data.files import data_folder, data_root
+from marginface.data.typefaces import typefaces
 from marginface.evaluation.statistics import estimate
 from marginface.training import Run
 
@@ -90,6 +91,12 @@ def split_counts(half: str, root: str | Path | None = None) -> dict[str, int]:
 
 def split_of(data: str, root: str | Path | None = None) -> str:
     """Who is trained on, in a sentence."""
+    if glyphs := GLYPHS.fullmatch(data):
+        seen, unseen = ([face for face in typefaces() if face.unseen == kind] for kind in (False, True))
+        return (
+            f"The glyphs are {int(glyphs[1]):,} Chinese characters in up to {len(seen)} typefaces each. No character that is "
+            f"trained on is tested, and {len(unseen)} typefaces of other families are for testing alone."
+        )
     match = HALF_SPLIT.fullmatch(data)
     if match is None:
         return f"`{data}` is no half of LFW and CFP."

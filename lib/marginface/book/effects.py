@@ -213,7 +213,9 @@ def verdict(effects: Sequence[Effect]) -> Verdict:
         word = "smaller than printed" if words == held else "holds in part"
     else:
         word = "opposite" if "opposite" in words else "undecided"
-    return Verdict(word, tuple(f"{each.told}: {each.judged}" for each in effects), "recorded runs")
+    several = len({each.bed for each in effects}) > 1
+    lines = (f"{f'on {each.bed}: ' if several else ''}{each.told}: {each.judged}" for each in effects)
+    return Verdict(word, tuple(lines), "recorded runs")
 
 
 def table(effects: Sequence[Effect]) -> pd.DataFrame:

@@ -37,6 +37,9 @@ class Item:
     profile is among them, and with "paper" the rows are the paper's own. `claims` compare rows, and are one family; what is
     `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
     `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
+
+    `beds` are other test beds that its rows are trained on, by name, each with the parameters that are different there and the
+    `seeds`. What is recorded of them is shown and judged beside the rest, with as many seeds as every row there has.
     """
 
     paper: str
@@ -51,6 +54,7 @@ class Item:
     compared: Callable[["Results"], Runs] | None = None
     judge: Callable[["Results"], Verdict] | None = None
     tabulate: Callable[["Results"], pd.DataFrame] | None = None
+    beds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def obtain(
         self,
@@ -73,7 +77,8 @@ class Item:
         if profile == "smoke":
             wanted = wanted[:2]
             _warn(SMOKE)
-        return replace(asked, runs=obtain.obtain(asked.rows, wanted, profile, device=device, root=root), root=root)
+        runs = obtain.obtain(asked.rows, wanted, profile, device=device, root=root)
+        return replace(asked, runs=runs, root=root, beds=self._beds(asked.settings, root))
 
     def ask(self, profile: str = "book", **parameters: Any) -> "Results":
         """The item with these values, its rows, and no runs yet. Raises: ValueError as `obtain` does."""
@@ -84,7 +89,7 @@ class Item:
         """What its page shows with all defaults, from records alone; None where one is missing."""
         asked = self.ask()
         runs = obtain.recorded(asked.rows, list(self.seeds))
-        return None if runs is None else replace(asked, runs=runs)
+        return None if runs is None else replace(asked, runs=runs, beds=self._beds(asked.settings))
 
     def verdict(self) -> Verdict:
         """The verdict of its page with all defaults."""
@@ -93,9 +98,34 @@ class Item:
         return results.verdict()
 
     def grid(self, seeds: Sequence[int] | None = None) -> list[Recipe]:
-        """The recipes of its runs, with its page's seeds or others: every row with the first, then with the next."""
-        rows, wanted = self.ask().rows.values(), self.seeds if seeds is None else seeds
-        return list(dict.fromkeys(recipe for seed in wanted for row in rows for recipe in row.recipes([seed])))
+        """The recipes of its runs, with its own seeds or others, in the order of `rounds`."""
+        return list(dict.fromkeys(recipe for each in self.rounds(seeds) for recipe in each))
+
+    def rounds(self, seeds: Sequence[int] | None = None) -> list[list[Recipe]]:
+        """The recipes of its runs, on all test beds: every row with the first seed, then every row with the next."""
+        asked = self.ask()
+        series = [(asked.rows, self.seeds)]
+        series += [(self._on(bed, asked.settings).rows, values["seeds"]) for bed, values in self.beds.items()]
+        own = [(rows, list(theirs if seeds is None else seeds)) for rows, theirs in series]
+        return [
+            [recipe for rows, wanted in own for row in rows.values() for recipe in row.recipes(wanted[nth : nth + 1])]
+            for nth in range(max(len(wanted) for _, wanted in own))
+        ]
+
+    def _on(self, bed: str, chosen: SimpleNamespace, root: str | Path | None = None) -> "Results":
+        """What was asked for, on another test bed, without runs."""
+        assert self.rows is not None
+        values = {name: value for name, value in self.beds[bed].items() if name != "seeds"}
+        there = SimpleNamespace(**vars(chosen) | values)
+        return Results(self, there, self.rows(there), root=root)
+
+    def _beds(self, chosen: SimpleNamespace, root: str | Path | None = None) -> dict[str, "Results"]:
+        """The other test beds with what is recorded there of every row; only the page's own profile has any."""
+        found = {bed: self._on(bed, chosen, root) for bed in self.beds if chosen.profile == "book"}
+        return {
+            bed: replace(there, runs=obtain.recorded_in_part(there.rows, self.beds[bed]["seeds"]))
+            for bed, there in found.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -107,6 +137,11 @@ class Results:
     rows: Mapping[str, Row] = field(default_factory=dict)
     runs: Runs = field(default_factory=dict)
     root: str | Path | None = None
+    beds: Mapping[str, "Results"] = field(default_factory=dict)
+
+    def on(self, bed: str) -> "Results":
+        """The same on another test bed of the item, from what is recorded there."""
+        return self.beds.get(bed, replace(self, runs={}, beds={}))
 
     @property
     def trained(self) -> Runs:
@@ -157,6 +192,8 @@ class Results:
 
     def table(self) -> "Table":
         """Printed beside measured, or what the item tabulates."""
+        if self.item.rows and not self.runs:
+            return _table(pd.DataFrame({"": [f"nothing is recorded here yet: make runs ONLY={self.item.notebook}"]}))
         return self.show((self.item.tabulate or beside)(self))
 
     def show(self, frame: pd.DataFrame) -> "Table":
@@ -177,16 +214,29 @@ class Results:
     def _compared(self) -> Runs:
         return self.item.compared(self) if self.item.compared else self.trained
 
+    def _everywhere(self, claims: Callable[["Results"], Sequence[Above | Within]] | None) -> list[Above | Within]:
+        """What is claimed on each test bed, of rows that are named with it."""
+        if claims is None:
+            return []
+        others = [_renamed(claim, bed) for bed, there in self.beds.items() if there.runs for claim in claims(there)]
+        return [*claims(self), *others]
+
+    @property
+    def _all_runs(self) -> Runs:
+        others = {f"{row}, {bed}": group for bed, there in self.beds.items() for row, group in there._compared.items()}
+        return self._compared | others
+
     def judged(self) -> list[Effect]:
-        """What was found for each of the item's claims."""
-        return effects.judge(self.item.claims(self), self._compared) if self.item.claims else []
+        """What was found for each of the item's claims, on all test beds: one family."""
+        return effects.judge(self._everywhere(self.item.claims), self._all_runs)
 
     def effects(self) -> "Forest":
         """Every difference that is claimed or explored: drawn, in numbers, and what could have been shown."""
         from marginface.book.plots.forest import Forest
 
-        more = effects.explore(self.item.explored(self), self._compared) if self.item.explored else []
-        return Forest([*self.judged(), *more], self.label())
+        more = effects.explore(self._everywhere(self.item.explored), self._all_runs)
+        labels = [self.label(), *(there.label() for there in self.beds.values() if there.runs)]
+        return Forest([*self.judged(), *more], "; ".join(labels))
 
     def verdict(self) -> Verdict:
         """The item's verdict from these results: the one that its page and the scorecard show."""
@@ -198,8 +248,14 @@ class Results:
             verdict = of_claims(self.item.statements(self.settings))
         else:
             verdict = effects.verdict(self.judged())
-        old = self.stale()
+        old = [line for results in (self, *self.beds.values()) for line in results.stale()]
         return replace(verdict, evidence=(f"STALE: {old[0]}", *verdict.evidence)) if old else verdict
+
+
+def _renamed(claim: Above | Within, bed: str) -> Above | Within:
+    """The claim about rows of another test bed."""
+    over = f"{claim.over}, {bed}" if isinstance(claim.over, str) else tuple(f"{row}, {bed}" for row in claim.over)
+    return replace(claim, row=f"{claim.row}, {bed}", over=over)
 
 
 def beside(results: Results) -> pd.DataFrame:

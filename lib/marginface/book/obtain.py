@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -78,6 +78,12 @@ def recorded(rows: Mapping[str, Row], seeds: list[int]) -> Runs | None:
     return complete if complete == found else None
 
 
+def recorded_in_part(rows: Mapping[str, Row], seeds: Sequence[int]) -> Runs:
+    """The records of every row with those seeds that all rows have been trained with; nothing where these are less than two."""
+    common = [seed for seed in seeds if recorded(rows, [seed]) is not None]
+    return recorded(rows, common) or {} if len(common) > 1 else {}
+
+
 def _papers_data(names: set[str], root: str | Path | None) -> dict[str, "ImageData | FaceData"]:
     """All of it, before hours of training; what is missing is an error that names it."""
     from marginface.data.catalog import load
@@ -115,13 +121,13 @@ def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_ste
 
 @cache
 def stand_in(name: str) -> "ImageData | FaceData":
-    """What there is without any data: digits for MNIST's, synthetic faces for faces. Their numbers mean nothing for either."""
+    """What there is without any data: digits for MNIST's, synthetic faces for all else. Their numbers mean nothing for it."""
     from marginface.data import synthetic
-    from marginface.data.catalog import CLASSIFICATION, HALF_SPLIT, MOST_SEEN, load
+    from marginface.data.catalog import CLASSIFICATION, GLYPHS, HALF_SPLIT, MOST_SEEN, load
 
     if name in CLASSIFICATION:
         return load("digits")
     if few := MOST_SEEN.fullmatch(name):
         return synthetic.load_classes(int(few[1]), 20, int(few[2]))
-    match = HALF_SPLIT.fullmatch(name)
+    match = HALF_SPLIT.fullmatch(name) or GLYPHS.fullmatch(name)
     return load(f"synthetic/12x4/{match[2] if match else 112}")

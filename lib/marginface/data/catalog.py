@@ -14,12 +14,13 @@ from marginface.data.types import DataMissingError, FaceData, ImageData, PairTes
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d{0,8})x([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
+GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice)?", re.ASCII)
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})", re.ASCII)
 
 
 def is_known(name: str) -> bool:
     """Whether a name means a data set that `load` knows how to make or fetch, at hand or not: no folder of one's own."""
-    return name in CLASSIFICATION or any(pattern.fullmatch(name) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT))
+    return name in CLASSIFICATION or any(pattern.fullmatch(name) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT, GLYPHS))
 
 
 def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
@@ -29,10 +30,11 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
             the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "lfw/8/48": the 8 people of
             LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`); "synthetic/100x20/64": 100
-            procedural identities with 20 grey images each (see `data.synthetic`); or the name of a folder of faces (see
-            `insightface.load`).
+            procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32": 1,000 Chinese characters
+            in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested on characters set aside;
+            or the name of a folder of faces (see `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
-        fetch: whether it may be downloaded when it is not at hand.
+        fetch: whether it may be downloaded, or drawn, when it is not at hand.
     Raises:
         ValueError for an unknown name or a damaged file, and its subclass DataMissingError where the data is not at hand and
         cannot be fetched.
@@ -50,6 +52,10 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
         from marginface.data import synthetic
 
         return synthetic.load(int(match[1]), int(match[2]), int(match[3]))
+    if match := GLYPHS.fullmatch(name):
+        from marginface.data import glyphs
+
+        return glyphs.load(place, int(match[1]), int(match[2]), choice=bool(match[3]), draw=fetch)
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     from marginface.data import faces, insightface
@@ -69,6 +75,8 @@ def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | Non
         return (kept,) if place is None else (place / "mnist", kept)
     if HALF_SPLIT.fullmatch(name) or MOST_SEEN.fullmatch(name):
         return () if place is None else (place / "lfw", place / "cfp", place / "protocols")
+    if GLYPHS.fullmatch(name):
+        return (Path(pooch.os_cache("marginface")) / "glyphs",)
     return None
 
 
@@ -76,8 +84,8 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
-    half, synthetic, most_seen = (pattern.fullmatch(name) for pattern in (HALF_SPLIT, SYNTHETIC, MOST_SEEN))
-    if side := half[2] if half else synthetic[3] if synthetic else most_seen[2] if most_seen else None:
+    half, synthetic, most_seen, glyphs = (p.fullmatch(name) for p in (HALF_SPLIT, SYNTHETIC, MOST_SEEN, GLYPHS))
+    if side := next((found[at] for found, at in ((half, 2), (glyphs, 2), (synthetic, 3), (most_seen, 2)) if found), None):
         shape = (1, int(side), int(side))
     images = numbers.integers(0, 256, (64, *shape), dtype=np.uint8)
     classes = 10 if name in CLASSIFICATION else min(int(most_seen[1]), 20) if most_seen else 0
@@ -87,4 +95,4 @@ def rehearsal_data(name: str) -> ImageData | FaceData:
     train = TensorDataset(torch.tensor(images[:44]), torch.arange(44) % 11)
     left, right = np.arange(10), np.arange(10, 20)
     pairs = PairTest(images[44:], left, right, left % 2 == 0, left // 2)
-    return FaceData(name, "rehearsal", 11, shape, train, {"pairs": pairs}, "")
+    return FaceData(name, "rehearsal", 11, shape, train, {"pairs": pairs}, "", mirrored=glyphs is None)

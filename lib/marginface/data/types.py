@@ -136,7 +136,8 @@ class FaceData:
     """Faces to train on, and protocols by name, on people who are not among them.
 
     `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W). `parts` tells for each file or
-    person of the training set what it is like: a hash, a count.
+    person of the training set what it is like: a hash, a count. `mirrored` says whether an image's mirror shows the same, so
+    that a test may add up the embeddings of both.
     """
 
     name: str
@@ -147,6 +148,7 @@ class FaceData:
     tests: dict[str, Test]
     fingerprint: str
     parts: dict[str, str] = field(default_factory=dict)
+    mirrored: bool = True
 
     @property
     def trained_on(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ change on these people; that of the people is what other people would change for
 from products of *different* seeds alone: what is peculiar to one network on one person is in the first already.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,9 +74,13 @@ class Contrast:
         return min(self.above(margin), self._below(-margin)) if self.runs > 1 else np.nan
 
     def detectable(self, level: float = 0.05, power: float = POWER) -> float:
-        """How large a difference must be to be told from zero with this power by a two-sided test of this level."""
+        """How large a difference must be to be told from zero with this power by a two-sided test of this level.
+
+        Where one row errs less, the logarithm of its errors scatters more: its variance rises as that of a count's does.
+        """
         critical = special.stdtrit(self.freedom, 1 - level / 2)
-        return float(special.nctdtrinc(self.freedom, 1 - power, critical)) * self._usual_error
+        size = float(special.nctdtrinc(self.freedom, 1 - power, critical)) * self._usual_error
+        return size * ((1 + math.exp(min(size, 1.0))) / 2) ** 0.5
 
     def margin(self, level: float = 0.05, power: float = POWER) -> float:
         """Within which margin two one-sided tests of this level show with this power what is no difference."""

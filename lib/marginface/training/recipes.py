@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -144,7 +145,7 @@ def _built(plain: dict[str, Any]) -> Any:
     raise ValueError(f"unknown loss {plain['loss']!r}")
 
 
-def with_seeds(recipe: Recipe, seeds: list[int]) -> list[Recipe]:
+def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> list[Recipe]:
     """The recipe once for every seed, and with it the run that it starts from."""
     return [replace(recipe, seed=seed, start=recipe.start and with_seeds(recipe.start, [seed])[0]) for seed in seeds]
 

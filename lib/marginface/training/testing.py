@@ -35,10 +35,11 @@ def evaluate(
     """What a learner is worth on the data's tests.
 
     For images of classes: accuracy and class angles; arrays of which test images are right and of the first training
-    samples' directions. For faces, with the embeddings of an image and its mirror added: the accuracy of every set of pairs
-    over its folds; for templates TAR at FAR; for identification the share of mates at rank 1, and TAR at FAR. Arrays of which
-    pairs were judged rightly, of genuine ones alone where the measure is about them. For all pairs of a set AUC, and TAR at
-    FAR as "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`).
+    samples' directions. For faces, with the embeddings of an image and its mirror added (unless `FaceData.mirrored` says that
+    it shows something else): the accuracy of every set of pairs over its folds; for templates TAR at FAR; for identification
+    the share of mates at rank 1, and TAR at FAR. Arrays of which pairs were judged rightly, of genuine ones alone where the
+    measure is about them. For all pairs of a set AUC, and TAR at FAR as "… TAR@FAR=1e-04"; arrays of a few numbers for groups
+    of people (see `placements.Placements`).
 
     `progress` says on stderr how far it is, where it takes long.
     """
@@ -50,7 +51,7 @@ def evaluate(
     for name, test in data.tests.items():
         if id(test.images) not in embedded:
             what = f"testing on {name}, images" if progress else None
-            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=True, what=what).double()
+            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=data.mirrored, what=what).double()
             embedded[id(test.images)] = nn.functional.normalize(found).numpy(), found.norm(dim=1).numpy()
         with Meter(f"testing on {name}", _compared(test)) as meter:
             tell = meter.update if progress else (lambda more=1: None)

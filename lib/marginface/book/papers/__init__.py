@@ -2,17 +2,20 @@
 
 from collections.abc import Collection, Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pkgutil import iter_modules
 
 from marginface.book.items import Item
+from marginface.book.papers import glyphs
 from marginface.training import Recipe
 
+NONE: list[Recipe] = []
 FIRST = ("interface", "arcface", "iam", "pam")  # the others follow by name
 
 
 def discover() -> tuple[Item, ...]:
     """The items of every folder here."""
-    names = {module.name for module in iter_modules(__path__)}
+    names = {module.name for module in iter_modules(__path__) if module.ispkg}
     return tuple(item for name in (*FIRST, *sorted(names - {*FIRST})) for item in import_module(f"{__name__}.{name}").ITEMS)
 
 
@@ -24,21 +27,25 @@ def find(paper: str, name: str) -> Item | None:
     return next((item for item in ITEMS if (item.paper, item.name) == (paper, name)), None)
 
 
-def grids() -> dict[str, list[Recipe]]:
-    """The recorded runs of every notebook that has any."""
-    found: dict[str, list[Recipe]] = {}
+def rounds(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
+    """The recorded runs of every page that has any: with the first seed on each test bed, then with the next.
+
+    Arguments: seeds: None stands for those that each page shows.
+    """
+    found: dict[str, list[list[Recipe]]] = {"glyphs": glyphs.choices(seeds)}
     for item in ITEMS:
-        if recipes := item.grid():
-            found[item.notebook] = list(dict.fromkeys([*found.get(item.notebook, []), *recipes]))
+        if any(own := item.rounds(seeds)):
+            before = found.get(item.notebook, [])
+            found[item.notebook] = [one + other for one, other in zip_longest(before, own, fillvalue=NONE)]
     return found
 
 
-def by_worth(notebooks: Collection[str], seeds: Sequence[int] | None = None) -> list[Recipe]:
-    """The recipes of these notebooks' runs, the first seed of every row before further seeds.
+def grids() -> dict[str, list[Recipe]]:
+    """The same, page by page."""
+    return {page: [*dict.fromkeys(recipe for each in own for recipe in each)] for page, own in rounds().items()}
 
-    Arguments:
-        seeds: None stands for those that each page shows.
-    """
-    asked = [(item, list(item.seeds if seeds is None else seeds)) for item in ITEMS if item.notebook in notebooks]
-    rounds = max((len(own) for _, own in asked), default=0)
-    return list(dict.fromkeys(r for nth in range(rounds) for item, own in asked for r in item.grid(own[nth : nth + 1])))
+
+def by_worth(pages: Collection[str], seeds: Sequence[int] | None = None) -> list[Recipe]:
+    """The recipes of these pages' runs, the first seed of every row before further seeds."""
+    chosen = [own for page, own in rounds(seeds).items() if page in pages]
+    return list(dict.fromkeys(recipe for each in zip_longest(*chosen, fillvalue=NONE) for own in each for recipe in own))

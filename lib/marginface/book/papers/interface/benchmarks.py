@@ -179,6 +179,7 @@ def _item(number: int, numeral: str) -> Item:
         f"Table {numeral}",
         notebook=f"table{number}",
         parameters={"alpha": 0.1, "sign": losses.SIGNS} | losses.PARAMETERS,
+        beds=losses.BEDS,
         rows=rows,
         seeds=losses.FIVE_SEEDS,
         claims=partial(claims, number),

@@ -5,8 +5,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Literal
 
+from marginface.book.errors import bed_of
 from marginface.book.obtain import Row
+from marginface.book.papers import glyphs
 from marginface.book.papers.arcface import table7
+from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.parameters import OneOf
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
 from marginface.settings import Radians
@@ -31,6 +34,9 @@ Sign = Literal["paper", "released"]
 Unit = Literal["degrees", "radians"]
 SIGNS = OneOf(("paper", "released"))
 PARAMETERS = {"data": SMALL.data, "epochs": SMALL.epochs, "scale": SCALE}  # of every table's notebook
+# on glyphs the margins, α, a and b are the paper's, too
+ON_GLYPHS = {"data": GLYPHS.data, "epochs": GLYPHS.epochs, "scale": glyphs.SCALE, "seeds": range(10)}
+BEDS = {"glyphs": ON_GLYPHS}
 
 # what Tables II to V vary, and its values as printed
 VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
@@ -114,7 +120,8 @@ def rows(margins: dict[str, Margin], chosen: SimpleNamespace, number: int) -> di
     if chosen.profile == "paper":
         base = RECIPES["interface/arcface-casia" if number <= 5 else "interface/arcface-ms1mv2"]
     else:
-        base = replace(SMALL, data=chosen.data, epochs=chosen.epochs)
+        recipe = GLYPHS if bed_of(chosen.data) == "glyphs" else SMALL
+        base = replace(recipe, data=chosen.data, epochs=chosen.epochs)
     return {name: Row(replace(base, margin=margin)) for name, margin in margins.items()}
 
 

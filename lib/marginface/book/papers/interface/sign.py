@@ -92,6 +92,7 @@ SIGN = Item(
     "The sign of f",
     notebook="sign",
     parameters={"alpha": 0.1} | losses.PARAMETERS,
+    beds=losses.BEDS,
     rows=rows,
     seeds=losses.FIVE_SEEDS,
     claims=claims,

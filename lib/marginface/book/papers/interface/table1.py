@@ -85,6 +85,7 @@ TABLE1 = Item(
     "Table I",
     notebook="table1",
     parameters=losses.PARAMETERS | {"margin": MARGIN},
+    beds=losses.BEDS,
     rows=rows,
     seeds=losses.FIVE_SEEDS,
     claims=claims,

@@ -1,0 +1,59 @@
+"""The second test bed: the recipe by which the losses of all papers are trained on glyphs, and how it was chosen."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
+from marginface.training.recipes import Recipe
+
+SEEDS = (0, 1)  # with which candidates are tried
+SCALE = 32.0  # s for a thousand characters
+DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
+
+# a minute on one thread, testing included. No mirroring: a character's mirror image is another shape
+GLYPHS = Recipe(
+    ArcFace(SCALE, 0.3),
+    data="glyphs/1000/32",
+    backbone="ResNet10E-IR-w16",
+    embedding_dim=128,
+    epochs=3,
+    batch_size=128,
+    lr=0.1,
+    schedule="cosine",
+    warmup=0.05,
+    normalisation="fixed",
+    dropout=0.0,
+)
+
+# each loss with the margins and scales among which its own was chosen
+CANDIDATES: dict[str, tuple[Margin, ...]] = {
+    "Softmax": (Softmax(),),
+    "NormFace": (NormFace(16.0), NormFace(SCALE)),
+    "CosFace": (CosFace(SCALE, 0.1), CosFace(SCALE, 0.2), CosFace(SCALE, 0.3)),
+    "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4), ArcFace(SCALE, 0.5)),
+    "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
+}
+# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
+MATCHED: dict[str, Margin] = {
+    "Softmax": Softmax(),
+    "NormFace": NormFace(16.0),
+    "CosFace": CosFace(SCALE, 0.2),
+    "ArcFace": ArcFace(SCALE, 0.4),
+    "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.3),
+}
+# with the first margin of ArcFace, other settings of the recipe
+SETTINGS: tuple[Recipe, ...] = tuple(
+    replace(GLYPHS, **other) for other in ({"data": "glyphs/600/32"}, {"lr": 0.05}, {"lr": 0.2}, {"jitter": 0.1})
+)
+
+
+def on_choice(recipe: Recipe) -> Recipe:
+    """The recipe tested on the characters set aside, on which alone anything may be chosen."""
+    return replace(recipe, data=f"{recipe.data}/choice")
+
+
+def choices(seeds: Sequence[int] | None = None) -> list[list[Recipe]]:
+    """The runs that all this was chosen by: every candidate and setting with the first seed, then with the next."""
+    candidates = [replace(GLYPHS, margin=margin) for margins in CANDIDATES.values() for margin in margins]
+    tried = [on_choice(recipe) for recipe in (*candidates, *SETTINGS)]
+    return [[replace(recipe, seed=seed) for recipe in tried] for seed in (SEEDS if seeds is None else seeds)]
