@@ -28,7 +28,7 @@ from marginface.book.building import Page, PageError, is_cached, run_pages
 LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(marginface.__file__).parent
-NAMES = "(Arguments|Returns|Raises|Source)"
+NAMES = "(Arguments|Returns|Yields|Raises|Warns|Source)"
 FIELD = rf"^{NAMES}: (\S.*(?:\n(?!{NAMES}:)(?=.*\S).*)*)"  # with the lines up to the next or to an empty one
 SECTION = """
 ## {name}
@@ -47,7 +47,7 @@ def complete(toc: dict[str, Any], notebooks: Iterable[str]) -> dict[str, Any]:
     Arguments:
         notebooks: those that there are, as "notebooks/paper/table1".
     """
-    named = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    named = {toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])}
     left = sorted(set(notebooks) - named)
     if not left:
         return toc
@@ -160,7 +160,7 @@ def set_docstring(app: Sphinx, what: str, name: str, thing: object, options: obj
     plain = re.compile(r"(`[^`]*`)|(?<=\w)_(?!\w)|[*|]")  # signs that would be markup elsewhere
     text = plain.sub(lambda found: found[1] or "\\" + found[0], "\n".join(lines))
     text = re.sub(r"(?<=\n\n)(?: {4}.+\n)+", lambda block: re.sub(r"^ {4}", "    | ", block[0], flags=re.MULTILINE), text)
-    text = re.sub(FIELD, lambda found: f"\n:{found[1]}: " + found[2].replace("\n", "\n    "), text, flags=re.MULTILINE)
+    text = re.sub(FIELD, lambda found: f"\n:{found[1]}: " + re.sub(r"\n *", "\n    ", found[2]), text, flags=re.MULTILINE)
     known = getattr(thing, "__annotations__", {}).keys()
 
     def define(found: re.Match[str]) -> str:

@@ -59,7 +59,7 @@ def test_what_a_docstring_says_in_a_line_becomes_a_field_or_a_definition() -> No
         "A thing.\n\nleft, right: ways\n    to go.\nNote: as it is.\nReturns: one\nor two.\nRaises: ValueError for\n    none."
     )
     definition = "`left`, `right`\n    ways\n    to go."
-    fields = ":Returns: one\n    or two.\n\n:Raises: ValueError for\n        none."
+    fields = ":Returns: one\n    or two.\n\n:Raises: ValueError for\n    none."
     assert read(text) == f"A thing.\n\n\n{definition}\n\nNote: as it is.\n\n{fields}"
     assert "left, right: ways" in read(text, thing=read), "which has no such fields"
 
