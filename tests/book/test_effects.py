@@ -258,6 +258,15 @@ def test_needed_seeds_are_those_for_the_printed_size() -> None:
     assert str(found.needed) in effects.table([found])["seeds to decide"].to_list()
 
 
+def test_needed_seeds_are_those_for_the_measured_size_where_the_printed_one_is_excluded() -> None:
+    """What is far smaller than printed is not decided by the few seeds that would show the printed size."""
+    (found,) = effects.judge([above("1", "0", -0.9)], pages(0.8, 0.802, noise=0.003))
+    assert found.found.differs(found.claim.size) < found.level  # type: ignore[union-attr, arg-type]
+    assert found.needed is not None
+    assert found.found.with_runs(found.needed).detectable(found.level) <= abs(found.found.mean)
+    assert found.found.with_runs(found.needed - 1).detectable(found.level) > abs(found.found.mean)
+
+
 # how it is shown
 
 

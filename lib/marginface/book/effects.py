@@ -89,11 +89,14 @@ class Effect:
 
     @property
     def needed(self) -> int | None:
-        """How many seeds a row would decide with a power of 80 %, if the effect is as printed, or, if none is printed, as
-        measured; None where seeds alone would not."""
+        """How many seeds a row would decide with a power of 80 %, if the effect is as printed, or, where none is printed or
+        that size is excluded, as measured; None where seeds alone would not."""
         if isinstance(self.claim, Within):
             return seeds_needed(self.found, float(np.log1p(self.claim.margin)), self.level, Contrast.margin)
-        return seeds_needed(self.found, abs(self.claim.size or self.found.mean), self.level)
+        size = self.claim.size
+        if size is None or self.found.differs(size) < self.level:
+            size = self.found.mean
+        return seeds_needed(self.found, abs(size), self.level)
 
     @property
     def difference(self) -> str:
