@@ -29,17 +29,17 @@ GLYPHS = Recipe(
 CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
     "NormFace": (NormFace(16.0), NormFace(SCALE)),
-    "CosFace": (CosFace(SCALE, 0.1), CosFace(SCALE, 0.2), CosFace(SCALE, 0.3)),
-    "ArcFace": (ArcFace(SCALE, 0.2), ArcFace(SCALE, 0.3), ArcFace(SCALE, 0.4), ArcFace(SCALE, 0.5)),
-    "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5)),
+    "CosFace": tuple(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+    "ArcFace": tuple(ArcFace(SCALE, m) for m in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
+    "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5, 0.6, 0.7)),
 }
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
     "NormFace": NormFace(16.0),
-    "CosFace": CosFace(SCALE, 0.2),
-    "ArcFace": ArcFace(SCALE, 0.4),
-    "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.4),
+    "CosFace": CosFace(SCALE, 0.5),
+    "ArcFace": ArcFace(SCALE, 0.6),
+    "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.6),
 }
 # with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
