@@ -104,6 +104,8 @@ def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_fol
     assert [each.word for each in found.judged()] == ["holds", "opposite"]
     assert found.verdict().word == "holds in part"
     assert TWO_BEDS.ask("smoke").beds == {}
+    with pytest.raises(ValueError, match="not trained on 'mnits'; it has mnist"):
+        found.on("mnits")
 
 
 def test_a_parameter_that_an_item_does_not_have_is_refused() -> None:

@@ -140,7 +140,11 @@ class Results:
     beds: Mapping[str, "Results"] = field(default_factory=dict)
 
     def on(self, bed: str) -> "Results":
-        """The same on another test bed of the item, from what is recorded there."""
+        """The same on another of the item's test beds, from what is recorded there. Raises: ValueError for one it has not."""
+        if bed not in self.item.beds:
+            raise ValueError(
+                f"{self.item.notebook} is not trained on {bed!r}; it has {', '.join(self.item.beds) or 'no other'}"
+            )
         return self.beds.get(bed, replace(self, runs={}, beds={}))
 
     @property

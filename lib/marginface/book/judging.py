@@ -33,11 +33,10 @@ def words() -> pd.DataFrame:
 
 
 def separations() -> pd.DataFrame:
-    """F of the rows over seeds for every test of every page's recorded runs, by what could decide."""
+    """F of the rows over seeds for every test of every page's recorded runs, on all test beds, by what could decide."""
     lines, seen = [], set[Recipe]()
-    for item in ITEMS:
-        if item.rows is None or (results := item.recorded()) is None or not results.tests:
-            continue
+    pages = [results for item in ITEMS if item.rows is not None and (results := item.recorded()) is not None]
+    for results in (each for page in pages for each in (page, *page.beds.values()) if each.runs and each.tests):
         groups = list(results.trained.values())
         recipes = {run.recipe for group in groups for run in group}
         if recipes <= seen:
@@ -46,7 +45,7 @@ def separations() -> pd.DataFrame:
         for test in (test for test in results.tests if not is_angle(test)):
             measures = {"accuracy": test} | {name: f"{test} all pairs {name}" for name in ALL_PAIRS}
             line = {
-                "page": f"{item.paper}, {item.name}",
+                "page": f"{results.item.paper}, {results.item.name}",
                 "on": f"{bed_of(groups[0][0].recipe.data)}: {comparison.title(test)}",
                 "rows × seeds": f"{len(groups)} × {len(groups[0])}",
             }

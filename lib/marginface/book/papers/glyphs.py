@@ -10,7 +10,7 @@ SEEDS = (0, 1)  # with which candidates are tried
 SCALE = 32.0  # s for a thousand characters
 DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
 
-# a minute on one thread, testing included. No mirroring: a character's mirror image is another shape
+# about a minute on one thread, testing included. No mirroring: a character's mirror image is another shape
 GLYPHS = Recipe(
     ArcFace(SCALE, 0.3),
     data="glyphs/1000/32",
