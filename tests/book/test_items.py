@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.book.test_runs import QUICK
 
@@ -66,20 +67,23 @@ def test_the_grid_has_every_row_with_a_seed_before_the_next_seed() -> None:
     assert [(recipe.seed, len(recipe.regularizers)) for recipe in TOY.grid()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-TWO_BEDS = replace(TOY, beds={"mnist": {"beta": 0.1, "seeds": (0, 1, 2)}}, rows=lambda p: _of(p.beta))
+TWO_BEDS = replace(TOY, beds={"glyphs": {"beta": 0.1, "seeds": (0, 1, 2)}}, rows=lambda p: _of(p.beta))
+
+
+OTHER = "glyphs/600/32"
 
 
 def _of(beta: float) -> dict[str, Row]:
     """On the other test bed the rows have other parameters, and here other data."""
-    base = replace(QUICK, data="digits" if beta == 0.2 else "mnist")
+    base = replace(QUICK, data="digits" if beta == 0.2 else OTHER)
     return {"without": Row(replace(base, regularizers=())), "with": Row(replace(base, regularizers=(IAM(beta),)))}
 
 
 def test_rows_are_asked_for_on_every_test_bed() -> None:
     """Each seed on all of them before the next seed, and where one has fewer seeds, the other goes on alone."""
     rounds = [[(recipe.data, recipe.seed) for recipe in each] for each in TWO_BEDS.rounds()]
-    both = [[("digits", seed)] * 2 + [("mnist", seed)] * 2 for seed in (0, 1)]
-    assert rounds == [*both, [("mnist", 2)] * 2]
+    both = [[("digits", seed)] * 2 + [(OTHER, seed)] * 2 for seed in (0, 1)]
+    assert rounds == [*both, [(OTHER, 2)] * 2]
     assert {recipe.seed for recipe in TWO_BEDS.grid([7])} == {7}
 
 
@@ -87,7 +91,7 @@ def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_fol
     """With the seeds that all its rows have, as one family of claims; two seeds are needed."""
     asked = TWO_BEDS.ask()
     ours = replace(asked, runs=made(0.01))
-    assert "make runs ONLY=toy" in ours.on("mnist").table()._repr_html_()
+    assert "make runs ONLY=toy" in ours.on("glyphs").table()._repr_html_()
     for seed in range(3):
         for name, row in _of(0.1).items():
             if seed < 2 or name == "with":
@@ -98,14 +102,43 @@ def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_fol
                         metrics={"accuracy": 0.9 - 0.01 * (name == "with") + 0.001 * seed},
                     )
                 )
-        found = replace(ours, beds=TWO_BEDS._beds(asked.settings))
+        found = replace(ours, beds=TWO_BEDS._beds(asked))
         assert len(found.judged()) == (1 if seed == 0 else 2)
-    assert [run.recipe.seed for run in found.on("mnist").runs["with"]] == [0, 1]
+    assert [run.recipe.seed for run in found.on("glyphs").runs["with"]] == [0, 1]
     assert [each.word for each in found.judged()] == ["holds", "opposite"]
     assert found.verdict().word == "holds in part"
     assert TWO_BEDS.ask("smoke").beds == {}
-    with pytest.raises(ValueError, match="not trained on 'mnits'; it has mnist"):
-        found.on("mnits")
+    with pytest.raises(ValueError, match="not trained on 'glyhps'; it has glyphs"):
+        found.on("glyhps")
+
+
+def _on_half(data: str) -> dict[str, Row]:
+    base = replace(QUICK, data=data)
+    return {"without": Row(replace(base, regularizers=())), "with": Row(base)}
+
+
+def test_other_people_of_the_same_test_bed_are_judged_together(runs_folder: Path) -> None:
+    """The effect is the mean of that on both halves, its uncertainty from the runs of both; each half's people count."""
+    halves = replace(
+        TOY,
+        parameters={"data": "lfw+cfp/first/64"},
+        rows=lambda p: _on_half(p.data),
+        beds={"other half": {"data": lambda p: p.data.replace("first", "second"), "seeds": (0, 1)}},
+    )
+    for half, worse in (("first", 0.02), ("second", 0.06)):
+        for name, row in _on_half(f"lfw+cfp/{half}/64").items():
+            for seed in (0, 1):
+                metrics = {"accuracy": 0.9 - worse * (name == "with") + 0.001 * seed}
+                store(replace(made(0.01)["with"][0], recipe=replace(row.recipe, seed=seed), metrics=metrics))
+    found = halves.recorded()
+    assert found is not None
+    (effect,) = found.judged()
+    logs = [np.log((0.1 + worse - 0.001 * seed) / (0.1 - 0.001 * seed)) for worse in (0.02, 0.06) for seed in (0, 1)]
+    assert effect.found.mean == pytest.approx(np.mean(logs))
+    assert effect.word == "opposite"
+    assert [recipe.data for recipe in halves.grid([0])] == ["lfw+cfp/first/64"] * 2 + ["lfw+cfp/second/64"] * 2
+    there = halves.ask(data="lfw+cfp/second/64")
+    assert halves._beds(there) == {}  # the other half is what was asked for
 
 
 def test_a_parameter_that_an_item_does_not_have_is_refused() -> None:

@@ -64,6 +64,28 @@ def test_people_of_two_tests_add_up() -> None:
     assert contrast(logs, [-1, 1], [first, second]).people == pytest.approx(sum(each))
 
 
+def test_two_experiments_on_other_people_are_averaged() -> None:
+    """Two rows on each half, whose runs share no column: a quarter of the sum of both variances of the people."""
+    numbers = np.random.default_rng(6)
+    first, second = numbers.normal(0, 1, (2, 2, 3, 30)) + numbers.normal(0, 1, (2, 2, 1, 30))
+    logs, nothing = numbers.normal(0, 1, (2, 2, 3)), np.full((2, 3), np.nan)
+    each = [contrast(half, [-1, 1], [part]) for half, part in zip(logs, (first, second), strict=True)]
+    both = contrast(
+        np.block([[logs[0], nothing], [nothing, logs[1]]]),
+        [-0.5, 0.5, -0.5, 0.5],
+        [_placed(first, 0), _placed(second, 1)],
+    )
+    assert both.mean == pytest.approx(np.mean([one.mean for one in each]))
+    assert both.people == pytest.approx(sum(one.people for one in each) / 4)
+
+
+def _placed(part: np.ndarray, half: int) -> np.ndarray:
+    """The influences (2, 3, G) of a half among those of both, (4, 6, G)."""
+    whole = np.zeros((4, 6, part.shape[2]))
+    whole[2 * half : 2 * half + 2, 3 * half : 3 * half + 3] = part
+    return whole
+
+
 def test_one_run_says_nothing() -> None:
     found = contrast([[0.1], [0.3]], [-1, 1], [np.ones((2, 1, 10))])
     assert found.mean == pytest.approx(0.2)

@@ -136,7 +136,7 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
     rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
     words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
     each_level = level / max(len(claims), 1)
-    beds = [bed_of(runs[_names(claim.row)[0]][0].recipe.data) for claim in claims]
+    beds = [bed_of(runs[names(claim.row)[0]][0].recipe.data) for claim in claims]
     return [Effect(*parts, each_level) for parts in zip(claims, beds, found, words, strict=True)]
 
 
@@ -145,24 +145,25 @@ def explore(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]]) -> 
     return [replace(each, word=EXPLORED, level=LEVEL) for each in judge(claims, runs)]
 
 
-def _names(rows: str | tuple[str, ...]) -> tuple[str, ...]:
+def names(rows: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The rows that a claim is about."""
     return (rows,) if isinstance(rows, str) else rows
 
 
 def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
-    ours, others = _names(claim.row), _names(claim.over)
+    ours, others = names(claim.row), names(claim.over)
     for name in (*ours, *others):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
     bed = bed_of(runs[ours[0]][0].recipe.data)
     rows = [name for name, group in runs.items() if bed_of(group[0].recipe.data) == bed]
     measures = [deciding(measure, [run for row in rows for run in runs[row]]) for measure in claim.measures]
-    seeds = sorted({run.recipe.seed for row in rows for run in runs[row]})
+    seeds = sorted({_drawn(run) for row in rows for run in runs[row]})
     logs = np.full((len(rows), len(seeds)), np.nan)
     influences: dict[str, Floats] = {}
     for r, row in enumerate(rows):
         for run in runs[row]:
-            place = r, seeds.index(run.recipe.seed)
+            place = r, seeds.index(_drawn(run))
             if claim.value is not None:
                 logs[place] = np.log(claim.value(run))
                 continue
@@ -172,6 +173,11 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
                     _add(influences, run, measure, logs.shape, place, len(measures))
     weights = np.array([(row in ours) / len(ours) - (row in others) / len(others) for row in rows], dtype=np.float64)
     return contrast(logs, weights, list(influences.values()))
+
+
+def _drawn(run: Run) -> tuple[str, int]:
+    """What runs share that are drawn together: a seed, and the data, since on other people it draws something else."""
+    return run.recipe.data, run.recipe.seed
 
 
 def _add(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from marginface.book import comparison, descriptions, effects, obtain, published
 from marginface.book.effects import Above, Effect, Within
+from marginface.book.errors import bed_of
 from marginface.book.obtain import Row, Runs
 from marginface.book.parameters import COMMON, as_seeds, settings
 from marginface.book.records import stale
@@ -38,8 +39,9 @@ class Item:
     `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
     `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
 
-    `beds` are other test beds that its rows are trained on, by name, each with the parameters that are different there and the
-    `seeds`. What is recorded of them is shown and judged beside the rest, with as many seeds as every row there has.
+    `beds` are what else its rows are trained on, by name, each with the parameters that are different there, or functions of
+    what was asked for, and the `seeds`. Their records are shown with as many seeds as every row there has, and judged:
+    another test bed beside the rest, and other people of the same test bed, such as the mirrored half, together with it.
     """
 
     paper: str
@@ -78,7 +80,7 @@ class Item:
             wanted = wanted[:2]
             _warn(SMOKE)
         runs = obtain.obtain(asked.rows, wanted, profile, device=device, root=root)
-        return replace(asked, runs=runs, root=root, beds=self._beds(asked.settings, root))
+        return replace(asked, runs=runs, root=root, beds=self._beds(asked, root))
 
     def ask(self, profile: str = "book", **parameters: Any) -> "Results":
         """The item with these values, its rows, and no runs yet. Raises: ValueError as `obtain` does."""
@@ -89,7 +91,7 @@ class Item:
         """What its page shows with all defaults, from records alone; None where one is missing."""
         asked = self.ask()
         runs = obtain.recorded(asked.rows, list(self.seeds))
-        return None if runs is None else replace(asked, runs=runs, beds=self._beds(asked.settings))
+        return None if runs is None else replace(asked, runs=runs, beds=self._beds(asked))
 
     def verdict(self) -> Verdict:
         """The verdict of its page with all defaults."""
@@ -105,23 +107,31 @@ class Item:
         """The recipes of its runs, on all test beds: every row with the first seed, then every row with the next."""
         asked = self.ask()
         series = [(asked.rows, self.seeds)]
-        series += [(self._on(bed, asked.settings).rows, values["seeds"]) for bed, values in self.beds.items()]
+        series += [(there.rows, self.beds[bed]["seeds"]) for bed, there in self._others(asked).items()]
         own = [(rows, list(theirs if seeds is None else seeds)) for rows, theirs in series]
         return [
             [recipe for rows, wanted in own for row in rows.values() for recipe in row.recipes(wanted[nth : nth + 1])]
             for nth in range(max(len(wanted) for _, wanted in own))
         ]
 
-    def _on(self, bed: str, chosen: SimpleNamespace, root: str | Path | None = None) -> "Results":
-        """What was asked for, on another test bed, without runs."""
-        assert self.rows is not None
-        values = {name: value for name, value in self.beds[bed].items() if name != "seeds"}
-        there = SimpleNamespace(**vars(chosen) | values)
-        return Results(self, there, self.rows(there), root=root)
+    def _others(self, asked: "Results", root: str | Path | None = None) -> dict[str, "Results"]:
+        """What was asked for, on each of the other test beds, without runs; not on the data that it was asked for on."""
+        found: dict[str, Results] = {}
+        if self.rows is None:
+            return found
+        for bed, values in self.beds.items():
+            there = SimpleNamespace(**vars(asked.settings))
+            for name, value in values.items():
+                if name != "seeds":
+                    setattr(there, name, value(asked.settings) if callable(value) else value)
+            results = Results(self, there, self.rows(there), root=root)
+            if results.trained_on != asked.trained_on:
+                found[bed] = results
+        return found
 
-    def _beds(self, chosen: SimpleNamespace, root: str | Path | None = None) -> dict[str, "Results"]:
+    def _beds(self, asked: "Results", root: str | Path | None = None) -> dict[str, "Results"]:
         """The other test beds with what is recorded there of every row; only the page's own profile has any."""
-        found = {bed: self._on(bed, chosen, root) for bed in self.beds if chosen.profile == "book"}
+        found = self._others(asked, root) if asked.settings.profile == "book" else {}
         return {
             bed: replace(there, runs=obtain.recorded_in_part(there.rows, self.beds[bed]["seeds"]))
             for bed, there in found.items()
@@ -146,6 +156,11 @@ class Results:
                 f"{self.item.notebook} is not trained on {bed!r}; it has {', '.join(self.item.beds) or 'no other'}"
             )
         return self.beds.get(bed, replace(self, runs={}, beds={}))
+
+    @property
+    def trained_on(self) -> set[str]:
+        """The names of the rows' data."""
+        return {row.recipe.data for row in self.rows.values()}
 
     @property
     def trained(self) -> Runs:
@@ -218,12 +233,21 @@ class Results:
     def _compared(self) -> Runs:
         return self.item.compared(self) if self.item.compared else self.trained
 
+    @property
+    def _bed(self) -> str:
+        return bed_of(next(iter(self.rows.values())).recipe.data)
+
     def _everywhere(self, claims: Callable[["Results"], Sequence[Above | Within]] | None) -> list[Above | Within]:
-        """What is claimed on each test bed, of rows that are named with it."""
+        """What is claimed on each test bed, of rows that are named with it; on other people of one that is there, together."""
         if claims is None:
             return []
-        others = [_renamed(claim, bed) for bed, there in self.beds.items() if there.runs for claim in claims(there)]
-        return [*claims(self), *others]
+        found = {self._bed: list(claims(self))}
+        for bed, there in self.beds.items():
+            if there.runs:
+                theirs = [_renamed(claim, bed) for claim in claims(there)]
+                ours = found.get(there._bed)
+                found[there._bed] = theirs if ours is None else [_together(*both) for both in zip(ours, theirs, strict=True)]
+        return [claim for of_bed in found.values() for claim in of_bed]
 
     @property
     def _all_runs(self) -> Runs:
@@ -258,8 +282,14 @@ class Results:
 
 def _renamed(claim: Above | Within, bed: str) -> Above | Within:
     """The claim about rows of another test bed."""
-    over = f"{claim.over}, {bed}" if isinstance(claim.over, str) else tuple(f"{row}, {bed}" for row in claim.over)
-    return replace(claim, row=f"{claim.row}, {bed}", over=over)
+    row, over = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in (claim.row, claim.over))
+    return replace(claim, row=row, over=over)
+
+
+def _together(claim: Above | Within, other: Above | Within) -> Above | Within:
+    """One claim on other people, too."""
+    row, over = (effects.names(one) + effects.names(two) for one, two in ((claim.row, other.row), (claim.over, other.over)))
+    return replace(claim, row=row, over=over)
 
 
 def beside(results: Results) -> pd.DataFrame:

@@ -23,6 +23,12 @@ def is_known(name: str) -> bool:
     return name in CLASSIFICATION or any(pattern.fullmatch(name) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT, GLYPHS))
 
 
+def other_half(name: str) -> str:
+    """The half split whose people are tested in the one of that name, and the reverse; of other data the name itself."""
+    match = HALF_SPLIT.fullmatch(name)
+    return f"lfw+cfp/{'second' if match[1] == 'first' else 'first'}/{match[2]}" if match else name
+
+
 def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
     """A data set by name.
 

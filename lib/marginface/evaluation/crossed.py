@@ -145,9 +145,10 @@ def _seeds(deviations: Floats, there: NDArray[np.bool_], w: Floats) -> tuple[flo
 
 def _people(there: NDArray[np.bool_], w: Floats, influences: Sequence[Floats]) -> tuple[float, float]:
     """The variance of a contrast over people drawn anew, and its degrees of freedom: of no less than nothing."""
-    total, clusters, rows = 0.0, 0.0, np.flatnonzero(w)
-    common = there[rows].all(axis=0)
+    total, clusters, compared = 0.0, 0.0, np.flatnonzero(w)
     for array in (array for array in influences if array.shape[2] > 1):  # one cluster tells nothing
+        rows = compared[array[compared].any(axis=(1, 2))]  # the others were tested on other people
+        common = there[rows].all(axis=0)
         if common.sum() > 1:  # runs of one seed may err on the same people: their difference is what counts
             parts = [np.einsum("r,rsg->sg", w[rows], array[rows][:, common])]
         else:

@@ -124,7 +124,7 @@ def test_the_papers_recipe_has_its_scale_and_the_parameters_of_the_notebook() ->
     assert {recipe.data for recipe in recipes.values()} == {"faces_emore"}
     assert recipes["ArcFace"].margin == ArcFace(64, 0.5)
     assert recipes["InterFace did&ct"].margin == InterFace.did_ct(alpha=0.12, sign="released")
-    assert len(benchmarks.TABLE6.grid()) == 5 * (5 + 10)  # losses with seeds on faces and on glyphs
+    assert len(benchmarks.TABLE6.grid()) == 5 * (5 + 5 + 10)  # losses with seeds on both halves of the faces and on glyphs
 
 
 def test_doubles_decide_nothing(no_data: None) -> None:

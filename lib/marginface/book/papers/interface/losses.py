@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 
 from marginface.book.errors import bed_of
 from marginface.book.obtain import Row
@@ -11,6 +11,7 @@ from marginface.book.papers import glyphs
 from marginface.book.papers.arcface import table7
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.parameters import OneOf
+from marginface.data.catalog import other_half
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArcFace
 from marginface.settings import Radians
 from marginface.training.recipes import RECIPES
@@ -36,7 +37,8 @@ SIGNS = OneOf(("paper", "released"))
 PARAMETERS = {"data": SMALL.data, "epochs": SMALL.epochs, "scale": SCALE}  # of every table's notebook
 # on glyphs the margins, α, a and b are the paper's, too
 ON_GLYPHS = {"data": GLYPHS.data, "epochs": GLYPHS.epochs, "scale": glyphs.SCALE, "seeds": range(10)}
-BEDS = {"glyphs": ON_GLYPHS}
+MIRRORED = {"data": lambda chosen: other_half(chosen.data), "seeds": FIVE_SEEDS}
+BEDS: dict[str, dict[str, Any]] = {"other half": MIRRORED, "glyphs": ON_GLYPHS}
 
 # what Tables II to V vary, and its values as printed
 VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
