@@ -23,6 +23,7 @@ from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
+from marginface.training.geometry import geometry
 from marginface.training.logs import logging
 from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
 from marginface.training.memory import keep_memory
@@ -138,6 +139,8 @@ def train(
     metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe), progress=progress and leads)
     if leads and isinstance(learner.head, MarginHead):
         arrays["theta_histogram"] = loop.theta.numpy()
+        if steps:
+            arrays |= geometry(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe), progress=progress)
     if loop.film is not None:
         arrays |= loop.film.arrays()
     stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
