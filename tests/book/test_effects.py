@@ -334,3 +334,25 @@ def test_the_page_on_judging_says_where_errors_come_from() -> None:
     line = judging.anatomy([found]).iloc[0]
     seeds, people, both = (float(line[name]) for name in ("from seeds", "from people", "together"))
     assert both == pytest.approx(np.hypot(seeds, people), abs=0.1)
+
+
+def test_a_search_is_judged_by_its_people() -> None:
+    """The same counts as which pairs are right, group by group, move an effect alike."""
+    numbers = np.random.default_rng(0)
+    pairs = np.full(50, 12)
+    right = {seed: numbers.binomial(12, 0.8, 50) for seed in (0, 1)}
+    curve = {"cmc": np.ones((2, 1), np.float32), "roc": np.ones((2, 1), np.float32)}
+    run = Run(Recipe(ArcFace(), data="glyphs/9/32"), {}, {}, {}, "", "", {})
+
+    def made(seed: int) -> Run:
+        counts = np.stack([pairs, right[seed], right[seed] // 2]).astype(np.uint16)
+        own = {"planted identification people": counts} | {f"planted identification {k}": v for k, v in curve.items()}
+        return replace(run, metrics={"planted identification rank-1": right[seed].sum() / 600}, arrays=own)
+
+    found = influence(made(0), "planted identification rank-1")
+    assert found is not None
+    assert found[0] == "glyphs/9/32, people looked for"
+    wrong = 600 - right[0].sum()
+    np.testing.assert_allclose(found[1], ((12 - right[0]) - wrong / 50) / wrong)
+    right[0] = pairs
+    assert error(made(0), "planted identification rank-1") == 0.5 / 600

@@ -108,7 +108,8 @@ def test_what_stands_in_can_be_tested_alike(data: str) -> None:
         assert not (instead.train_images == instead.test_images).all(axis=(1, 2, 3)).any()
     elif data != "mnist":
         assert isinstance(instead, FaceData)
-        assert list(instead.tests) == ["synthetic pairs", "templates", "identification"]
+        planted = ["planted identification", "planted names"]
+        assert list(instead.tests) == ["synthetic pairs", "templates", "identification", *planted]
 
 
 def test_missing_roots_are_named(no_data: None, tmp_path: Path) -> None:

@@ -20,9 +20,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("half", "people", "images", "counts"), [("first", 936, 6408, (879, 4058)), ("second", 1018, 7227, (801, 4056))]
+    ("half", "people", "images", "counts", "strangers"),
+    [("first", 936, 6408, (879, 4058), 164), ("second", 1018, 7227, (801, 4056), 160)],
 )
-def test_nobody_is_trained_and_tested(half: str, people: int, images: int, counts: tuple[int, int], shared: Path) -> None:
+def test_nobody_is_trained_and_tested(
+    half: str, people: int, images: int, counts: tuple[int, int], strangers: int, shared: Path
+) -> None:
     split = half_split(shared, half)
     assert (len(split.people), sum(map(len, split.people.values()))) == (people, images)
     assert {name: len(pairs) for name, pairs in split.tests.items()} == {"LFW": 3000, "CFP-FF": 3500, "CFP-FP": 3500}
@@ -40,8 +43,11 @@ def test_nobody_is_trained_and_tested(half: str, people: int, images: int, count
     tested = {person(image) for pairs in split.tests.values() for image in pairs.names}
     every_name = [{known_as.get(p, p) for p in side} for side in (trained, tested)]
     assert not every_name[0] & every_name[1]
-    unknown = [*split.distractors, *(image for names in split.probes.values() for image in names)]
+    unknown = [*split.distractors, *split.strangers, *(image for names in split.probes.values() for image in names)]
     assert not {person(image) for image in unknown} & every_name[0]
+    looked_for = {known_as.get(p, p) for names in split.probes.values() for p in map(person, names)}
+    assert not {known_as.get(p, p) for p in map(person, (*split.distractors, *split.strangers))} & looked_for
+    assert len(split.strangers) == len(set(split.strangers)) == 14 * strangers
     assert not set(split.distractors) & {image for names in split.probes.values() for image in names}
     assert {len(names) for names in split.probes.values()} == set(range(2, 11))
     assert (len(split.probes), len(split.distractors)) == counts
@@ -76,7 +82,7 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     monkeypatch.setattr(faces, "lfw_people", lambda path: {name: v for name, v in people.items() if name in needed})
     first = load("lfw+cfp/first/32", shared)
     assert isinstance(first, FaceData)
-    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 8)
+    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 10)
     templates, identification = first.tests["templates"], first.tests["identification"]
     assert isinstance(templates, TemplateTest)
     assert isinstance(identification, IdentificationTest)
@@ -84,6 +90,9 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     numbers = np.unique(templates.template[np.isin(templates.place, identification.probes[identification.people == 1])])
     assert numbers.tolist() == [2, 3]
     assert len(identification.distractors) == 5
+    planted = first.tests["planted identification"]
+    assert isinstance(planted, IdentificationTest)
+    assert set(planted.distractors[:5]) == set(identification.distractors)
     everybody = {name: test for name, test in first.tests.items() if isinstance(test, AllPairsTest)}
     assert list(everybody) == ["LFW all pairs", "CFP-FF all pairs", "CFP-FP all pairs"]
     assert sorted(np.bincount(everybody["LFW all pairs"].people)) == sorted(map(len, probes.values()))

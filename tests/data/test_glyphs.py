@@ -221,6 +221,16 @@ def test_tests_are_on_other_characters_and_pairs_across_groups(root: Path, liste
     assert (templates.same.sum(), len(templates.same)) == (6, 36)
     assert np.bincount(identification.people).tolist() == [3] * 6
     assert len(identification.distractors) == 5
+    noisy = data.tests["planted identification"]
+    assert isinstance(noisy, IdentificationTest)
+    assert noisy.noise is not None
+    strangers = noisy.distractors[~noisy.noise[noisy.distractors]]
+    assert len(strangers) == 5 * 5
+    assert not {everything[place].tobytes() for place in strangers} & (
+        trained | {everything[place].tobytes() for place in unseen.place}
+    )
+    doubles = noisy.distractors[noisy.noise[noisy.distractors]]
+    assert set(doubles.tolist()) <= set(seen.place.tolist())
     assert not set(identification.distractors.tolist()) & set(unseen.place.tolist())
 
 

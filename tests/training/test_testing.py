@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 
 from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test
 from marginface.evaluation.placements import Placements
+from marginface.evaluation.searches import Search
 from marginface.heads import MarginHead
 from marginface.margins import NormFace
 from marginface.training import Recipe, train
@@ -129,6 +130,28 @@ def test_quality_and_noise_count(data: FaceData) -> None:
     assert metrics["all(R) rank-1"] == metrics["fewer rank-1"] > metrics["all rank-1"]
     assert arrays["all(R) TAR@FAR=1e-06 correct"].tolist() == arrays["fewer TAR@FAR=1e-06 correct"].tolist()
     assert "alone TAR@FAR=1e-06" not in metrics, "36 pairs cannot tell one in a million"
+
+
+def test_with_a_depth_curves_and_counts_by_people_are_kept(data: FaceData) -> None:
+    """In place of which pairs were judged rightly; the measures are the same."""
+    learner = Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace()))
+    identification = data.tests["identification"]
+    assert isinstance(identification, IdentificationTest)
+    noise = np.arange(len(identification.images)) >= PEOPLE * EACH + STRANGERS // 2
+    tests: dict[str, Test] = {"plain": replace(identification, noise=noise)}
+    tests["deep"] = replace(identification, noise=noise, depth=20)
+    metrics, arrays = evaluate(learner, replace(data, tests=tests))
+    for which in ("", "(R)"):
+        found = Search.of({part: arrays[f"deep{which} {part}"] for part in ("people", "cmc", "roc")})
+        for measure, counts in (("rank-1", found.first), ("TAR@FAR=1e-06", found.accepted)):
+            assert metrics[f"deep{which} {measure}"] == metrics[f"plain{which} {measure}"]
+            right = arrays[f"plain{which} {measure} correct"].reshape(PEOPLE, -1).sum(axis=1)
+            assert counts.tolist() == right.tolist()
+            assert f"deep{which} {measure} correct" not in arrays
+        assert found.ranks.tolist() == [1, 2, 3, 4, 6, 7, 10, 13, 18]
+        assert found.cmc[0] == pytest.approx(metrics[f"deep{which} rank-1"])
+        assert found.tars[-1] == pytest.approx(metrics[f"deep{which} TAR@FAR=1e-06"])
+        assert found.cmc[-1] > found.cmc[0]
 
 
 def _directions(data: FaceData) -> np.ndarray:

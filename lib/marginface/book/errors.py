@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from marginface.data.catalog import CLASSIFICATION
 from marginface.evaluation.placements import Placements
+from marginface.evaluation.searches import Search
 from marginface.training import Run
 
 Floats = NDArray[np.float64]
@@ -63,6 +64,8 @@ def influence(run: Run, measure: str) -> tuple[str, Floats] | None:
         kind = measure.removeprefix(f"{test} all pairs ")
         moved = placements.auc_influence() if kind == "AUC" else placements.tar_influence(float(kind.split("=")[1]))
         return f"{run.recipe.data}, all of {_people(test)}", moved / error(run, measure)
+    if (search := _search(run, measure)) is not None:
+        return f"{run.recipe.data}, people looked for", search.influence(measure.rsplit(" ", 1)[1]) / error(run, measure)
     correct = _correct(run, measure)
     if correct is None:
         return None
@@ -89,11 +92,21 @@ def _all_pairs(run: Run, measure: str) -> tuple[str, Placements] | None:
     return test, Placements.of(parts)
 
 
+def _search(run: Run, measure: str) -> Search | None:
+    name = f"{measure.rsplit(' ', 1)[0]} "
+    parts = {
+        key.removeprefix(name): run.arrays[key] for key in (f"{name}people", f"{name}cmc", f"{name}roc") if key in run.arrays
+    }
+    return Search.of(parts) if parts else None
+
+
 def _trials(run: Run, measure: str) -> int | None:
     """How many judgements a share is of; an AUC's are couples of a genuine and an impostor pair."""
     if (found := _all_pairs(run, measure)) is not None:
         genuine = int(found[1].genuine.sum())
         return genuine * found[1].impostor_pairs if measure.endswith(" AUC") else genuine
+    if (search := _search(run, measure)) is not None:
+        return int(search.pairs.sum())
     correct = _correct(run, measure)
     return None if correct is None else len(correct)
 

@@ -18,6 +18,7 @@ from marginface.data import lists
 from marginface.data.align import align
 from marginface.data.files import printable, read_bytes
 from marginface.data.images import check_size, read_image
+from marginface.data.planted import DEEPEST
 from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest, Test
 
 IJB = {"IJB-B": "IJBB", "IJB-C": "IJBC"}
@@ -97,7 +98,7 @@ def megaface(folder: Path) -> IdentificationTest:
         noise.append(lists.is_noise(inside, lists.noise_list(_only(folder, f"{name}_noises.txt"))))
         counts.append(len(inside))
     probes, distractors = np.arange(counts[0]), np.arange(counts[0], sum(counts))
-    return IdentificationTest(FilesOfFaces(tuple(paths)), probes, people, distractors, np.concatenate(noise))
+    return IdentificationTest(FilesOfFaces(tuple(paths)), probes, people, distractors, np.concatenate(noise), DEEPEST)
 
 
 def _only(folder: Path, pattern: str) -> Path:

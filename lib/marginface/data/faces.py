@@ -19,6 +19,7 @@ from marginface.data import align
 from marginface.data.files import printable, read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
+from marginface.data.planted import planted
 from marginface.data.progress import track
 from marginface.data.types import (
     AllPairsTest,
@@ -58,8 +59,8 @@ class Split:
 
     `people` gives a person's training images; someone who is in both sets is one person. `tests` are the protocols' pairs,
     `probes` the first images, ten at most, of LFW's people of the other half who have two or more, and `distractors` LFW's
-    people with a single image who are not trained on. `dropped` says how many people were left out because the other set
-    tests on them.
+    people with a single image who are not trained on. `strangers` are CFP's images of people of the other half whom LFW does
+    not know. `dropped` says how many people were left out because the other set tests on them.
     """
 
     people: dict[str, tuple[str, ...]]
@@ -67,6 +68,7 @@ class Split:
     probes: dict[str, tuple[str, ...]]
     distractors: tuple[str, ...]
     dropped: dict[str, int]
+    strangers: tuple[str, ...] = ()
 
 
 def half_split(root: Path, half: str = "first") -> Split:
@@ -121,6 +123,12 @@ def half_split(root: Path, half: str = "first") -> Split:
             image for name, (_, count) in people.items() if count == 1 and name not in trained for image in _lfw_images(name, 1)
         ),
         dropped=dropped,
+        strangers=tuple(
+            image
+            for person, fold in sorted(cfp_folds.items())
+            if fold not in train_folds and lfw_name.get(person) not in people
+            for image in _cfp_images(person)
+        ),
     )
 
 
@@ -128,9 +136,9 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
-    everybody's images with even numbers, and "identification" looks for them among the distractors. "LFW all pairs",
-    "CFP-FF all pairs" and "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and
-    frontal ones with profiles.
+    everybody's images with even numbers, and "identification" looks for them among the distractors; "planted identification"
+    and "planted names" among CFP's strangers, too, with noise (see `planted`). "LFW all pairs", "CFP-FF all pairs" and
+    "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and frontal ones with profiles.
     """
     split = half_split(root, half)
     sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
@@ -141,7 +149,7 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     looked_for = tuple(name for names in split.probes.values() for name in names)
     everybody = _everybody(split)
     needed = [name for pairs in split.tests.values() for name in pairs.names] + [*looked_for, *split.distractors]
-    needed += [name for names in everybody.values() for name in names]
+    needed += [name for names in everybody.values() for name in names] + [*split.strangers]
     used = tuple(dict.fromkeys(needed))
     tested = Faces(every.images[every.find(used)], used)  # one array for all tests, so that each image is embedded once
     tests: dict[str, Test] = {}
@@ -156,6 +164,8 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
         tests["identification"] = IdentificationTest(
             tested.images, tested.find(looked_for), who, tested.find(split.distractors)
         )
+        unknown = tested.find((*split.distractors, *split.strangers))
+        tests |= planted(tested.images, tested.find(looked_for), who, unknown)
     for name, names in everybody.items():
         tests[f"{name} all pairs"] = _all_pairs_test(tested, names, across=name == "CFP-FP")
     return FaceData(

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch.utils.data import TensorDataset
 
 from marginface.data import glyph_images
 from marginface.data.files import writing
+from marginface.data.planted import planted
 from marginface.data.progress import Meter
 from marginface.data.typefaces import Typeface, locate, typefaces
 from marginface.data.types import (
@@ -45,6 +46,7 @@ BLOCK = 500  # characters drawn and kept together
 SEEN, UNSEEN = 10, 5  # images of a tested character at most, each of another group of typefaces
 PAIRS, FOLDS = 6000, 10
 LOOKED_FOR = 3  # of them, in identification, and in each template
+AMONG = 5  # images of a tested character and of a stranger where noise is planted
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,8 @@ def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw
     "glyphs seen" are pairs of drawings in typefaces that are trained on, genuine ones of different groups; in "glyphs unseen"
     one of the two is in a typeface that is not, as profile is to frontal. Both also as all pairs, those of seen typefaces
     across groups. "templates" compares three seen typefaces of a character with three unseen ones, "identification" looks for
-    it among characters that are neither trained on nor tested.
+    it among characters that are neither trained on nor tested. "planted identification" and "planted names" do so among more
+    images, with noise (see `planted`).
 
     Arguments:
         root: the data folder, in which fonts are looked for first; None is the system's fonts alone.
@@ -101,14 +104,15 @@ def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw
     groups = np.unique([face.group for face in faces], return_inverse=True)[1]
     tests = _tests(glyphs, tested, parts.strangers, groups, seen, unseen)
     images, labels = glyphs.images[train, None], np.searchsorted(np.sort(parts.trained), glyphs.code[train])
+    known_by = fingerprint(images, labels, *_known_by(tests))  # not by what follows, of which are no other characters
     return FaceData(
         name=f"glyphs/{count}/{size}" + "/choice" * choice,
         label=f"glyphs, {count:,} characters, {size} × {size} grey" + ", tested on characters set aside for choices" * choice,
         num_classes=count,
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
-        tests=tests,
-        fingerprint=fingerprint(images, labels, *_known_by(tests)),
+        tests=_with_noise(tests, glyphs, _shown(glyphs, parts.strangers, seen, groups, AMONG, np.random.default_rng(SEED))),
+        fingerprint=known_by,
         mirrored=False,
     )
 
@@ -249,6 +253,17 @@ def _tests(glyphs: Glyphs, tested: Ints, strangers: Ints, groups: Ints, seen: In
         images, some[0], who[some[0]], np.arange(len(used) - len(distractors), len(used))
     )
     return tests
+
+
+def _with_noise(tests: dict[str, Test], glyphs: Glyphs, strangers: Ints) -> dict[str, Test]:
+    """The tests with two more, in which strangers are distractors. All have the same images, which are embedded once."""
+    seen = tests["glyphs seen all pairs"]
+    assert isinstance(seen, AllPairsTest)
+    assert seen.place is not None
+    images = np.concatenate([np.asarray(seen.images), glyphs.images[strangers, None]])
+    some = seen.place[np.arange(len(seen.people)) - np.searchsorted(seen.people, seen.people) < AMONG]
+    noisy = planted(images, some, seen.people[some], np.arange(len(images) - len(strangers), len(images)))
+    return {name: replace(test, images=images) for name, test in tests.items()} | noisy
 
 
 def _shown(glyphs: Glyphs, tested: Ints, faces: Ints, groups: Ints, most: int, numbers: np.random.Generator) -> Ints:

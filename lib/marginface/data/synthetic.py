@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from marginface.data.drawing import TRAITS, draw
+from marginface.data.planted import planted
 from marginface.data.types import FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test, fingerprint
 
 DRIFT_PERIOD = 50  # image numbers
@@ -197,7 +198,9 @@ def load(identities: int, each: int, size: int, pairs: int = 300) -> FaceData:
         shown = np.arange(2 * len(some))
         even, odd = (half.ravel() for half in np.mgrid[: len(shown) : 2, 1 : len(shown) : 2])
         tests["templates"] = TemplateTest(images, shown, shown, shown, even, odd, even // 2 == odd // 2)
-        tests["identification"] = IdentificationTest(images, shown, shown // 2, np.arange(len(places), len(images)))
+        unknown = np.arange(len(places), len(images))
+        tests["identification"] = IdentificationTest(images, shown, shown // 2, unknown)
+        tests |= planted(images, shown, shown // 2, unknown)
     return FaceData(
         name=f"synthetic/{identities}x{each}/{size}",
         label=f"synthetic faces of {identities} identities, not real ones",

@@ -104,7 +104,8 @@ class IdentificationTest:
 
     `images` (M, C, H, W) uint8; `probes` (K,) int64 says which of them are looked for, `people` (K,) int64 who is on them;
     `distractors` (D,) int64 are the strangers. `noise` (M,) bool, where there is a list of them, says which images are known
-    to be wrong: the test is then measured with and without these.
+    to be wrong: the test is then measured with and without these. With `depth`, the deepest rank that is told apart, the curves
+    and counts by people are kept of it; without it rank 1 and one FAR, pair by pair.
     """
 
     images: Images
@@ -112,6 +113,7 @@ class IdentificationTest:
     people: np.ndarray
     distractors: np.ndarray
     noise: np.ndarray | None = None
+    depth: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from marginface.data.align import normalise
 from marginface.data.progress import Meter
 from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, Images, PairTest, TemplateTest, Test
+from marginface.evaluation import searches
 from marginface.evaluation.classification import class_angles
 from marginface.evaluation.identification import megaface
 from marginface.evaluation.placements import all_pairs
@@ -38,8 +39,8 @@ def evaluate(
     samples' directions. For faces, with the embeddings of an image and its mirror added (unless `FaceData.mirrored` says that
     it shows something else): the accuracy of every set of pairs over its folds; for templates TAR at FAR; for identification
     the share of mates at rank 1, and TAR at FAR. Arrays of which pairs were judged rightly, of genuine ones alone where the
-    measure is about them. For all pairs of a set AUC, and TAR at FAR as "… TAR@FAR=1e-04"; arrays of a few numbers for groups
-    of people (see `placements.Placements`).
+    measure is about them, or of how many by people (see `searches.Search`). For all pairs of a set AUC, and TAR at FAR as
+    "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`).
 
     `progress` says on stderr how far it is, where it takes long.
     """
@@ -94,21 +95,29 @@ def _judge(
             yield f"{name} TAR@FAR={far:.0e}", float(tar), {}
     elif isinstance(test, IdentificationTest):
         noise = np.zeros(len(test.images), dtype=bool) if test.noise is None else test.noise
+        fars: tuple[float, ...] = (IDENTIFICATION_FAR,)
+        if test.depth is not None:
+            fars = searches.affordable(len(test.probes) * len(test.distractors), IDENTIFICATION_FAR)
         both = megaface(
             directions[test.probes],
             test.people,
             directions[test.distractors],
             noise[test.probes],
             noise[test.distractors],
-            depth=1,
+            depth=test.depth or 1,
+            fars=fars,
             progress=tell,
         )
         results = {name: both.raw} if test.noise is None else {name: both.raw, f"{name}(R)": both.refined}
         for which, result in results.items():
             accepted = result.scores >= result.threshold(IDENTIFICATION_FAR)
-            yield f"{which} rank-1", result.rank_k(1), {f"{which} rank-1 correct": result.ranks == 1}
             measure = f"{which} TAR@FAR={IDENTIFICATION_FAR:g}"
-            yield measure, float(accepted.mean()), {f"{measure} correct": accepted}
+            kept = {f"{which} rank-1 correct": result.ranks == 1, f"{measure} correct": accepted}
+            if test.depth is not None:
+                search = searches.Search.of_result(result, test.people, IDENTIFICATION_FAR, fars)
+                kept = {f"{which} {part}": array for part, array in search.arrays().items()}
+            yield f"{which} rank-1", result.rank_k(1), kept
+            yield measure, float(accepted.mean()), {}
     else:
         assert_never(test)
 
