@@ -54,6 +54,19 @@ def test_nobody_is_trained_and_tested(
 
 
 @pytest.mark.parametrize("half", ["first", "second"])
+def test_choices_are_made_on_people_of_the_training_half(half: str, shared: Path) -> None:
+    """Nobody of the tested half has a part in them, and whoever they are made on is not trained on."""
+    whole, part = half_split(shared, half), half_split(shared, half, choice=True)
+    last = 4 if half == "first" else 9
+    assert {int(fold) for pairs in part.tests.values() for fold in pairs.fold} == {last}
+    trained = {image for names in part.people.values() for image in names}
+    assert trained < {image for names in whole.people.values() for image in names}
+    tested = {image for names in faces._everybody(part).values() for image in names}
+    assert not {image.split("/")[1] for image in tested} & {image.split("/")[1] for image in trained}
+    assert not tested & {image for names in faces._everybody(whole).values() for image in names}
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
 def test_all_pairs_are_of_the_people_who_are_tested(half: str, shared: Path) -> None:
     split = half_split(shared, half)
     everybody = faces._everybody(split)
@@ -75,7 +88,7 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     kept = dict(list(some.people.items())[:4])
     tests = {name: pairs.select(np.arange(8)) for name, pairs in some.tests.items()}
     probes, distractors = dict(list(some.probes.items())[:3]), some.distractors[:5]
-    monkeypatch.setattr(faces, "half_split", lambda root, half: faces.Split(kept, tests, probes, distractors, {}))
+    monkeypatch.setattr(faces, "half_split", lambda root, half, choice: faces.Split(kept, tests, probes, distractors, {}))
     people = faces.lfw_people(shared / "protocols" / "lfw_people.txt")
     named = [*kept.values(), *probes.values(), distractors, *(pairs.names for pairs in tests.values())]
     needed = {image.split("/")[1] for names in named for image in names}
@@ -105,6 +118,9 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     image, label = first.train[len(first.train) - 1]  # type: ignore[arg-type]
     assert (tuple(image.shape), int(label)) == ((1, 32, 32), 3)
     assert len(list((cache / "faces").iterdir())) == 2
+    chosen = load("lfw+cfp/first/32/choice", shared)
+    assert isinstance(chosen, FaceData)
+    assert list(chosen.tests) == list(everybody)
     monkeypatch.setattr(faces, "read_image", None)  # everything comes from the cache now
     assert load("lfw+cfp/first/32", shared).fingerprint == first.fingerprint
 

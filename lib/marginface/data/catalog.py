@@ -15,7 +15,7 @@ CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d{0,8})x([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
 GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice)?", re.ASCII)
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})", re.ASCII)
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice)?", re.ASCII)
 
 
 def is_known(name: str) -> bool:
@@ -26,7 +26,7 @@ def is_known(name: str) -> bool:
 def other_half(name: str) -> str:
     """The half split whose people are tested in the one of that name, and the reverse; of other data the name itself."""
     match = HALF_SPLIT.fullmatch(name)
-    return f"lfw+cfp/{'second' if match[1] == 'first' else 'first'}/{match[2]}" if match else name
+    return f"lfw+cfp/{'second' if match[1] == 'first' else 'first'}/{match[2]}{match[3] or ''}" if match else name
 
 
 def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
@@ -34,7 +34,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
 
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`); "lfw/8/48": the 8 people of
+            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), and with "/choice" tested on people
+            of that half, who are then not trained on; "lfw/8/48": the 8 people of
             LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`); "synthetic/100x20/64": 100
             procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32": 1,000 Chinese characters
             in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested on characters set aside;
@@ -67,7 +68,7 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     from marginface.data import faces, insightface
 
     if match := HALF_SPLIT.fullmatch(name):
-        return faces.load_half_split(place, match[1], int(match[2]))
+        return faces.load_half_split(place, match[1], int(match[2]), choice=bool(match[3]))
     if match := MOST_SEEN.fullmatch(name):
         return faces.load_most_seen(place, int(match[1]), int(match[2]))
     return insightface.load(place, name)

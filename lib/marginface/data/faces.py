@@ -71,19 +71,21 @@ class Split:
     strangers: tuple[str, ...] = ()
 
 
-def half_split(root: Path, half: str = "first") -> Split:
+def half_split(root: Path, half: str = "first", *, choice: bool = False) -> Split:
     """Train on LFW people (with two images or more) and CFP people of five folds, test on the pairs of the other five.
 
     Arguments:
         root: the folder with lfw/, cfp/ and protocols/.
         half: which folds to train on, "first" (1 to 5) or "second" (6 to 10).
+        choice: train on the first four of them and test on the last, so that nothing is chosen on the tested people.
     Raises: ValueError for another half; DataMissingError naming a file that is not there.
     """
     if half not in HALVES:
         raise ValueError(f"half={half!r} must be one of {', '.join(HALVES)}")
     protocols = root / "protocols"
     people = lfw_people(protocols / "lfw_people.txt")
-    train_folds = HALVES[half]
+    folds = tuple(HALVES[half])
+    train_folds, test_folds = (folds[:-1], folds[-1:]) if choice else (folds, tuple(set(range(10)) - set(folds)))
     tests = {
         "LFW": _prefixed(lfw_pairs(protocols / "lfw_pairs.txt"), "lfw/"),
         "CFP-FF": _prefixed(cfp_pairs(root / "cfp" / "Protocol", "FF"), "cfp/"),
@@ -101,11 +103,11 @@ def half_split(root: Path, half: str = "first") -> Split:
     for name, (fold, count) in people.items():
         if count < 2:
             continue
-        if fold not in train_folds:
+        if fold in test_folds:
             probes[name] = _lfw_images(name, min(count, MOST_IMAGES))
-        elif name in tested_in_cfp:
+        elif fold in train_folds and name in tested_in_cfp:
             dropped["LFW"] += 1
-        else:
+        elif fold in train_folds:
             trained[name] = _lfw_images(name, count)
     for person, fold in sorted(cfp_folds.items()):
         if fold in train_folds:
@@ -117,7 +119,7 @@ def half_split(root: Path, half: str = "first") -> Split:
                 trained[key] = trained.get(key, ()) + _cfp_images(person)
     return Split(
         people=dict(sorted(trained.items())),
-        tests={name: pairs.select(~np.isin(pairs.fold, list(train_folds))) for name, pairs in tests.items()},
+        tests={name: pairs.select(np.isin(pairs.fold, test_folds)) for name, pairs in tests.items()},
         probes=probes,
         distractors=tuple(
             image for name, (_, count) in people.items() if count == 1 and name not in trained for image in _lfw_images(name, 1)
@@ -132,15 +134,16 @@ def half_split(root: Path, half: str = "first") -> Split:
     )
 
 
-def load_half_split(root: Path, half: str, size: int) -> FaceData:
+def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
     everybody's images with even numbers, and "identification" looks for them among the distractors; "planted identification"
     and "planted names" among CFP's strangers, too, with noise (see `planted`). "LFW all pairs", "CFP-FF all pairs" and
     "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and frontal ones with profiles.
+    For a choice there are these alone, since a threshold for pairs comes from other folds.
     """
-    split = half_split(root, half)
+    split = half_split(root, half, choice=choice)
     sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
     names = tuple(prefix + name for prefix, faces in sets.items() for name in faces.names)
     every = Faces(np.concatenate([faces.images for faces in sets.values()]), names)
@@ -154,11 +157,11 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     tested = Faces(every.images[every.find(used)], used)  # one array for all tests, so that each image is embedded once
     tests: dict[str, Test] = {}
     known_by: list[np.ndarray] = [images, labels]  # not by templates, distractors and all pairs, of which are the same images
-    for name, pairs in split.tests.items():
+    for name, pairs in split.tests.items() if not choice else ():
         tests[name] = PairTest(tested.images, tested.find(pairs.left), tested.find(pairs.right), pairs.same, pairs.fold)
         own = Faces(every.images[every.find(pairs.names)], pairs.names)
         known_by += [own.images, own.find(pairs.left), own.find(pairs.right), pairs.same, pairs.fold]
-    if split.probes:
+    if split.probes and not choice:
         tests["templates"] = _template_test(tested, split.probes)
         who = np.repeat(np.arange(len(split.probes)), [len(names) for names in split.probes.values()])
         tests["identification"] = IdentificationTest(
@@ -169,8 +172,8 @@ def load_half_split(root: Path, half: str, size: int) -> FaceData:
     for name, names in everybody.items():
         tests[f"{name} all pairs"] = _all_pairs_test(tested, names, across=name == "CFP-FP")
     return FaceData(
-        name=f"lfw+cfp/{half}/{size}",
-        label=f"LFW and CFP, {half} half, {size} × {size} grey",
+        name=f"lfw+cfp/{half}/{size}" + "/choice" * choice,
+        label=f"LFW and CFP, {half} half, {size} × {size} grey" + ", tested on people set aside for choices" * choice,
         num_classes=len(split.people),
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
