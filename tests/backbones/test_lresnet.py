@@ -159,3 +159,22 @@ def test_deep_networks_start_with_maps_of_ordinary_size() -> None:
     assert 1 < maps.std() < 20
     torch.testing.assert_close(embeddings.var(0, correction=0), torch.ones(64), rtol=0.01, atol=0)
     assert torch.corrcoef(embeddings).fill_diagonal_(0).abs().max() < 0.9
+
+
+def test_one_part_of_the_improved_unit_can_stay_as_it_was() -> None:
+    """The same parameters but for the slopes, and the same shapes; "-S1" has the stride in the first convolution."""
+    whole, first, relu = (small(f"LResNet10E-IR{kept}-w16") for kept in ("", "-S1", "-ReLU"))
+
+    def strides(network: nn.Module) -> list[tuple[int, ...]]:
+        units = [module for module in network.modules() if isinstance(module, Unit)]
+        return [tuple(c.stride[0] for c in unit.body if isinstance(c, nn.Conv2d)) for unit in units]
+
+    assert strides(whole) == strides(relu) == [(1, 2)] * 4
+    assert strides(first) == [(2, 1)] * 4
+    slopes = sum(p.numel() for m in whole.modules() if isinstance(m, nn.PReLU) for p in m.parameters())
+    assert slopes > 0
+    sizes = [sum(p.numel() for p in network.parameters()) for network in (whole, first, relu)]
+    assert sizes == [sizes[0], sizes[0], sizes[0] - slopes]
+    assert not any(isinstance(module, nn.PReLU) for module in relu.modules())
+    with pytest.raises(ValueError, match="unknown backbone"):
+        small("LResNet10E-S1-w16")

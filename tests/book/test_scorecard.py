@@ -16,7 +16,7 @@ def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     found = verdicts()
     html = scorecard(found)
     assert html.count("<tr class=") == len(numbered) == len(found)
-    assert html.count("<a href=") == sum(find(*key) is not None for key in found)
+    assert html.count("<a href=") == sum(find(*key) is not None and verdict.word != "not yet" for key, verdict in found.items())
     assert sum(int(part.split()[0]) for part in tally(found).split(": ")[1].split(", ") if part[0].isdigit()) == len(numbered)
 
 

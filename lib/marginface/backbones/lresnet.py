@@ -2,7 +2,8 @@
 
 Depths 34 and 101 are those of the original paper, 50 and 100 have the two-convolution unit (3, 4, 14, 3) and (3, 13, 30, 3)
 times, as in the authors' 2018 code; the sizes of Table 8 confirm it. Depths 10 and 18 are for CPUs, as is the suffix `-w16`:
-16, 32, 64 and 128 channels where the paper has 64, 128, 256 and 512.
+16, 32, 64 and 128 channels where the paper has 64, 128, 256 and 512. `-IR-S1` and `-IR-ReLU` leave one part of the improved
+unit as it was.
 
 ArcFace Table 8 prints 294 MB for "LResNet101(Bottle Neck)-IR". Bottlenecks of the original widths with output E have 359. The
 authors' 2018 code also has a grouped bottleneck, ResNeXt's with the first convolution grouped, too; with it the network has
@@ -26,10 +27,10 @@ UNITS = {
     "Net101": (3, 4, 23, 3),
     "NeXt101": (3, 4, 23, 3),
 }
-FORM = f"[SE-][L]Res{{{','.join(UNITS)}}}{{A..E}}[-IR][-w16]"  # of a name, for people
+FORM = f"[SE-][L]Res{{{','.join(UNITS)}}}{{A..E}}[-IR[-S1|-ReLU]][-w16]"  # of a name, for people
 LEAST_WIDTH = 16  # with less, oneDNN overwrites memory in the backward pass of strided 1×1 convolutions in channels_last
 GROUPS = 32  # of a grouped bottleneck
-NAME = re.compile(rf"(SE-)?(L)?Res({'|'.join(UNITS)})([A-E])(-IR)?(?:-w([1-9]\d*))?")
+NAME = re.compile(rf"(SE-)?(L)?Res({'|'.join(UNITS)})([A-E])(-IR)?(?:(?<=-IR)-(S1|ReLU))?(?:-w([1-9]\d*))?")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class LResNet:
         output: A to E, see `layers.output`.
         improved: IR, units of BN-Conv-BN-PReLU-Conv-BN instead of Conv-BN-ReLU-Conv-BN and ReLU after the sum.
         squeeze_excite: SE, channels weighted by what the whole image says.
+        kept: what an improved unit has kept of the original one: "S1", the stride in its first convolution, "ReLU", or "".
         width: channels of the first stage, 64 in the paper; at least 16, for grouped bottlenecks a multiple of 32.
     """
 
@@ -51,6 +53,7 @@ class LResNet:
     improved: bool = True
     squeeze_excite: bool = False
     width: int = 64
+    kept: str = ""
 
     @property
     def bottleneck(self) -> bool:
@@ -72,8 +75,8 @@ def parse(name: str) -> LResNet | None:
     match = NAME.fullmatch(name)
     if match is None:
         return None
-    se, large, units, output, improved, width = match.groups()
-    return LResNet(units, bool(large), output, bool(improved), bool(se), int(width or 64))
+    se, large, units, output, improved, kept, width = match.groups()
+    return LResNet(units, bool(large), output, bool(improved), bool(se), int(width or 64), kept or "")
 
 
 def lresnet(options: LResNet, *, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Sequential:
@@ -113,7 +116,7 @@ def _stem(options: LResNet, inputs: int) -> list[nn.Module]:
 
 
 def _activation(options: LResNet, channels: int) -> nn.Module:
-    return PReLU(channels) if options.improved else nn.ReLU(inplace=True)
+    return PReLU(channels) if options.improved and options.kept != "ReLU" else nn.ReLU(inplace=True)
 
 
 class Unit(nn.Module):
@@ -150,7 +153,7 @@ def _convolutions(options: LResNet, inputs: int, outputs: int, stride: int) -> l
     if options.bottleneck:
         inner, groups = (outputs // 2, GROUPS) if options.grouped else (outputs // 4, 1)
         return [conv(inputs, inner, 1, 1, groups), conv(inner, inner, 3, stride, groups), conv(inner, outputs, 1)]
-    first, second = (1, stride) if options.improved else (stride, 1)
+    first, second = (1, stride) if options.improved and options.kept != "S1" else (stride, 1)
     return [conv(inputs, outputs, 3, first), conv(outputs, outputs, 3, second)]
 
 

@@ -24,7 +24,8 @@ def scorecard(found: dict[tuple[str, str], Verdict]) -> str:
         for line in group.to_dict("records"):
             verdict, item = found[line["paper"], line["item"]], find(line["paper"], line["item"])
             name = escape(line["item"])
-            title = f'<a href="notebooks/{item.notebook}.html">{name}</a>' if item else name
+            there = item is not None and verdict.word != "not yet"  # a page comes with its runs
+            title = f'<a href="notebooks/{item.notebook}.html">{name}</a>' if item and there else name
             word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
             more = len(verdict.evidence) - SHOWN
             lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]

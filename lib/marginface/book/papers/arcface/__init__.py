@@ -2,6 +2,9 @@
 
 from marginface.book.papers.arcface.curves import FIGURE3, FIGURE4, TABLE1
 from marginface.book.papers.arcface.figure2 import FIGURE2
+from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
 from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.arcface.table11 import TABLE11
+from marginface.book.papers.arcface.values import TABLE5, TABLE6
 
-ITEMS = (TABLE1, TABLE7, FIGURE2, FIGURE3, FIGURE4)
+ITEMS = (TABLE1, TABLE2, TABLE3, TABLE4, TABLE5, TABLE6, TABLE7, TABLE11, FIGURE2, FIGURE3, FIGURE4)

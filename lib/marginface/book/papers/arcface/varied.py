@@ -1,0 +1,26 @@
+"""What ArcFace's Tables 2 to 6 and 8 share: rows that differ in one setting, and how two of them are compared."""
+
+from marginface.book import published
+from marginface.book.effects import Above
+from marginface.book.items import Results
+
+TESTS = ("LFW", "CFP-FP", "AgeDB-30")  # of the paper
+
+
+def above(results: Results, row: str, over: str) -> Above:
+    """The claim that a row errs less than another, over the paper's tests as far as they were made, else over all that were.
+
+    The printed share is over the same tests.
+    """
+    every = results.tests
+    tests = tuple(test for test in TESTS if test in every) or tuple(every)
+    return Above(row, over, tests, f"{row} over {over}", _printed(results, row, over, tests))
+
+
+def _printed(results: Results, row: str, over: str, tests: tuple[str, ...]) -> float | None:
+    table = published.table(results.item.paper.lower(), int(results.item.name.split()[1]))
+    both = []
+    for name in (row, over):
+        found = [published.value(table[table.benchmark == test], results.rows[name].printed) for test in tests]
+        both.append([value for value in found if value is not None])
+    return published.share(*both) if len(both[0]) == len(both[1]) == len(tests) else None
