@@ -10,8 +10,8 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
 from marginface.book.papers.arcface.varied import above
-from marginface.book.papers.interface.losses import SMALL
 from marginface.book.papers.glyphs import GLYPHS
+from marginface.book.papers.interface.losses import SMALL
 from marginface.margins import Softmax
 from marginface.training.recipes import RECIPES, Recipe
 
