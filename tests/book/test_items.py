@@ -12,7 +12,7 @@ from tests.book.test_runs import QUICK
 from marginface.book import papers, published
 from marginface.book.effects import Above
 from marginface.book.items import SMOKE, Item
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers import ITEMS, find, grids
 from marginface.book.records import store
 from marginface.book.verdicts import Claim
@@ -67,7 +67,7 @@ def test_the_grid_has_every_row_with_a_seed_before_the_next_seed() -> None:
     assert [(recipe.seed, len(recipe.regularizers)) for recipe in TOY.grid()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-TWO_BEDS = replace(TOY, beds={"glyphs": {"beta": 0.1, "seeds": (0, 1, 2)}}, rows=lambda p: _of(p.beta))
+TWO_BEDS = replace(TOY, beds={"glyphs": Bed((0, 1, 2), {"beta": 0.1})}, rows=lambda p: _of(p.beta))
 
 
 OTHER = "glyphs/600/32"
@@ -123,7 +123,7 @@ def test_other_people_of_the_same_test_bed_are_judged_together(runs_folder: Path
         TOY,
         parameters={"data": "lfw+cfp/first/64"},
         rows=lambda p: _on_half(p.data),
-        beds={"other half": {"data": lambda p: p.data.replace("first", "second"), "seeds": (0, 1)}},
+        beds={"other half": Bed((0, 1), {"data": lambda p: p.data.replace("first", "second")}, joined=True)},
     )
     for half, worse in (("first", 0.02), ("second", 0.06)):
         for name, row in _on_half(f"lfw+cfp/{half}/64").items():

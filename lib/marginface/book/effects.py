@@ -28,6 +28,7 @@ class Above:
     printed: the share by which the paper's numbers change the errors, such as -0.15; None where it prints none.
     larger: the claim is that the angle is larger.
     value: what is compared, in place of a measure of the record.
+    bed: where the rows are trained, if not on what the page is about.
     """
 
     row: str | tuple[str, ...]
@@ -37,6 +38,7 @@ class Above:
     printed: float | None = None
     larger: bool = False
     value: Callable[[Run], float] | None = None
+    bed: str | None = None
 
     @property
     def size(self) -> float | None:
@@ -57,6 +59,7 @@ class Within:
     text: str
     printed: float | None = None
     value: Callable[[Run], float] | None = None
+    bed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
     rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
     words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
     each_level = level / max(len(claims), 1)
-    beds = [bed_of(runs[names(claim.row)[0]][0].recipe.data) for claim in claims]
+    beds = [claim.bed or bed_of(runs[names(claim.row)[0]][0].recipe.data) for claim in claims]
     return [Effect(*parts, each_level) for parts in zip(claims, beds, found, words, strict=True)]
 
 
@@ -155,8 +158,8 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
     for name in (*ours, *others):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
-    bed = bed_of(runs[ours[0]][0].recipe.data)
-    rows = [name for name, group in runs.items() if bed_of(group[0].recipe.data) == bed]
+    data = {run.recipe.data for name in (*ours, *others) for run in runs[name]}
+    rows = [name for name, group in runs.items() if group[0].recipe.data in data]  # whose spread is pooled
     measures = [deciding(measure, [run for row in rows for run in runs[row]]) for measure in claim.measures]
     seeds = sorted({_drawn(run) for row in rows for run in runs[row]})
     logs = np.full((len(rows), len(seeds)), np.nan)

@@ -11,8 +11,7 @@ import pandas as pd
 
 from marginface.book import comparison, descriptions, effects, obtain, published
 from marginface.book.effects import Above, Effect, Within
-from marginface.book.errors import bed_of
-from marginface.book.obtain import Row, Runs
+from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.parameters import COMMON, as_seeds, settings
 from marginface.book.records import stale
 from marginface.book.rehearsals import prepare
@@ -39,9 +38,8 @@ class Item:
     `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
     `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
 
-    `beds` are what else its rows are trained on, by name, each with the parameters that are different there, or functions of
-    what was asked for, and the `seeds`. Their records are shown with as many seeds as every row there has, and judged:
-    another test bed beside the rest, and other people of the same test bed, such as the mirrored half, together with it.
+    `beds` are what else its rows are trained on, by name. Their records are shown and judged, with as many seeds as every row
+    there has.
     """
 
     paper: str
@@ -56,7 +54,7 @@ class Item:
     compared: Callable[["Results"], Runs] | None = None
     judge: Callable[["Results"], Verdict] | None = None
     tabulate: Callable[["Results"], pd.DataFrame] | None = None
-    beds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    beds: Mapping[str, Bed] = field(default_factory=dict)
 
     def obtain(
         self,
@@ -107,7 +105,7 @@ class Item:
         """The recipes of its runs, on all test beds: every row with the first seed, then every row with the next."""
         asked = self.ask()
         series = [(asked.rows, self.seeds)]
-        series += [(there.rows, self.beds[bed]["seeds"]) for bed, there in self._others(asked).items()]
+        series += [(there.rows, self.beds[bed].seeds) for bed, there in self._others(asked).items()]
         own = [(rows, list(theirs if seeds is None else seeds)) for rows, theirs in series]
         return [
             [recipe for rows, wanted in own for row in rows.values() for recipe in row.recipes(wanted[nth : nth + 1])]
@@ -119,22 +117,18 @@ class Item:
         found: dict[str, Results] = {}
         if self.rows is None:
             return found
-        for bed, values in self.beds.items():
-            there = SimpleNamespace(**vars(asked.settings))
-            for name, value in values.items():
-                if name != "seeds":
-                    setattr(there, name, value(asked.settings) if callable(value) else value)
+        for name, bed in self.beds.items():
+            there = bed.of(asked.settings)
             results = Results(self, there, self.rows(there), root=root)
             if results.trained_on != asked.trained_on:
-                found[bed] = results
+                found[name] = results
         return found
 
     def _beds(self, asked: "Results", root: str | Path | None = None) -> dict[str, "Results"]:
         """The other test beds with what is recorded there of every row; only the page's own profile has any."""
         found = self._others(asked, root) if asked.settings.profile == "book" else {}
         return {
-            bed: replace(there, runs=obtain.recorded_in_part(there.rows, self.beds[bed]["seeds"]))
-            for bed, there in found.items()
+            bed: replace(there, runs=obtain.recorded_in_part(there.rows, self.beds[bed].seeds)) for bed, there in found.items()
         }
 
 
@@ -233,21 +227,18 @@ class Results:
     def _compared(self) -> Runs:
         return self.item.compared(self) if self.item.compared else self.trained
 
-    @property
-    def _bed(self) -> str:
-        return bed_of(next(iter(self.rows.values())).recipe.data)
-
     def _everywhere(self, claims: Callable[["Results"], Sequence[Above | Within]] | None) -> list[Above | Within]:
-        """What is claimed on each test bed, of rows that are named with it; on other people of one that is there, together."""
+        """What is claimed on each test bed, of rows that are named with it."""
         if claims is None:
             return []
-        found = {self._bed: list(claims(self))}
+        own, others = list(claims(self)), []
         for bed, there in self.beds.items():
-            if there.runs:
-                theirs = [_renamed(claim, bed) for claim in claims(there)]
-                ours = found.get(there._bed)
-                found[there._bed] = theirs if ours is None else [_together(*both) for both in zip(ours, theirs, strict=True)]
-        return [claim for of_bed in found.values() for claim in of_bed]
+            theirs = [_renamed(claim, bed) for claim in claims(there)] if there.runs else []
+            if theirs and self.item.beds[bed].joined:
+                own = [_together(*both) for both in zip(own, theirs, strict=True)]
+            else:
+                others += theirs
+        return own + others
 
     @property
     def _all_runs(self) -> Runs:
@@ -283,7 +274,7 @@ class Results:
 def _renamed(claim: Above | Within, bed: str) -> Above | Within:
     """The claim about rows of another test bed."""
     row, over = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in (claim.row, claim.over))
-    return replace(claim, row=row, over=over)
+    return replace(claim, row=row, over=over, bed=bed)
 
 
 def _together(claim: Above | Within, other: Above | Within) -> Above | Within:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from marginface import training
@@ -36,6 +37,23 @@ class Row:
     def recipes(self, seeds: list[int]) -> list[Recipe]:
         """The recipe once for every seed."""
         return with_seeds(self.recipe, seeds) if self.seeded else [self.recipe]
+
+
+@dataclass(frozen=True)
+class Bed:
+    """What else an item's rows are trained on, with which seeds.
+
+    `settings` are the parameters that are different there, or functions of what was asked for. `joined`: it is other people of
+    the item's own test bed, such as the mirrored half, and judged in one with it; else it is judged beside it.
+    """
+
+    seeds: Sequence[int]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    joined: bool = False
+
+    def of(self, asked: SimpleNamespace) -> SimpleNamespace:
+        """The settings there, for what was asked for."""
+        return SimpleNamespace(**vars(asked) | {n: v(asked) if callable(v) else v for n, v in self.settings.items()})
 
 
 def obtain(

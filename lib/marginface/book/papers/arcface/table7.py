@@ -8,7 +8,7 @@ from marginface.book import published
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.faces import FACES
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
@@ -88,5 +88,5 @@ TABLE7 = Item(
     rows=rows,
     claims=claims,
     explored=explored,
-    beds={"glyphs": {"data": glyphs.GLYPHS.data, "seeds": range(10)}},
+    beds={"glyphs": Bed(range(10), {"data": glyphs.GLYPHS.data})},
 )

@@ -3,10 +3,10 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Literal
 
 from marginface.book.errors import bed_of
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.faces import FACES
 from marginface.book.papers.glyphs import GLYPHS
@@ -35,10 +35,11 @@ Sign = Literal["paper", "released"]
 Unit = Literal["degrees", "radians"]
 SIGNS = OneOf(("paper", "released"))
 PARAMETERS = {"data": SMALL.data, "epochs": SMALL.epochs, "scale": SCALE}  # of every table's notebook
-# on glyphs the margins, α, a and b are the paper's, too
-ON_GLYPHS = {"data": GLYPHS.data, "epochs": GLYPHS.epochs, "scale": glyphs.SCALE, "seeds": range(10)}
-MIRRORED = {"data": lambda chosen: other_half(chosen.data), "seeds": FIVE_SEEDS}
-BEDS: dict[str, dict[str, Any]] = {"other half": MIRRORED, "glyphs": ON_GLYPHS}
+BEDS = {
+    "other half": Bed(FIVE_SEEDS, {"data": lambda asked: other_half(asked.data)}, joined=True),
+    # the margins, α, a and b are the paper's there, too
+    "glyphs": Bed(range(10), {"data": GLYPHS.data, "epochs": GLYPHS.epochs, "scale": glyphs.SCALE}),
+}
 
 # what Tables II to V vary, and its values as printed
 VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
