@@ -13,6 +13,7 @@ from hypothesis import settings
 from torch.utils.data import TensorDataset
 
 from marginface.data.files import DATA_ROOT
+from marginface.data.images import encode_image
 from marginface.data.types import FaceData, ImageData, PairTest
 
 mpl.use("Agg")
@@ -74,6 +75,24 @@ def people() -> FaceData:
     pairs = PairTest(images[12:].reshape(-1, 1, 16, 16), left, right, np.arange(60) % 2 == 0, np.arange(60) // 6)
     train = TensorDataset(torch.tensor(images[:12].reshape(-1, 1, 16, 16)), torch.arange(12).repeat_interleave(10))
     return FaceData("people", "patterns", 12, (1, 16, 16), train, {"pairs": pairs}, "patterns")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of sixteen people with six images each: patterns of 16 × 16 pixels with noise on them."""
+    return draw_people(tmp_path / "photographs", 16, 6)
+
+
+def draw_people(folder: Path, people: int, each: int, seed: int = 0) -> Path:
+    """A folder of people as patterns, which a small network learns in seconds."""
+    numbers = np.random.default_rng(seed)
+    for i in range(people):
+        pattern = numbers.integers(40, 216, (4, 4, 3), dtype=np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+        (folder / f"person {i + 1}").mkdir(parents=True)
+        for number in range(each):
+            image = (pattern + numbers.integers(-30, 31, pattern.shape)).astype(np.uint8)
+            (folder / f"person {i + 1}" / f"{number + 1}.png").write_bytes(encode_image(image))
+    return folder
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def room_of(module: str) -> str:
+    if module == f"{DOOR}.__main__":  # `python -m marginface` is the command
+        return "commands"
     second = module.split(".")[1]
     return second if second in ROOMS else "losses"
 

@@ -1,11 +1,9 @@
-"""A run that was interrupted, on one process or on several, and the command line."""
+"""A run that was interrupted, on one process or on several."""
 
 import csv
 import os
 import pickle
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +23,6 @@ from marginface.data.types import AllPairsTest, FaceData, ImageData
 from marginface.margins import Annealing, ArcFace, NormFace, SphereFace
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.training import Run, checkpoints, train
-from marginface.training import __main__ as command_line
 from marginface.training.loop import Loop, NonFiniteLossError
 from marginface.training.recipes import RECIPES, Recipe
 from marginface.triplet import Triplet
@@ -355,52 +352,6 @@ def test_every_recipe_of_the_papers_survives_its_own_json(name: str) -> None:
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
-@pytest.fixture(scope="module")
-def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as InsightFace's archives have it, with 40 small images of 5 people and a verification set."""
-    numbers = np.random.default_rng(0)
-    root = tmp_path_factory.mktemp("data")
-    faces = numbers.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    images = [encode_image(faces[i % 5]) for i in range(40)]
-    write_records(root / "faces_ms1m_112x112", images, [i % 5 for i in range(40)])
-    same = [i % 2 == 0 for i in range(20)]
-    shown = [image for i, s in enumerate(same) for image in (faces[i % 5], faces[i % 5 if s else (i + 1) % 5])]
-    (root / "faces_ms1m_112x112" / "lfw.bin").write_bytes(pickle.dumps(([encode_image(image) for image in shown], same)))
-    return root
-
-
-def command(root: Path, out: Path, *more: str, processes: int = 0) -> subprocess.CompletedProcess[str]:
-    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"] if processes else []
-    arguments = ["arcface/mobile-arcface-ms1m", "--data", str(root), "--out", str(out), "--device", "cpu", "--workers", "0"]
-    return subprocess.run(
-        [sys.executable, "-m", *launch, "marginface.training", *arguments, *more],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        timeout=1800,
-    )
-
-
-@pytest.mark.slow
-def test_the_command_trains_a_papers_recipe_on_record_files_and_says_what_is_wrong(tiny_set: Path, tmp_path: Path) -> None:
-    done = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "8")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("LFW ")
-    other = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "10")
-    assert other.returncode == 1
-    assert "is of another run: its batch_size is 8, not 10" in other.stderr
-    assert "Traceback" not in other.stderr
-
-
-@pytest.mark.slow
-def test_torchrun_trains_on_two_processes(tiny_set: Path, tmp_path: Path) -> None:
-    done = command(tiny_set, tmp_path, "--steps", "3", "--batch-size", "8", processes=2)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("LFW ") == 1
-    found = checkpoints.read(tmp_path / "checkpoint.pt")
-    assert (found.step, len(found.random)) == (3, 2)
-
-
 def test_the_step_of_an_annealed_margin_is_in_the_checkpoint(people: FaceData, tmp_path: Path) -> None:
     annealed = replace(RECIPE, margin=SphereFace(2, Annealing(), scale=16.0))
     run = train(annealed, people, max_steps=2, out=tmp_path)
@@ -408,16 +359,7 @@ def test_the_step_of_an_annealed_margin_is_in_the_checkpoint(people: FaceData, t
     assert Recipe.from_json(run.recipe.to_json()) == annealed
 
 
-@pytest.mark.parametrize("option", [("--steps", "0"), ("--steps", "-1"), ("--save-every", "0"), ("--batch-size", "1")])
-def test_options_that_make_no_sense_are_refused(
-    option: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["arcface/mobile-arcface-ms1m", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *option]
-    monkeypatch.setattr(sys, "argv", ["marginface.training", *arguments])
-    with pytest.raises(SystemExit) as refused:
-        command_line.main()
-    assert refused.value.code == 2
-    assert f"argument {option[0]}: {option[1]!r} is not a whole number from" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match="save_every=0 must be at least 1"):
-        train(RECIPE, save_every=0)
+@pytest.mark.parametrize("option", ["max_steps", "save_every", "validate_every"])
+def test_steps_that_make_no_sense_are_refused(option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option}=0 must be at least 1"):
+        train(RECIPE, **{option: 0})  # type: ignore[arg-type]

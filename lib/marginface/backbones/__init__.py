@@ -5,6 +5,7 @@ All are written out here: torchvision has no build that imports beside a CPU-onl
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
 from torch import nn
@@ -89,5 +90,7 @@ def _find(name: str) -> Backbone:
         return BACKBONES[name]
     options = lresnet.parse(name)
     if options is None:
-        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)} and {lresnet.FORM}")
+        nearest = get_close_matches(name, names(), n=1)
+        offered = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)} and {lresnet.FORM}{offered}")
     return Backbone(partial(lresnet.lresnet, options))

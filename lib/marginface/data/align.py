@@ -4,11 +4,15 @@ Landmarks are (5, 2) float, x and y in pixels: the eye and, last but one, the mo
 those at its right, the tip of the nose between them.
 """
 
+import json
+from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 from torch import Tensor
+
+from marginface.data.files import printable, read_bytes, writing
 
 # where InsightFace's 112 × 112 crops have the five landmarks, x and y in pixels
 TEMPLATE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)])
@@ -55,6 +59,30 @@ def align(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, g
         to_crop = to_crop @ np.array([(grow, 0, shift), (0, grow, shift), (0, 0, 1)])
     crop = cv2.warpAffine(image, to_crop, (size, size), flags=cv2.INTER_LINEAR)
     return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] if grey else np.ascontiguousarray(crop.transpose(2, 0, 1))
+
+
+NOTE = "alignment.json"  # in a folder of people or of record files: how the faces in it were cut out
+CROPS = ("insightface", "")  # as `align` does it, and nobody knows how
+
+
+def write_note(folder: Path, size: int, crop: str = CROPS[0]) -> None:
+    """Say in a folder how the faces in it were cut out."""
+    with writing(folder / NOTE) as file:
+        file.write(json.dumps({"crop": crop, "size": size}).encode())
+
+
+def crop_of(folder: Path, otherwise: str = "") -> str:
+    """How the faces in a folder were cut out, one of `CROPS`. Raises: ValueError naming a note that says something else."""
+    path = folder / NOTE
+    if not path.exists():
+        return otherwise
+    try:
+        crop = json.loads(read_bytes(path))["crop"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{printable(path)}: not a note on an alignment ({type(error).__name__})") from error
+    if crop not in CROPS:
+        raise ValueError(f"{printable(path)}: crop={crop!r} must be one of {', '.join(map(repr, CROPS))}")
+    return crop
 
 
 def cfp_landmarks(fiducials: np.ndarray, frontal: bool) -> np.ndarray:

@@ -103,6 +103,14 @@ def check_size(size: Sequence[int], others: Sequence[int], name: str) -> None:
         raise ValueError(f"{name}: an image of {here} pixels (height × width), where others have {there}")
 
 
+def scaled(image: np.ndarray, size: int) -> np.ndarray:
+    """An image (H, W, C) uint8 at size × size pixels; the very same where it has them."""
+    if image.shape[:2] == (size, size):
+        return image
+    smaller = min(image.shape[:2]) > size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
 def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:
     """An image (H, W, 3) uint8 RGB or (H, W) grey as ".png" or ".jpg" bytes, the latter at the given quality."""
     if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or image.size == 0:

@@ -10,15 +10,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from marginface.data import benchmarks
+from marginface.data.align import crop_of
 from marginface.data.files import printable, read_bytes
 from marginface.data.folders import People, list_people
-from marginface.data.images import check_size
+from marginface.data.images import check_size, scaled
 from marginface.data.pairs import load_bin
 from marginface.data.recordio import RecordDataset
 from marginface.data.types import DataMissingError, FaceData, PairTest
 
 BIN_NAMES = {"lfw": "LFW", "cfp_ff": "CFP-FF", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW"}
 FOLDS = 10
+CROP = (112, 112)  # pixels: record files of such images are InsightFace's, and cut out as theirs, unless a note says otherwise
 SAMPLES, SAMPLE = 100, 2**16  # how many and of how many bytes: all of 6 MB, and something of every GB of the largest sets
 
 
@@ -61,6 +63,8 @@ def load(root: Path, name: str) -> FaceData:
         tests={test: pair_test(path) for test, path in bins.items()} | others,
         fingerprint=digest.hexdigest(),
         parts=parts,
+        classes=train.people.names if isinstance(train, PeopleImages) else (),
+        crop=crop_of(folder, "insightface" if isinstance(train, RecordDataset) and image.shape[1:] == CROP else ""),
     )
 
 
@@ -94,18 +98,21 @@ def _record_files(folder: Path) -> dict[str, str]:
 class PeopleImages(Dataset[tuple[Tensor, int]]):
     """A folder of people as (image (3, H, W) uint8, label) by index.
 
+    With `size` they are scaled to size × size pixels.
     Raises: ValueError naming an image that is damaged, here for the first one, or of another size than the first one.
     """
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: People, size: int | None = None) -> None:
         self.people, self.labels, self.num_classes = people, people.labels, len(people.names)
-        self.size = people.read(0).shape[:2]
+        self.scaled, self.size = size is not None, people.read(0).shape[:2] if size is None else (size, size)
 
     def __len__(self) -> int:
         return len(self.people.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image = self.people.read(index)
+        if self.scaled:
+            image = scaled(image, self.size[0])
         check_size(image.shape[:2], self.size, printable(self.people.root / self.people.paths[index]))
         return torch.from_numpy(image.transpose(2, 0, 1)), int(self.labels[index])
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
+VALIDATION = "validation"  # the name of the test on people set aside, by which a run is watched while it is trained
+
 
 class DataMissingError(ValueError):
     """A data set is neither on this machine nor to be had over the network."""
@@ -139,7 +141,8 @@ class FaceData:
 
     `train` gives (image (C, H, W) uint8, label int) by index; `image_shape` is (C, H, W). `parts` tells for each file or
     person of the training set what it is like: a hash, a count. `mirrored` says whether an image's mirror shows the same, so
-    that a test may add up the embeddings of both.
+    that a test may add up the embeddings of both. `classes` are the people's names by label, where they have names; `crop` says
+    how faces were cut out: "insightface" as `align.align` does it, "" where nobody knows.
     """
 
     name: str
@@ -151,6 +154,8 @@ class FaceData:
     fingerprint: str
     parts: dict[str, str] = field(default_factory=dict)
     mirrored: bool = True
+    classes: tuple[str, ...] = ()
+    crop: str = ""
 
     @property
     def trained_on(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from marginface.data.files import printable, writing
+from marginface.data.types import FaceData, ImageData
 from marginface.training.recipes import Recipe
 
 
@@ -18,7 +19,8 @@ class Checkpoint:
 
     `epoch_start` is the state of the generator that draws the order of an epoch, before it did, and `position` the batches
     of the epoch that are done. `random` has for every process the states of the generators that dropout draws from. `data` is
-    what is trained on, part by part; `film` the frames that were taken, `seconds` what it took so far.
+    what is trained on, part by part; `film` the frames that were taken, `seconds` what it took so far. `about` is what one has
+    to know to use the network (see `about`), `validation` what was measured so far, [step, value] each.
     """
 
     recipe: dict[str, Any]
@@ -37,6 +39,8 @@ class Checkpoint:
     theta: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     film: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
     seconds: float = 0.0
+    about: dict[str, Any] = field(default_factory=dict)
+    validation: list[list[float]] = field(default_factory=list)
 
 
 # what is in a checkpoint; what is in the states of optimizer and networks is known when these are loaded
@@ -57,7 +61,23 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "theta": torch.Tensor,
     "film": list,
     "seconds": (int, float),
+    "about": dict,
+    "validation": list,
 }
+
+
+def about(data: FaceData | ImageData) -> dict[str, Any]:
+    """What a network was trained on and how images have to be for it, beside what the recipe says."""
+    of_faces = (
+        {"classes": list(data.classes), "crop": data.crop, "mirrored": data.mirrored} if isinstance(data, FaceData) else {}
+    )
+    return {
+        "label": data.label,
+        "num_classes": data.num_classes,
+        "image_shape": list(data.image_shape),
+        "colours": "RGB" if data.image_shape[0] == 3 else "grey",
+        **of_faces,
+    }
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -99,6 +119,9 @@ def _wrong_numbers(found: Checkpoint) -> str | None:
         return f"its seconds are {found.seconds}"
     if not all(isinstance(loss, float) and math.isfinite(loss) for loss in found.losses) or len(found.losses) != found.step:
         return f"its losses are not {found.step} numbers"
+    for each in found.validation:
+        if not (isinstance(each, list) and len(each) == 2 and all(isinstance(n, int | float) for n in each)):
+            return f"its validation has {each!r}, which is no step and value"
     return None
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,37 +10,49 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from marginface.data.progress import Meter
+from marginface.data.types import VALIDATION
 
 COLUMNS = ("step", "loss", "lr", "theta", "target")
+VALIDATED = f"{VALIDATION} AUC", f"{VALIDATION} TAR@FAR=1e-03"  # more columns, where people are set aside
 BOARD_EVERY = 10  # steps
 
 
 class Log(Protocol):
-    def __call__(self, step: int, loss: float, lr: float, theta: Tensor, target: Tensor) -> None:
-        """One training step: its mean loss and learning rate; θ_y in degrees and T(θ_y) of its images, both (N,)."""
+    def __call__(
+        self, step: int, loss: float, lr: float, theta: Tensor, target: Tensor, validation: Mapping[str, float]
+    ) -> None:
+        """One training step: its mean loss and learning rate; θ_y in degrees and T(θ_y) of its images, both (N,); what the
+        network is worth after it, where that was measured."""
 
 
 @contextmanager
-def logging(out: Path | None, first: int, steps: int, progress: bool) -> Iterator[Log]:
-    """A function that is told every step, and says how far it is if `progress`.
+def logging(out: Path | None, first: int, steps: int, progress: bool, validated: bool = False) -> Iterator[Log]:
+    """A function that is told every step, and says how far it is if `progress`; `validated` is what will be tested on the way.
 
     Lines of a log.csv that come after `first` belong to a run that was killed.
     """
     with ExitStack() as stack:
         bar = stack.enter_context(_bar(first, steps, progress))
-        write = stack.enter_context(_csv(out / "log.csv", first)) if out else None
+        write = (
+            stack.enter_context(_csv(out / "log.csv", first, (*COLUMNS, *(VALIDATED if validated else ())))) if out else None
+        )
         board = stack.enter_context(_tensorboard(out, first)) if out else None
 
-        def log(step: int, loss: float, lr: float, theta: Tensor, target: Tensor) -> None:
-            bar(step, loss)
+        def log(step: int, loss: float, lr: float, theta: Tensor, target: Tensor, validation: Mapping[str, float]) -> None:
+            bar(step, loss, validation)
             means = {name: v.mean().item() for name, v in (("theta", theta), ("target", target)) if len(v)}
             if write:
-                write.writerow([step, loss, lr, *(f"{value:.4f}" for value in means.values())])
+                measured = [validation.get(name, "") for name in VALIDATED] if validated else []
+                angles = [f"{means[name]:.4f}" if name in means else "" for name in ("theta", "target")]
+                write.writerow([step, loss, lr, *angles, *measured])
             if board and (step % BOARD_EVERY == 0 or step in (1, steps)):
                 for name, value in ({"loss": loss, "lr": lr} | means).items():
                     board.add_scalar(name, value, step)
                 if len(theta):
                     board.add_histogram("theta of the batch", theta, step)
+            if board:
+                for name, value in validation.items():
+                    board.add_scalar(name, value, step)
 
         yield log
 
@@ -48,19 +60,23 @@ def logging(out: Path | None, first: int, steps: int, progress: bool) -> Iterato
 @contextmanager
 def _bar(first: int, steps: int, progress: bool) -> Iterator[Any]:
     if not progress:
-        yield lambda step, loss: None
+        yield lambda step, loss, validation: None
         return
     with Meter("training", steps, first=first) as meter:
+        worth = ""
 
-        def show(step: int, loss: float) -> None:
-            meter.what = f"training, loss {loss:.3f}, step"
+        def show(step: int, loss: float, validation: Mapping[str, float]) -> None:
+            nonlocal worth
+            if validation:
+                worth = f", {VALIDATED[0]} {validation[VALIDATED[0]]:.4f}"
+            meter.what = f"training, loss {loss:.3f}{worth}, step"
             meter.update()
 
         yield show
 
 
 @contextmanager
-def _csv(path: Path, first: int) -> Iterator[Any]:
+def _csv(path: Path, first: int, columns: tuple[str, ...]) -> Iterator[Any]:
     kept = []
     if first and path.exists():
         with open(path, newline="") as file:
@@ -68,7 +84,7 @@ def _csv(path: Path, first: int) -> Iterator[Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", buffering=1) as file:  # a line at a time, because the run may be killed
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         writer.writerows(kept)
         yield writer
 

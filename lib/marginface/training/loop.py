@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from marginface.training.film import Film
 from marginface.training.learner import Learner
 from marginface.training.logs import Log
 from marginface.training.recipes import Recipe
+from marginface.training.validation import MEASURE, NotConvergingWarning, Validation, trouble
 from marginface.triplet import Triplet, TripletHead
 
 THETA_BINS, THETA_STRETCHES = 90, 20  # a record keeps histograms of θ, 2° a bin, over so many stretches of the run
@@ -57,6 +59,7 @@ class Loop:
         self.losses: list[float] = []
         self.theta = torch.zeros(THETA_STRETCHES, THETA_BINS, dtype=torch.int64)
         self.film: Film | None = None
+        self.validation: Validation | None = None
         self._before, self._since = 0.0, time.perf_counter()
 
     def seconds(self) -> float:
@@ -73,40 +76,69 @@ class Loop:
     def learn(self, images: Tensor, labels: Tensor, log: Log) -> None:
         """One step of the optimizer. Raises: NonFiniteLossError before the weights are touched."""
         recipe, fabric = self.recipe, self.fabric
+        self.learner.frozen = self.step < round(recipe.freeze * self.steps)
         x = normalise(images, recipe.normalisation).to(self.dtype)
         if recipe.flip or recipe.jitter:
             seed = (recipe.seed * 2**32 + self.step) * 1024 + fabric.global_rank
             x = augment(x, seed, recipe.flip, recipe.jitter)
-        try:
-            loss = self.wrapped(x.contiguous(memory_format=torch.channels_last), labels)
-            value = loss.item()
-        except NonFiniteError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise NonFiniteLossError(f"the loss is {value} at step {self.step + 1} of {recipe.margin}, lr {recipe.lr}")
         self.optimizer.zero_grad()
-        fabric.backward(loss)
+        value, cosines = self._backward(x, labels)
+        if self.learner.frozen:
+            for parameter in self.learner.backbone.parameters():
+                parameter.grad = None  # zeros would be decayed and moved by momentum
         if recipe.clip is not None:
             fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.learner.backbone)
-        self._note(value, log)
+        self._note(value, cosines, log)
         self.schedule.step()
         self.step += 1
         self.position += 1
         if self.film is not None:
             self.film.watch(self.learner, self.step)
 
-    def _note(self, loss: float, log: Log) -> None:
+    def _backward(self, x: Tensor, labels: Tensor) -> tuple[float, list[Tensor]]:
+        """Gradients of a batch, part by part: its mean loss, and cosines of its images with their classes."""
+        value, cosines, parts = 0.0, [], self.recipe.accumulate
+        for i, (images, own) in enumerate(zip(x.chunk(parts), labels.chunk(parts), strict=True)):
+            share = len(own) / len(labels)
+            with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < parts):
+                try:
+                    loss = share * self.wrapped(images.contiguous(memory_format=torch.channels_last), own)
+                    value += loss.item()
+                except NonFiniteError:
+                    value = math.nan
+                if not math.isfinite(value):
+                    what = f"of {self.recipe.margin}, lr {self.recipe.lr}"
+                    raise NonFiniteLossError(f"the loss is {value} at step {self.step + 1} {what}")
+                self.fabric.backward(loss)
+            if isinstance(self.learner.head, MarginHead):
+                cosines.append(self.learner.head.cosine)
+        return value, cosines
+
+    def _validate(self) -> dict[str, float]:
+        """What the first process measures, if it is time."""
+        if self.validation is None or not self.validation.due(self.step + 1, self.steps):
+            return {}
+        found = self.validation.measure(self.evaluated()) if self.fabric.is_global_zero else {}
+        found = self.fabric.broadcast(found)
+        self.validation.note(self.step + 1, found[MEASURE])
+        return found
+
+    def _note(self, loss: float, cosines: list[Tensor], log: Log) -> None:
         """Keep and log what the step was like."""
         margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
-        if isinstance(margin, Margin) and isinstance(self.learner.head, MarginHead):
-            cosine = self.learner.head.cosine.cpu().double()
+        if isinstance(margin, Margin) and cosines:
+            cosine = torch.cat(cosines).cpu().double()
             theta, target = cosine.acos().rad2deg(), margin.at(self.step).target(cosine)
             self.theta[self.step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
         self.losses.append(loss)
-        log(self.step + 1, loss, float(self.schedule.get_last_lr()[0]), theta, target)
+        log(self.step + 1, loss, float(self.schedule.get_last_lr()[0]), theta, target, self._validate())
+        if (
+            why := trouble(self.losses, self.theta.numpy(), self.steps, len(self.batches), margin)
+        ) and self.fabric.is_global_zero:
+            warnings.warn(NotConvergingWarning(why), stacklevel=3)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; with several processes the first one does."""
@@ -132,6 +164,8 @@ class Loop:
                 theta=self.theta,
                 film=self.film.frames if self.film else [],
                 seconds=self.seconds(),
+                about=checkpoints.about(self.data),
+                validation=self.validation.history if self.validation else [],
             )
             checkpoints.save(checkpoint, path)
         self.fabric.barrier()
@@ -156,6 +190,8 @@ class Loop:
         self.theta = found.theta
         if self.film is not None:
             self.film.frames = list(found.film)
+        if self.validation is not None:
+            self.validation.history = found.validation
         self._before = found.seconds
         self.batches.generator.set_state(found.epoch_start)
         _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
@@ -191,7 +227,14 @@ def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, worl
     generator = torch.Generator().manual_seed(recipe.seed)
     train: Any = data.train
     size = min(recipe.batch_size, len(train))
+    if size // world // recipe.accumulate < 2:
+        raise ValueError(
+            f"a batch of {size} in {recipe.accumulate} parts on {world} processes leaves less than two images to one"
+        )
     if isinstance(recipe.margin, Triplet):
+        if size // world % (recipe.accumulate * recipe.margin.each):
+            what = f"{recipe.accumulate} parts with {recipe.margin.each} images of each of their people"
+            raise ValueError(f"batch_size={size} does not divide in {what}, on {world} processes")
         labels = train.labels if hasattr(train, "labels") else train.tensors[1].numpy()
         return IdentityBatches(labels, recipe.margin.each, size, generator, rank, world)
     return Batches(len(train), size, generator, rank, world)

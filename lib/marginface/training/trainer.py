@@ -19,7 +19,7 @@ from marginface.data.catalog import load
 from marginface.data.damage import counted
 from marginface.data.files import printable
 from marginface.data.progress import track
-from marginface.data.types import DataWarning, FaceData, ImageData
+from marginface.data.types import VALIDATION, DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
@@ -30,8 +30,10 @@ from marginface.training.memory import keep_memory
 from marginface.training.recipes import Recipe
 from marginface.training.run import Run
 from marginface.training.testing import check_tests, evaluate
+from marginface.training.validation import Validation
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+VALIDATIONS = 20  # in a run, where nothing else is said
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
 
 
@@ -46,6 +48,7 @@ def train(
     out: str | Path | None = None,
     start: str | Path | None = None,
     save_every: int = 1000,
+    validate_every: int | None = None,
     workers: int = 0,
     compiled: bool = False,
     progress: bool = True,
@@ -65,6 +68,8 @@ def train(
         start: the checkpoint of the run whose backbone to start from. That run becomes the recipe's `start`; where the recipe
             names one, it must be that.
         save_every: steps between checkpoints; there is one at the end, too.
+        validate_every: steps between tests on people set aside, where the data has a test `types.VALIDATION`; None is twenty
+            times a run. They change nothing in the training. The best state by them is kept as best.pt beside checkpoint.pt.
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
@@ -77,7 +82,7 @@ def train(
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
     if {"cuda": torch.cuda, "mps": torch.backends.mps}.get(device, torch.cpu).is_available() is False:
         raise ValueError(f"there is no {device} device here")
-    for name, value in {"max_steps": max_steps, "save_every": save_every}.items():
+    for name, value in {"max_steps": max_steps, "save_every": save_every, "validate_every": validate_every}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
     recipe = checkpoints.started_from(recipe, Path(start) if start is not None else None)
@@ -105,6 +110,9 @@ def train(
     loop = Loop(fabric, recipe, data, learner, batches, steps)
     if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps:
         loop.film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
+    if isinstance(data, FaceData) and VALIDATION in data.tests and steps:
+        every = validate_every or max(1, steps // VALIDATIONS)
+        loop.validation = Validation(data, every, recipe.normalisation, dtype_of(recipe))
     path = Path(out) / "checkpoint.pt" if out else None
     if path is not None and path.exists():
         found = checkpoints.read(path)
@@ -117,7 +125,7 @@ def train(
         loop.film.watch(learner, 0)
     first = loop.step
     leads = fabric.is_global_zero
-    with logging(Path(out) if out and leads else None, first, steps, progress and leads) as log:
+    with logging(Path(out) if out and leads else None, first, steps, progress and leads, loop.validation is not None) as log:
         loader = DataLoader(
             data.train,
             batch_sampler=batches,
@@ -132,6 +140,8 @@ def train(
                     loop.learn(images, labels, log)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
                         loop.save(path)
+                    if path is not None and loop.validation is not None and loop.validation.best_now(loop.step):
+                        loop.save(path.with_name("best.pt"))
                     if loop.step == steps:
                         break
     duration = loop.seconds()

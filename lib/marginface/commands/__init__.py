@@ -1,0 +1,55 @@
+"""The console command `marginface`: a module for each subcommand, thin over public functions.
+
+Nothing heavy is imported before a subcommand runs, so that --help comes at once. Exit codes: 0 done, 1 an error that says what
+was wrong, 2 a command that makes no sense, 130 interrupted; `verify` has its own.
+"""
+
+import errno
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from marginface import __version__
+from marginface.commands.train import train
+
+INTERRUPTED = 130  # as shells have it
+
+
+class Commands(click.Group):
+    """Errors that say what was wrong end a command with their text alone; warnings are a line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                click.echo("interrupted", err=True)
+                sys.exit(INTERRUPTED)
+            except (ValueError, OSError, ModuleNotFoundError) as error:
+                if getattr(error, "errno", None) == errno.EPIPE:
+                    raise
+                raise click.ClickException(str(error)) from error
+
+
+def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    if category.__module__.startswith("marginface."):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="marginface")
+def main() -> None:
+    """Train a network on photographs of people, test it, find a threshold, compare two pictures.
+
+    \b
+    marginface train --data photographs/ --out runs/mine
+    """
+
+
+for command in (train,):
+    main.add_command(command)

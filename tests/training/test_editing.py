@@ -1,0 +1,121 @@
+"""Recipes as people write them."""
+
+from dataclasses import replace
+
+import pytest
+
+from marginface.margins import Annealing, ArcFace, CosFace, Ramp, SphereFace
+from marginface.regularizers import IAM, CenterLoss, Fresh
+from marginface.training.editing import changed, from_toml, named, to_toml, with_loss
+from marginface.training.recipes import RECIPES, SMALL, Recipe
+from marginface.triplet import Triplet
+
+EVERYTHING = replace(
+    SMALL,
+    margin=SphereFace(2, Annealing(end=3.0)),
+    regularizers=(IAM(0.1), Fresh.of(CenterLoss, weight=0.01)),
+    milestones=(0.25, 0.5),
+    dropout=0.2,
+    steps=100,
+    accumulate=2,
+    start=RECIPES["arcface/softmax-ms1m"],
+)
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), EVERYTHING], ids=[*RECIPES, "everything"])
+def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
+    again = from_toml(to_toml(recipe), "shown.toml")
+    assert again == recipe
+    assert again.key == recipe.key
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("lr=1e-3", {"lr": 1e-3}),
+        ("backbone=LResNet50E-IR", {"backbone": "LResNet50E-IR"}),
+        ("margin.m=0.3", {"margin": ArcFace(16, 0.3)}),
+        ("margin.m = Ramp(0, 0.5, steps=1000)", {"margin": ArcFace(16, Ramp(0, 0.5, 1000))}),
+        ("margin=CosFace(scale=16, m=.2)", {"margin": CosFace(16, 0.2)}),
+        ("margin=cosface", {"margin": CosFace()}),
+        ("margin=Triplet(each=2)", {"margin": Triplet(each=2)}),
+        ("margin.fallback=easy", {"margin": ArcFace(16, 0.2, fallback="easy")}),
+        ("regularizers=[IAM(0.1), CenterLoss(weight=0.01)]", {"regularizers": EVERYTHING.regularizers}),
+        ("milestones=[0.25, 0.5]", {"milestones": (0.25, 0.5)}),
+        ("steps=100", {"steps": 100}),
+        ("steps=None", {"steps": None}),
+        ("dropout=none", {"dropout": None}),
+    ],
+)
+def test_any_field_can_be_changed(setting: str, expected: dict[str, object]) -> None:
+    assert changed(SMALL, [setting]) == replace(SMALL, **expected)  # type: ignore[arg-type]
+
+
+def test_later_settings_see_earlier_ones() -> None:
+    settings = ["margin.m=Ramp(0, 0.5, 1000)", "margin.m.end=0.3", "regularizers=[IAM(0.1)]", "regularizers.iam.beta=0.2"]
+    assert changed(SMALL, settings) == replace(SMALL, margin=ArcFace(16, Ramp(0, 0.3, 1000)), regularizers=(IAM(0.2),))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lr", "expected FIELD=VALUE, such as lr=0.05"),
+        ("mragin.m=0.3", "a recipe has no 'mragin'; did you mean 'margin'"),
+        ("learning_rate=0.3", "did you mean 'lr'"),
+        ("weightdecay=0.3", "did you mean 'weight_decay'"),
+        ("lr=abc", "lr='abc' must be a number"),
+        ("lr=-1", "lr=-1 makes no sense"),
+        ("batch_size=3.5", "batch_size=3.5 must be a whole number"),
+        ("epochs=True", "epochs=True must be a whole number"),
+        ("steps=many", "steps='many' must be a whole number or None"),
+        ("milestones=0.5", "milestones=0.5 must be a list of numbers"),
+        ("optimizer=sdg", "optimizer='sdg' must be one of sgd, adam, rmsprop; did you mean 'sgd'"),
+        ("backbone=LResNet50-IR", "unknown backbone 'LResNet50-IR'.* did you mean 'LResNet50E-IR'"),
+        ("margin=ArcFase", "unknown loss 'ArcFase'; did you mean 'ArcFace'"),
+        ("margin=IAM(0.1)", "unknown loss 'IAM'; known: ArcFace, "),
+        ("margin=3", "margin=3 must be such as ArcFace"),
+        ("margin.scal=30", "ArcFace has no 'scal'; did you mean 'scale'"),
+        ("margin.m=high", "ArcFace.m='high' must be a number or a schedule"),
+        ("margin.m=7", "m=7 must lie in"),
+        ("margin.m=ArcFace()", "unknown loss 'ArcFace'; known: Annealing, Ramp"),
+        ("margin.m=Ramp(0, 0.5)", "Ramp needs steps; such as Ramp"),
+        ("margin=ArcFace(1, 2, 3, 4, 5)", "ArcFace has 4 fields: scale, m"),
+        ("margin.m.end=0.3", "m is 0.2, and has no field 'end'"),
+        ("regularizers=IAM", "regularizers='IAM' must be a list"),
+        ("regularizers=[ArcFace()]", "unknown loss 'ArcFace'; known: CenterLoss"),
+        ("regularizers.iam.beta=0.1", "regularizers has no 'iam', but none"),
+        ("start=3", "start=3 must be a recipe"),
+    ],
+)
+def test_what_makes_no_sense_is_named_and_the_nearest_offered(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        changed(SMALL, [setting])
+
+
+def test_another_loss_keeps_the_scale() -> None:
+    assert with_loss(SMALL, "cosface").margin == CosFace(16)
+    assert with_loss(SMALL, "Softmax").margin == with_loss(SMALL, "softmax").margin
+    assert with_loss(replace(SMALL, margin=Triplet()), "arcface").margin == ArcFace()
+    with pytest.raises(ValueError, match="unknown loss 'arcfase'; did you mean 'ArcFace'"):
+        with_loss(SMALL, "arcfase")
+
+
+def test_a_recipe_by_its_name() -> None:
+    assert named("small") is SMALL
+    with pytest.raises(ValueError, match="unknown recipe 'arcface/arcfase-ms1m'; did you mean 'arcface/arcface-ms1m'"):
+        named("arcface/arcfase-ms1m")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr = ", "my.toml: Invalid value"),
+        ("lr = 0.1", "my.toml: a recipe needs a margin"),
+        ('margin = "ArcFace"\nlearning = 1', "my.toml: a recipe has no 'learning'"),
+        ("[margin]\nscale = 16", "my.toml: margin=.* must be such as ArcFace"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_toml(text, "my.toml")
+    assert from_toml('margin = "ArcFace"', "my.toml") == Recipe(ArcFace())
