@@ -20,7 +20,7 @@ from marginface.training import checkpoints
 from marginface.training.editing import from_toml
 from marginface.training.recipes import RECIPES, SMALL
 
-SMALLEST = ("--set", "backbone=ResNet10E-IR-w16", "--set", "embedding_dim=8", "--batch-size", "16", "--workers", "0")
+SMALLEST = ("--set", "backbone=LResNet10E-IR-w16", "--set", "embedding_dim=8", "--batch-size", "16", "--workers", "0")
 
 
 def run(*arguments: object) -> Result:
@@ -148,7 +148,7 @@ def test_a_network_goes_on_with_other_people(photographs: Path, tmp_path: Path) 
     )
     assert done.exit_code == 0, done.output
     found = checkpoints.read(tmp_path / "second" / "checkpoint.pt")
-    assert (found.about["num_classes"], found.recipe["backbone"]) == (3, "ResNet10E-IR-w16")
+    assert (found.about["num_classes"], found.recipe["backbone"]) == (3, "LResNet10E-IR-w16")
     assert found.recipe["start"] == checkpoints.read(first).recipe
 
 
