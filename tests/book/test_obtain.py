@@ -108,7 +108,7 @@ def test_what_stands_in_can_be_tested_alike(data: str) -> None:
         assert not (instead.train_images == instead.test_images).all(axis=(1, 2, 3)).any()
     elif data != "mnist":
         assert isinstance(instead, FaceData)
-        planted = ["planted identification", "planted names"]
+        planted = ["planted identification", "planted names", "planted labels few", "planted labels many"]
         assert list(instead.tests) == ["synthetic pairs", "templates", "identification", *planted]
 
 

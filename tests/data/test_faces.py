@@ -95,7 +95,7 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     monkeypatch.setattr(faces, "lfw_people", lambda path: {name: v for name, v in people.items() if name in needed})
     first = load("lfw+cfp/first/32", shared)
     assert isinstance(first, FaceData)
-    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 10)
+    assert (first.num_classes, first.image_shape, len(first.tests)) == (4, (1, 32, 32), 12)
     templates, identification = first.tests["templates"], first.tests["identification"]
     assert isinstance(templates, TemplateTest)
     assert isinstance(identification, IdentificationTest)

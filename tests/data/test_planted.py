@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marginface.data.lists import noise_list
-from marginface.data.planted import DOUBLES, WRONG_NAMES, planted
+from marginface.data.planted import DOUBLES, MANY, WRONG_NAMES, misnamed, planted
 
 EACH = np.array([2, 3, 5, 2, 9] * 40)  # images of 200 people
 PEOPLE = np.repeat(np.arange(len(EACH)), EACH)
@@ -63,3 +63,12 @@ def test_the_order_of_the_images_and_the_seed_decide_nothing_else() -> None:
     one, same, other = (planted(IMAGES, shown, PEOPLE, STRANGERS, seed)["planted names"] for seed in (0, 0, 1))
     assert one.probes.tolist() == same.probes.tolist() != other.probes.tolist()
     assert one.people.tolist() == same.people.tolist()
+
+
+def test_some_have_somebody_elses_name() -> None:
+    place = np.arange(len(PEOPLE)) + 7
+    for test, rate in zip(misnamed(IMAGES, place, PEOPLE).values(), (WRONG_NAMES, MANY), strict=True):
+        assert test.place.tolist() == place.tolist()
+        assert (test.labels != PEOPLE).tolist() == test.wrong.tolist()
+        assert test.wrong.sum() == round(rate * len(PEOPLE))
+        assert set(test.labels.tolist()) <= set(PEOPLE.tolist())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from marginface.evaluation import refinement
-from marginface.evaluation.refinement import centre_angles, precision_recall, ranking, refine
+from marginface.evaluation.refinement import centre_angles, furthest, precision_recall, ranking, refine
 
 
 def circle(*degrees: float) -> np.ndarray:
@@ -93,3 +93,12 @@ def test_bad_settings_are_named() -> None:
         precision_recall(np.ones(2, dtype=bool), np.zeros(2, dtype=bool))
     with pytest.raises(ValueError, match=r"need two \(N,\) bool"):
         precision_recall(np.ones(2, dtype=bool), np.zeros(3, dtype=bool))
+
+
+def test_the_furthest_are_as_many_as_asked_for() -> None:
+    angles = np.array([0.2, 0.9, 0.1, 0.5, 0.5])
+    assert furthest(angles, 2).tolist() == [False, True, False, True, False]
+    assert not furthest(angles, 0).any()
+    assert furthest(angles, 5).all()
+    with pytest.raises(ValueError, match="a count up to N, not .* and 6"):
+        furthest(angles, 6)

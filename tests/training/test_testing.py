@@ -8,7 +8,16 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test
+from marginface.data.types import (
+    AllPairsTest,
+    FaceData,
+    IdentificationTest,
+    ImageData,
+    PairTest,
+    RefinementTest,
+    TemplateTest,
+    Test,
+)
 from marginface.evaluation.placements import Placements
 from marginface.evaluation.searches import Search
 from marginface.heads import MarginHead
@@ -154,6 +163,25 @@ def test_with_a_depth_curves_and_counts_by_people_are_kept(data: FaceData) -> No
         assert found.cmc[-1] > found.cmc[0]
 
 
+def test_wrong_names_are_looked_for_among_the_furthest(data: FaceData) -> None:
+    """As far as each image is from the mean direction of those with its name, itself included."""
+    people = np.repeat(np.arange(PEOPLE), EACH)
+    wrong = np.isin(np.arange(PEOPLE * EACH), [1, 10, 23])
+    labels = np.where(wrong, (people + 2) % PEOPLE, people)
+    test = RefinementTest(data.tests["pairs"].images, np.arange(PEOPLE * EACH), labels, wrong)
+    metrics, arrays = evaluate(
+        Learner(nn.Flatten(), MarginHead(SIDE * SIDE, 4, NormFace())), replace(data, tests={"names": test})
+    )
+    x = _directions(data)[: PEOPLE * EACH]
+    centres = np.stack([x[labels == person].sum(axis=0) for person in range(PEOPLE)])
+    cosine = (x * centres[labels]).sum(axis=1) / np.linalg.norm(centres, axis=1)[labels]
+    furthest = np.argsort(cosine)[:3]
+    assert arrays["names found correct"].tolist() == [i in furthest for i in (1, 10, 23)]
+    assert metrics["names found"] == np.mean([i in furthest for i in (1, 10, 23)])
+    assert metrics["names AUC"] == np.mean([[cosine[w] < right for right in cosine[~wrong]] for w in (1, 10, 23)])
+    assert metrics["names AUC"] > 0.5
+
+
 def _directions(data: FaceData) -> np.ndarray:
     raw = data.tests["pairs"].images[:][:, 0] / 127.5 - 1
     x = (raw + raw[:, :, ::-1]).reshape(len(raw), -1)
@@ -180,6 +208,7 @@ def test_a_test_that_cannot_be_made_is_named_before_the_first_step(people: FaceD
             "it needs genuine and impostor pairs of templates",
         ),
         "strangers": (IdentificationTest(few, numbers, numbers // 2, numbers[:0]), "two images of a person, and distractors"),
+        "names": (RefinementTest(few, numbers, numbers, numbers < 0), "it needs right and wrong names"),
         "mates": (IdentificationTest(few, numbers, numbers, numbers), "two images of a person, and distractors"),
     }
     for name, (test, message) in wrong.items():

@@ -19,7 +19,7 @@ from marginface.data import align
 from marginface.data.files import printable, read_lines, writing
 from marginface.data.images import read_image
 from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people
-from marginface.data.planted import planted
+from marginface.data.planted import misnamed, planted
 from marginface.data.progress import track
 from marginface.data.types import (
     AllPairsTest,
@@ -139,7 +139,8 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
     everybody's images with even numbers, and "identification" looks for them among the distractors; "planted identification"
-    and "planted names" among CFP's strangers, too, with noise (see `planted`). "LFW all pairs", "CFP-FF all pairs" and
+    and "planted names" among CFP's strangers, too, with noise (see `planted`). "planted labels" are wrong
+    names of CFP's people. "LFW all pairs", "CFP-FF all pairs" and
     "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and frontal ones with profiles.
     For a choice there are these alone, since a threshold for pairs comes from other folds.
     """
@@ -171,6 +172,9 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -
         tests |= planted(tested.images, tested.find(looked_for), who, unknown)
     for name, names in everybody.items():
         tests[f"{name} all pairs"] = _all_pairs_test(tested, names, across=name == "CFP-FP")
+    if "CFP-FP" in everybody:
+        everyone = np.unique([name.split("/")[1] for name in everybody["CFP-FP"]], return_inverse=True)[1]
+        tests |= misnamed(tested.images, tested.find(everybody["CFP-FP"]), everyone)
     return FaceData(
         name=f"lfw+cfp/{half}/{size}" + "/choice" * choice,
         label=f"LFW and CFP, {half} half, {size} × {size} grey" + ", tested on people set aside for choices" * choice,

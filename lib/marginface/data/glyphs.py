@@ -22,7 +22,7 @@ from torch.utils.data import TensorDataset
 
 from marginface.data import glyph_images
 from marginface.data.files import writing
-from marginface.data.planted import planted
+from marginface.data.planted import misnamed, planted
 from marginface.data.progress import Meter
 from marginface.data.typefaces import Typeface, locate, typefaces
 from marginface.data.types import (
@@ -83,7 +83,7 @@ def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw
     one of the two is in a typeface that is not, as profile is to frontal. Both also as all pairs, those of seen typefaces
     across groups. "templates" compares three seen typefaces of a character with three unseen ones, "identification" looks for
     it among characters that are neither trained on nor tested. "planted identification" and "planted names" do so among more
-    images, with noise (see `planted`).
+    images, with noise, and "planted labels" of tested characters are to be found (see `planted`).
 
     Arguments:
         root: the data folder, in which fonts are looked for first; None is the system's fonts alone.
@@ -256,13 +256,15 @@ def _tests(glyphs: Glyphs, tested: Ints, strangers: Ints, groups: Ints, seen: In
 
 
 def _with_noise(tests: dict[str, Test], glyphs: Glyphs, strangers: Ints) -> dict[str, Test]:
-    """The tests with two more, in which strangers are distractors. All have the same images, which are embedded once."""
+    """The tests with more, some with strangers as distractors. All have the same images, which are embedded once."""
     seen = tests["glyphs seen all pairs"]
     assert isinstance(seen, AllPairsTest)
     assert seen.place is not None
     images = np.concatenate([np.asarray(seen.images), glyphs.images[strangers, None]])
     some = seen.place[np.arange(len(seen.people)) - np.searchsorted(seen.people, seen.people) < AMONG]
-    noisy = planted(images, some, seen.people[some], np.arange(len(images) - len(strangers), len(images)))
+    noisy: dict[str, Test] = {}
+    noisy |= planted(images, some, seen.people[some], np.arange(len(images) - len(strangers), len(images)))
+    noisy |= misnamed(images, seen.place, seen.people)
     return {name: replace(test, images=images) for name, test in tests.items()} | noisy
 
 

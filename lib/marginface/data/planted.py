@@ -7,12 +7,13 @@ FaceScrub.
 import numpy as np
 from numpy.typing import NDArray
 
-from marginface.data.types import IdentificationTest, Images
+from marginface.data.types import IdentificationTest, Images, RefinementTest
 
 Ints = NDArray[np.int64]
 
 WRONG_NAMES = 605 / (55_742 + 52_076)  # of FaceScrub's images, as the paper counts them
 DOUBLES = 707 / 530  # distractors for each of FaceScrub's people
+MANY = 0.1  # of images under a wrong name, beside FaceScrub's few
 DEEPEST = 10_000  # rank that Figure 8's kind of curve is drawn to
 LEAST = 2  # images of a person that are left to be looked for
 
@@ -46,3 +47,20 @@ def planted(images: Images, shown: Ints, people: Ints, distractors: Ints, seed: 
         "planted identification": IdentificationTest(images, probes, names, among, with_doubles, DEEPEST),
         "planted names": IdentificationTest(images, probes, names, distractors, noise, depth=1),
     }
+
+
+def misnamed(images: Images, place: Ints, people: Ints, seed: int = 0) -> dict[str, RefinementTest]:
+    """Images of people of whom some have somebody else's name: as few as in FaceScrub, and `MANY`.
+
+    Arguments: images (M, C, H, W); place (N,) int64, which of them show the `people` (N,) int64.
+    """
+    found = {}
+    for name, rate in (("few", WRONG_NAMES), ("many", MANY)):
+        numbers = np.random.default_rng(seed)
+        wrong = np.zeros(len(place), dtype=bool)
+        wrong[numbers.permutation(len(place))[: max(1, round(rate * len(place)))]] = True
+        labels = people.copy()
+        for one in np.flatnonzero(wrong):
+            labels[one] = numbers.choice(people[people != people[one]])
+        found[f"planted labels {name}"] = RefinementTest(images, place, labels, wrong)
+    return found

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from marginface.data.drawing import TRAITS, draw
-from marginface.data.planted import planted
+from marginface.data.planted import misnamed, planted
 from marginface.data.types import FaceData, IdentificationTest, ImageData, PairTest, TemplateTest, Test, fingerprint
 
 DRIFT_PERIOD = 50  # image numbers
@@ -201,6 +201,7 @@ def load(identities: int, each: int, size: int, pairs: int = 300) -> FaceData:
         unknown = np.arange(len(places), len(images))
         tests["identification"] = IdentificationTest(images, shown, shown // 2, unknown)
         tests |= planted(images, shown, shown // 2, unknown)
+        tests |= misnamed(images, shown, shown // 2)
     return FaceData(
         name=f"synthetic/{identities}x{each}/{size}",
         label=f"synthetic faces of {identities} identities, not real ones",

@@ -132,7 +132,21 @@ class AllPairsTest:
     place: np.ndarray | None = None
 
 
-Test = PairTest | TemplateTest | IdentificationTest | AllPairsTest
+@dataclass(frozen=True, eq=False)
+class RefinementTest:
+    """Images under names some of which are wrong, to be found by their distance to the centre of the name's images.
+
+    `images` (M, C, H, W) uint8; `place` (N,) int64 says which of them are meant, `labels` (N,) int64 under which names, `wrong`
+    (N,) bool which of these names are wrong.
+    """
+
+    images: Images
+    place: np.ndarray
+    labels: np.ndarray
+    wrong: np.ndarray
+
+
+Test = PairTest | TemplateTest | IdentificationTest | AllPairsTest | RefinementTest
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,16 @@ def ranking(angles: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     return np.lexsort((np.asarray(angles), np.asarray(labels)))
 
 
+def furthest(angles: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Which `count` of N images are furthest from their centre, (N,) bool: what would be looked at first."""
+    given = np.asarray(angles)
+    if given.ndim != 1 or not 0 <= count <= len(given):
+        raise ValueError(f"need angles (N,) and a count up to N, not {given.shape} and {count}")
+    found = np.zeros(len(given), dtype=bool)
+    found[np.argsort(-given, kind="stable")[:count]] = True
+    return found
+
+
 def precision_recall(removed: ArrayLike, noise: ArrayLike) -> tuple[float, float]:
     """The share of noise among what was removed, and of what was removed among the noise, for noise that was injected.
 

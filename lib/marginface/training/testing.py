@@ -9,11 +9,23 @@ from torch import Tensor, nn
 
 from marginface.data.align import normalise
 from marginface.data.progress import Meter
-from marginface.data.types import AllPairsTest, FaceData, IdentificationTest, ImageData, Images, PairTest, TemplateTest, Test
+from marginface.data.types import (
+    AllPairsTest,
+    FaceData,
+    IdentificationTest,
+    ImageData,
+    Images,
+    PairTest,
+    RefinementTest,
+    TemplateTest,
+    Test,
+)
 from marginface.evaluation import searches
 from marginface.evaluation.classification import class_angles
+from marginface.evaluation.curves import auc
 from marginface.evaluation.identification import megaface
 from marginface.evaluation.placements import all_pairs
+from marginface.evaluation.refinement import centre_angles, furthest
 from marginface.evaluation.scores import TIE
 from marginface.evaluation.templates import pool, template_scores
 from marginface.evaluation.verification import far_threshold, kfold_accuracy
@@ -40,7 +52,8 @@ def evaluate(
     it shows something else): the accuracy of every set of pairs over its folds; for templates TAR at FAR; for identification
     the share of mates at rank 1, and TAR at FAR. Arrays of which pairs were judged rightly, of genuine ones alone where the
     measure is about them, or of how many by people (see `searches.Search`). For all pairs of a set AUC, and TAR at FAR as
-    "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`).
+    "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`). For wrong names the share
+    that is found among as many images furthest from their centres, and how often a wrong one is further than a right one.
 
     `progress` says on stderr how far it is, where it takes long.
     """
@@ -118,6 +131,11 @@ def _judge(
                 kept = {f"{which} {part}": array for part, array in search.arrays().items()}
             yield f"{which} rank-1", result.rank_k(1), kept
             yield measure, float(accepted.mean()), {}
+    elif isinstance(test, RefinementTest):
+        angles = centre_angles(directions[test.place], test.labels)
+        found = furthest(angles, int(test.wrong.sum()))[test.wrong]
+        yield f"{name} found", float(found.mean()), {f"{name} found correct": found}
+        yield f"{name} AUC", auc(angles, test.wrong), {}
     else:
         assert_never(test)
 
@@ -198,4 +216,6 @@ def _trouble(test: Test) -> str | None:
     elif isinstance(test, IdentificationTest):
         mates = np.unique(test.people, return_counts=True)[1].max(initial=0) > 1
         return None if mates and len(test.distractors) else "it needs two images of a person, and distractors"
+    elif isinstance(test, RefinementTest):
+        return None if len(np.unique(test.wrong)) == 2 else "it needs right and wrong names"
     return None
