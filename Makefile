@@ -44,7 +44,7 @@ serve: $(READY)
 # make runs · make runs ONLY='iam/*' SEEDS=0-9 · make runs LIMIT=10m JOBS=2 · make runs DEVICE=cuda · make runs ONLY=iam/table2 FORCE=1
 runs: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) marginface.book.runs $(if $(ONLY),--only '$(ONLY)') $(if $(SEEDS),--seeds $(SEEDS)) \
-		$(if $(LIMIT),--limit $(LIMIT)) $(if $(DEVICE),--device $(DEVICE)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FORCE),--force)
+		$(if $(LIMIT),--limit $(LIMIT)) $(if $(DEVICE),--device $(DEVICE)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FORCE),--force) $(if $(RETEST),--retest)
 
 # after repository.url in _config.yml has changed: writes the address into the notebooks
 address: $(READY)

@@ -89,6 +89,25 @@ def test_at_its_limit_a_series_stops_and_goes_on_from_there(
     assert not runs.unfinished(QUICK).exists()
 
 
+def test_what_has_left_its_checkpoint_is_tested_again_and_not_trained(
+    runs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the tests that there are now; its record is the same otherwise, and the checkpoint stays."""
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", lambda *args, **kwargs: None)
+        (whole,) = runs.run_missing([QUICK])
+    (runs_folder / f"{QUICK.key}.json").write_text(
+        (runs_folder / f"{QUICK.key}.json").read_text().replace('"accuracy"', '"another"')
+    )
+    (recorded,) = runs.run_missing([QUICK])
+    assert "accuracy" not in recorded.metrics
+    monkeypatch.setattr("marginface.training.loop.Loop.learn", lambda *args: pytest.fail("it was trained"))
+    (again,) = runs.run_missing([QUICK, replace(QUICK, seed=7)], retest=True)
+    assert (again.metrics, again.curves) == (whole.metrics, whole.curves)
+    assert again.provenance["duration_s"] == whole.provenance["duration_s"]
+    assert (runs.unfinished(QUICK) / "checkpoint.pt").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_no_time_is_time_for_nothing(jobs: int, runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,5 +100,5 @@ def test_the_furthest_are_as_many_as_asked_for() -> None:
     assert furthest(angles, 2).tolist() == [False, True, False, True, False]
     assert not furthest(angles, 0).any()
     assert furthest(angles, 5).all()
-    with pytest.raises(ValueError, match="a count up to N, not .* and 6"):
+    with pytest.raises(ValueError, match=r"a count up to N, not .* and 6"):
         furthest(angles, 6)

@@ -63,6 +63,7 @@ def run_missing(
     device: str = "auto",
     root: str | Path | None = None,
     force: bool = False,
+    retest: bool = False,
     jobs: int = 1,
     limit: float | None = None,
 ) -> list[Run]:
@@ -72,17 +73,22 @@ def run_missing(
 
     Arguments:
         force: whether to run again what is recorded.
+        retest: whether to test again, and nothing else, what is recorded and has left its last checkpoint: with the tests that
+            its data has come to have since.
         jobs: how many to run at once, each with its share of the CPU's cores.
         limit: seconds after which to stop. What is under way then goes on from its checkpoint the next time.
     Raises: after the last run, what the first of those that failed has failed with.
     """
-    todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
+    if retest:
+        todo = [r for r in recipes if lookup(r) is not None and (unfinished(r) / "checkpoint.pt").exists()]
+    else:
+        todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
     deadline = None if limit is None else time.time() + limit
     pace = Pace(todo, jobs)
     if len(todo) > 1:
         say("; ".join(filter(None, (f"{len(todo)} runs to make, {jobs} at once", pace.left()))))
     errors, starts = [], {recipe.start for recipe in recipes}
-    works = [Work(recipe, device, root, force, deadline, recipe in starts, progress=jobs == 1) for recipe in todo]
+    works = [Work(recipe, device, root, force, deadline, retest or recipe in starts, progress=jobs == 1) for recipe in todo]
     for work, future in _each(works, jobs):
         try:
             came = future.result()
@@ -282,6 +288,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
+    parser.add_argument("--retest", action="store_true", help="test again what is recorded and has left its last checkpoint")
     parser.add_argument(
         "--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU"
     )
@@ -297,7 +304,13 @@ def main() -> None:
     os.nice(10)  # what is worked on meanwhile comes first
     try:
         runs = run_missing(
-            recipes, device=options.device, root=options.data_root, force=options.force, jobs=jobs, limit=options.limit
+            recipes,
+            device=options.device,
+            root=options.data_root,
+            force=options.force,
+            retest=options.retest,
+            jobs=jobs,
+            limit=options.limit,
         )
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
