@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers.arcface.varied import above
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.papers.interface.losses import SMALL
@@ -90,7 +90,7 @@ def _item(
         seeds=range(5),
         claims=partial(compared, claimed),
         explored=partial(compared, explored),
-        beds={"glyphs": {"data": LARGE_GLYPHS.data, "epochs": LARGE_GLYPHS.epochs, "seeds": range(5)}},
+        beds={"glyphs": Bed(range(5), {"data": LARGE_GLYPHS.data, "epochs": LARGE_GLYPHS.epochs})},
     )
 
 

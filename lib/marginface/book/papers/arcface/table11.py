@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.arcface.varied import above
 from marginface.book.papers.interface.losses import SCALE, SMALL
@@ -92,12 +92,9 @@ TABLE11 = Item(
     claims=claims,
     explored=explored,
     beds={
-        "glyphs": {
-            "data": glyphs.GLYPHS.data,
-            "epochs": glyphs.GLYPHS.epochs,
-            "further": 1,
-            "fewer": "glyphs/300/32",
-            "seeds": range(5),
-        }
+        "glyphs": Bed(
+            range(5),
+            {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs, "further": 1, "fewer": "glyphs/300/32"},
+        )
     },
 )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row
+from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.arcface.varied import above
 from marginface.book.papers.interface.losses import SCALE, SMALL
@@ -95,7 +95,7 @@ def _best(results: Results, best: str, names: list[str]) -> list[Above]:
 
 NETWORK = SMALL.backbone
 SE_NETWORK = f"SE-{NETWORK}"
-ON_GLYPHS = {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs, "seeds": range(5)}
+ON_GLYPHS = {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs}
 TABLE5 = Item(
     "ArcFace",
     "Table 5",
@@ -110,7 +110,7 @@ TABLE5 = Item(
     seeds=range(5),
     claims=decay_claims,
     explored=decay_explored,
-    beds={"glyphs": ON_GLYPHS},
+    beds={"glyphs": Bed(range(5), ON_GLYPHS)},
 )
 TABLE6 = Item(
     "ArcFace",
@@ -128,5 +128,5 @@ TABLE6 = Item(
     seeds=range(5),
     claims=m_claims,
     explored=m_explored,
-    beds={"glyphs": ON_GLYPHS | {"scale": glyphs.SCALE}},
+    beds={"glyphs": Bed(range(5), ON_GLYPHS | {"scale": glyphs.SCALE})},
 )
