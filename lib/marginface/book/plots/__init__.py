@@ -13,6 +13,7 @@ from marginface.book.plots.curves import (
     pam_phi,
 )
 from marginface.book.plots.display import show, source, style, table
+from marginface.book.plots.drawings import arc_margin, residual_unit
 from marginface.book.plots.forest import Forest, forest
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
 from marginface.book.plots.results import accuracies, loss_curves, parameter, theta_histograms
@@ -20,6 +21,7 @@ from marginface.book.plots.results import accuracies, loss_curves, parameter, th
 __all__ = [
     "Forest",
     "accuracies",
+    "arc_margin",
     "beta_sizes",
     "boundaries",
     "circles",
@@ -37,6 +39,7 @@ __all__ = [
     "parameter",
     "region_sphere",
     "region_views",
+    "residual_unit",
     "sectors",
     "show",
     "source",
