@@ -15,11 +15,12 @@ from marginface.book.plots.display import COLOURS
 from marginface.margins import ArcFace
 
 STEP_HEIGHT, STEP_WIDTH = 0.62, 1.7
+SUM = {"boxstyle": "circle", "facecolor": "none", "edgecolor": "0.4"}
 ARROW = {"arrowstyle": "->", "color": "0.4"}
 
 
 def arc_margin(m: float, apart: float = 90.0, samples: int = 40) -> Figure:
-    """ArcFace Figure 1: two classes on the sphere, seen in the plane of their centres, and the angle of the margin as an arc."""
+    """ArcFace Figure 1: two classes in the plane of their centres, and the angle of the margin as an arc."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
     (reach,) = boundary(ArcFace(m=m), np.array([apart]))
     middle, half = 90.0, apart / 2
