@@ -90,7 +90,7 @@ def _unit(ax: Axes, unit: Unit) -> None:
         ha="center",
         va="center",
         fontsize=14,
-        bbox={"boxstyle": "circle", "facecolor": "none", "edgecolor": "0.4"},
+        bbox=SUM,
     )
     for i, step in enumerate(last):
         _box(ax, 0, bottom - 1 - i, step.kind)
