@@ -280,7 +280,7 @@ def say(line: str) -> None:
 
 def main() -> None:
     from marginface.book import papers
-    from marginface.training.__main__ import DEVICES, at_least  # with what trains, which readers of records do not load
+    from marginface.training.trainer import DEVICES  # with what trains, which readers of records do not load
 
     known = sorted(papers.grids())
     parser = argparse.ArgumentParser(prog="python -m marginface.book.runs", description="Run the book's recorded runs.")
@@ -290,7 +290,7 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
     parser.add_argument("--retest", action="store_true", help="test again what is recorded and has left its last checkpoint")
     parser.add_argument(
-        "--jobs", type=at_least(1), metavar="N", help="how many at once; else a core each, or some that share a GPU"
+        "--jobs", type=jobs_of, metavar="N", help="how many at once; else a core each, or some that share a GPU"
     )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
@@ -334,6 +334,13 @@ def seeds_of(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(f"{text!r}: {part.strip()} are no seeds, since {last} comes before {first}")
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
+
+
+def jobs_of(text: str) -> int:
+    """How many at once, as written on a command line. Raises: ValueError for anything else."""
+    if not re.fullmatch(r"0*[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def seconds_of(text: str) -> float:

@@ -1,20 +1,22 @@
 """ArcFace Figure 7: the improved residual unit, as it is built here."""
 
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import fx, nn
+from torch import nn
 
 from marginface.backbones import create, lresnet
-from marginface.backbones.lresnet import LResNet, Unit
+from marginface.backbones.lresnet import LResNet, SqueezeExcite, Unit
 from marginface.book.items import Item
 from marginface.book.verdicts import Claim
 
 PRINTED = "BN-Conv-BN-PReLU-Conv-BN"
 SHORT = {"BatchNorm2d": "BN", "Conv2d": "Conv", "PReLU": "PReLU", "ReLU": "ReLU", "SqueezeExcite": "SE", "Identity": ""}
+SMALL = ("LResNet10E-IR-w16", "ResNet10E-IR-w16")  # of the same make, with and without L
 INPUTS, OUTPUTS, SIDE = 64, 128, 56  # the first unit of the second stage of the paper's network, on its maps
 
 
@@ -30,30 +32,24 @@ class Step:
     stride: int
 
 
-class _Layers(fx.Tracer):
-    """Takes each layer that has no parts as one step, and squeeze-and-excite, too."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return not isinstance(m, nn.Sequential)
-
-
 def steps(unit: Unit, inputs: int = INPUTS, side: int = SIDE) -> list[Step]:
-    """What images go through, in the order in which the unit computes, as traced by torch.fx; the sum is no layer."""
-    modules = dict(unit.eval().named_modules())
-    shapes: dict[Any, torch.Tensor] = {}
-    found = []
-    x = torch.zeros(2, inputs, side, side)
+    """What an image goes through, noted by the layers themselves in the order in which they compute; the sum is no layer."""
+    found: list[Step] = []
+    hooks = []
+    for name, module in unit.eval().named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer, part in unit.named_modules() if isinstance(part, SqueezeExcite))
+        if not isinstance(module, Unit | nn.Sequential) and not inside:
+            note = partial(_note, found, name)
+            hooks.append(module.register_forward_hook(note))
     with torch.no_grad():
-        for node in _Layers().trace(unit).nodes:
-            if node.op == "placeholder":
-                shapes[node] = x
-            elif node.op == "call_module":
-                module = modules[str(node.target)]
-                shapes[node] = module(shapes[node.args[0]])
-                found.append(_step(str(node.target), module, shapes[node]))
-            elif node.op == "call_function":
-                shapes[node] = node.target(*(shapes[arg] for arg in node.args))
+        unit(torch.zeros(1, inputs, side, side))
+    for hook in hooks:
+        hook.remove()
     return [step for step in found if step.kind]
+
+
+def _note(found: list[Step], name: str, module: nn.Module, given: Any, made: torch.Tensor) -> None:
+    found.append(_step(name, module, made))
 
 
 def _step(target: str, module: nn.Module, made: torch.Tensor) -> Step:
@@ -89,11 +85,11 @@ def table(unit: Unit) -> pd.DataFrame:
 
 
 def last_maps(network: str) -> tuple[int, ...]:
-    """Channels, height and width of the last maps of a network for 112×112 images, computed without its weights."""
-    with torch.device("meta"):
-        built = create(network, embedding_dim=512, image_shape=(3, 112, 112)).eval()
-        assert isinstance(built, nn.Sequential)
-        return tuple(built[:-1](torch.empty(1, 3, 112, 112)).shape[1:])
+    """Channels, height and width of the last maps of a network for 112×112 images."""
+    built = create(network, embedding_dim=8, image_shape=(1, 112, 112)).eval()
+    assert isinstance(built, nn.Sequential)
+    with torch.no_grad():
+        return tuple(built[:-1](torch.zeros(1, 1, 112, 112)).shape[1:])
 
 
 def figure7_claims(chosen: SimpleNamespace) -> list[Claim]:
@@ -103,7 +99,7 @@ def figure7_claims(chosen: SimpleNamespace) -> list[Claim]:
     convolutions = [step.stride for step in body if step.kind == "Conv"]
     before = [step.stride for step in steps(other) if step.path == "body" and step.kind == "Conv"]
     kinds = {step.kind for step in steps(unit)}
-    maps = {network: last_maps(network) for network in ("LResNet50E-IR", "ResNet50E-IR")}
+    maps = {network: last_maps(network) for network in SMALL}
     sides = {network: f"{shape[1]}×{shape[2]}" for network, shape in maps.items()}
     return [
         Claim(
