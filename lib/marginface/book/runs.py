@@ -278,6 +278,21 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is not less, for argparse."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return number
+
+    return parse
+
+
 def main() -> None:
     from marginface.book import papers
     from marginface.training.trainer import DEVICES  # with what trains, which readers of records do not load
