@@ -128,6 +128,35 @@ def test_iam_on_logits_has_the_closed_form_of_eq_12() -> None:
     torch.testing.assert_close(head(x, y), (-p.log() + beta * ((1 - p) / 4).log()).mean(), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("margin", [Softmax(), SphereFace(4, 5.0), CosFace(20, 0.1)], ids=lambda margin: type(margin).__name__)
+def test_iam_may_have_a_scale_of_its_own(margin: Margin) -> None:
+    """A loss that keeps norms has none; with 1 in its place, the term would be nearly the same for all samples."""
+    x, y = batch()
+    head, plain = make_head(margin, regularizers=(IAM(0.4, scale=7.0),)), make_head(margin)
+    plain.load_state_dict(head.state_dict())
+    W = plain.weight.detach().requires_grad_()
+    added = 0.4 * reference.iam(x, W, y, 7.0)
+    (expected,) = torch.autograd.grad(added, W)
+    (with_iam,) = torch.autograd.grad(head(x, y), head.weight)
+    (without,) = torch.autograd.grad(plain(x, y), plain.weight)
+    torch.testing.assert_close(head(x, y) - plain(x, y), added, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(with_iam - without, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_iam_with_the_base_losss_scale_is_iam_without_one() -> None:
+    x, y = batch()
+    ours, default = (make_head(CosFace(30, 0.1), regularizers=(IAM(0.7, scale=s),)) for s in (30.0, None))
+    default.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(ours(x, y), default(x, y), rtol=1e-12, atol=0)
+
+
+def test_a_scale_of_logits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"IAM: scale=30.0 is that of cosines"):
+        IAM(0.1, on="logits", scale=30.0)
+    with pytest.raises(ValueError, match=r"IAM: scale=-1 must lie in"):
+        IAM(0.1, scale=-1)
+
+
 def test_bias_gets_the_literal_gradient() -> None:
     head = make_head(Softmax())
     assert head.bias is not None

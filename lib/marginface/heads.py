@@ -219,11 +219,12 @@ class MarginHead(nn.Module):
         target, plain_target, cosine = _targets(x, w, labels, own, margin, self.bias)
         changed = margin.changes_others or margin.keeps_embedding_norm or margin.keeps_weight_norm or self.bias is not None
 
-        def plain_others() -> Tensor:
-            if not changed:
+        def plain_others(scale: float | None = None) -> Tensor:
+            s = scale or margin.scale or 1.0
+            if not changed and s == margin.scale:
                 return others
             u = unit(x) if margin.keeps_embedding_norm else x
-            plain = NormFace(margin.scale or 1.0)
+            plain = NormFace(s)
             return own_and_others(u, w, labels, plain, None, self.chunk_size, self.keep_bytes)[1]
 
         return Terms(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marginface.directions import norms
-from marginface.settings import NOT_NEGATIVE, Range, check, check_choice, check_number
+from marginface.settings import NOT_NEGATIVE, POSITIVE, Range, check, check_choice, check_number
 
 
 def gathered(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -43,7 +43,9 @@ class Terms:
     target: Tensor  # (N,) z_y, the logit of the own class, with the margin
     others: Tensor  # (N,) L, the log-sum-exp of all other classes' logits, with the margin
     plain_target: Tensor  # (N,) s · cos θ_y, whatever norms and bias the logits have
-    plain_others: Callable[[], Tensor]  # L of s · cos θ_j: computed on demand, where it is not the same
+    plain_others: Callable[
+        ..., Tensor
+    ]  # L of s · cos θ_j, with another s where one is given; computed where it is not the same
     num_classes: int
     embeddings: Tensor  # (N, d) as they came from the network
     labels: Tensor  # (N,) int64
@@ -61,21 +63,31 @@ class IAM:
 
     With L and z as in `Terms`, 1 - p = σ(L - z), so the term is log σ(L - z) - log(C - 1) and costs nothing.
     Eq. 7 has plain cosines, also where the base loss has a margin, norms or a bias: `on="cosines"`. `on="logits"` takes p from
-    the base loss's own logits instead.
+    the base loss's own logits instead. `scale` is the s of the cosines; None takes the base loss's, and 1 where that has none
+    because it keeps norms, as the softmax does: with 1, hundreds of classes have nearly the same p, and the term does nothing.
     """
 
     beta: float
     on: Literal["cosines", "logits"] = "cosines"
+    scale: float | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         check(self, beta=NOT_NEGATIVE)
+        if self.scale is not None:
+            check(self, scale=POSITIVE)
+            if self.on == "logits":
+                raise ValueError(f"IAM: scale={self.scale!r} is that of cosines; logits have the base loss's own")
         check_choice(self, on=("cosines", "logits"))
 
     def __call__(self, terms: Terms) -> Tensor:
         if terms.num_classes < 2:
             raise ValueError("IAM needs at least two classes: log(C - 1) is its yardstick")
-        plain = self.on == "cosines"
-        gap = terms.plain_others() - terms.plain_target if plain else terms.others - terms.target
+        if self.on == "logits":
+            gap = terms.others - terms.target
+        elif self.scale is None:
+            gap = terms.plain_others() - terms.plain_target
+        else:
+            gap = terms.plain_others(self.scale) - self.scale * terms.cosine
         return self.beta * (F.logsigmoid(gap) - math.log(terms.num_classes - 1))
 
 

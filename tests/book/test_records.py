@@ -38,6 +38,15 @@ def test_a_recipe_survives_json(margin: NormFace) -> None:
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
+def test_a_setting_that_came_later_changes_a_key_only_where_it_is_set() -> None:
+    """Records of IAM were made when it had no scale of its own."""
+    recipe = Recipe(Softmax(), (IAM(0.1),))
+    assert recipe.to_json()["regularizers"] == [{"loss": "IAM", "beta": 0.1, "on": "cosines"}]
+    scaled = replace(recipe, regularizers=(IAM(0.1, scale=30.0),))
+    assert scaled.key != recipe.key
+    assert Recipe.from_json(json.loads(json.dumps(scaled.to_json()))) == scaled
+
+
 def test_every_field_of_a_recipe_is_in_its_key() -> None:
     changed: dict[str, Any] = {
         "margin": NormFace(11),

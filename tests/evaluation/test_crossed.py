@@ -1,12 +1,14 @@
 """Contrasts of trainings against textbooks, and families of claims."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from marginface.evaluation.crossed import Contrast, contrast, seeds_needed, step_down
+from marginface.evaluation.crossed import Contrast, contrast, pooled, seeds_needed, step_down
 
 KNOWN = Contrast(mean=-0.1, seeds=0.0016, people=0.0, seeds_freedom=8, people_freedom=1, runs=5)
 
@@ -153,3 +155,56 @@ def test_families_err_as_seldom_as_they_say() -> None:
 def test_bad_input_is_named(logs: list[list[float]], weights: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         contrast(logs, weights)
+
+
+def test_a_mean_over_bases_is_a_t_test_over_them_where_they_have_nothing_in_common() -> None:
+    """With independent bases that scatter more than their seeds say, it is Student's test of their contrasts."""
+    numbers = np.random.default_rng(3)
+    gains = np.array([-0.3, -0.1, 0.05, -0.4, -0.2])
+    logs = np.concatenate([numbers.normal(0, 1e-3, (5, 4)), gains[:, None] + numbers.normal(0, 1e-3, (5, 4))])
+    each = [contrast(logs, weights(5, [n])) for n in range(5)]
+    found = pooled(each, contrast(logs, weights(5, range(5))))
+    expected = stats.ttest_1samp([one.mean for one in each], 0)
+    assert found.mean == pytest.approx(np.mean([one.mean for one in each]))
+    assert found.differs(0) == pytest.approx(expected.pvalue, rel=0.01)
+
+
+def weights(k: int, chosen: Iterable[int]) -> np.ndarray:
+    """Of k bases without and then with a term: those that are chosen."""
+    w, chosen = np.zeros(2 * k), list(chosen)
+    for n in chosen:
+        w[n], w[k + n] = -1 / len(chosen), 1 / len(chosen)
+    return w
+
+
+@pytest.mark.parametrize("scatter", [0.0, 0.1], ids=["the same for all bases", "another for each base"])
+def test_intervals_of_a_mean_over_bases_hold_the_truth(scatter: float) -> None:
+    """Six bases, five seeds, two hundred people: what the term changes is common to all, a base's own, a run's and a person's.
+
+    Where bases gain differently, an interval that takes these bases for all there are is too narrow.
+    """
+    k, S, G, truth, repeats = 6, 5, 200, -0.1, 600
+    numbers = np.random.default_rng(round(1000 * scatter))
+
+    def drawn(spread: float, *shape: int) -> np.ndarray:
+        return spread * numbers.standard_normal(shape)
+
+    held, as_fixed = 0, 0
+    for _ in range(repeats):
+        moved = np.concatenate([np.zeros(k), truth + drawn(scatter, k)])
+        person = sum(drawn(0.02, 2, *shape, G) for shape in ((1, 1), (k, 1), (k, S)))  # 2: without the term, and with it
+        influences = np.reshape(person, (2 * k, S, G)) / G**0.5
+        logs = moved[:, None] + drawn(0.05, 1, S) + drawn(0.03, 2 * k, S) + influences.sum(axis=2)
+        arrays = [influences - influences.mean(axis=2, keepdims=True)]
+        mean = contrast(logs, weights(k, range(k)), arrays)
+        found = pooled([contrast(logs, weights(k, [n]), arrays) for n in range(k)], mean)
+        inside = [low <= truth <= high for low, high in (found.interval(), mean.interval())]
+        held, as_fixed = held + inside[0], as_fixed + inside[1]
+    assert 0.93 <= held / repeats <= 0.97
+    assert (as_fixed / repeats < 0.85) == (scatter > 0)
+
+
+def test_one_base_is_no_sample_of_bases() -> None:
+    one = contrast([[0.0, 0.1], [0.2, 0.4]], [-1, 1])
+    with pytest.raises(ValueError, match="two of them or more, not 1"):
+        pooled([one], one)

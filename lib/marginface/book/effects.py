@@ -12,7 +12,7 @@ import pandas as pd
 
 from marginface.book.errors import Floats, bed_of, deciding, error, influence, is_angle
 from marginface.book.verdicts import Verdict
-from marginface.evaluation.crossed import MOST_SEEDS, Contrast, contrast, seeds_needed, step_down
+from marginface.evaluation.crossed import MOST_SEEDS, Contrast, contrast, pooled, seeds_needed, step_down
 from marginface.training import Run
 
 LEVEL = 0.05  # of a family
@@ -29,6 +29,9 @@ class Above:
     larger: the claim is that the angle is larger.
     value: what is compared, in place of a measure of the record.
     bed: where the rows are trained, if not on what the page is about.
+    bases: where the claim is of such rows as these, and not of these alone, how many there are: as many of `row`, each over the
+        same place of `over`, and then perhaps all of them on other people. Others might have been drawn, too, and the interval
+        is that of a random-effects mean. 0 is a claim of these rows.
     """
 
     row: str | tuple[str, ...]
@@ -39,6 +42,7 @@ class Above:
     larger: bool = False
     value: Callable[[Run], float] | None = None
     bed: str | None = None
+    bases: int = 0
 
     @property
     def size(self) -> float | None:
@@ -174,8 +178,17 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
             if row in (*ours, *others):
                 for measure in measures:
                     _add(influences, run, measure, logs.shape, place, len(measures))
-    weights = np.array([(row in ours) / len(ours) - (row in others) / len(others) for row in rows], dtype=np.float64)
-    return contrast(logs, weights, list(influences.values()))
+    arrays = list(influences.values())
+    whole = contrast(logs, _weights(rows, ours, others), arrays)
+    if isinstance(claim, Within) or not claim.bases:
+        return whole
+    of_base = [(ours[n :: claim.bases], others[n :: claim.bases]) for n in range(claim.bases)]
+    return pooled([contrast(logs, _weights(rows, *both), arrays) for both in of_base], whole)
+
+
+def _weights(rows: Sequence[str], ours: Sequence[str], others: Sequence[str]) -> Floats:
+    """(R,) of the mean of some rows less that of others."""
+    return np.array([(row in ours) / len(ours) - (row in others) / len(others) for row in rows], dtype=np.float64)
 
 
 def _drawn(run: Run) -> tuple[str, int]:

@@ -124,6 +124,17 @@ def study(design: Design, repeats: int, seed: int = 0, level: float = 0.05) -> K
     )
 
 
+def best_of(design: Design, repeats: int, seed: int = 0) -> Floats:
+    """(repeats, rows - 1) logarithms: by how much the best of the second row, of the second and third, … seems to change the
+    first row's errors, where none does.
+
+    It is the best of what each experiment measured, as one reports who tries several settings on the test set.
+    """
+    numbers, still = np.random.default_rng(seed), np.zeros(design.rows)
+    means = [runs_of(design, still, numbers)[0].mean(axis=1) for _ in range(repeats)]
+    return np.array([np.minimum.accumulate(mean[1:]) - mean[0] for mean in means])
+
+
 def _against_first(rows: int, row: int) -> Floats:
     weights = np.zeros(rows)
     weights[[0, row]] = -1, 1

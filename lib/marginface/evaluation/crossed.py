@@ -121,6 +121,31 @@ def contrast(logs: ArrayLike, weights: ArrayLike, influences: Sequence[ArrayLike
     return Contrast(float(w @ means), seeds, people, freedom, clusters, int(counts[w != 0].min()))
 
 
+def pooled(each: Sequence[Contrast], mean: Contrast) -> Contrast:
+    """The same contrast of several bases, such as losses that a term is added to, as one of all bases that there might be.
+
+    A random-effects mean, each base with the same weight: how far the bases' own contrasts scatter, over their number, is the
+    variance that other bases, seeds and people of each alone would change (Hartung and Knapp 2001); it is not taken for smaller
+    than what seeds and people say by themselves (Röver, Knapp and Friede 2015). To it comes the covariance of two bases'
+    contrasts, which have their seeds and people in common: the difference between the variance of their mean and of each.
+
+    Arguments:
+        each: two contrasts or more, from the same runs.
+        mean: that of the mean over the bases, which has no base drawn anew.
+    Returns: a contrast whose `seeds` are the bases, drawn with all else that is a base's own, and whose `people` are what bases
+        have in common; more seeds alone do not bring it down.
+    Raises: ValueError for fewer than two.
+    """
+    k = len(each)
+    if k < 2:
+        raise ValueError(f"a mean over bases needs two of them or more, not {k}")
+    scatter = float(np.var([one.mean for one in each], ddof=1)) / k
+    variance = float(np.mean([one.error**2 for one in each]))
+    common = max((k * mean.error**2 - variance) / (k - 1), 0.0)
+    own = max((variance - common) / k, 0.0)
+    return Contrast(mean.mean, max(scatter, own), common, k - 1.0, mean.freedom, mean.runs)
+
+
 def _seeds(deviations: Floats, there: NDArray[np.bool_], w: Floats) -> tuple[float, float]:
     """The variance of a contrast over seeds drawn anew, and its degrees of freedom.
 

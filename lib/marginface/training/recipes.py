@@ -133,10 +133,11 @@ class Recipe:
 
 
 def _named(loss: Margin | Triplet | IAM | Fresh | Schedule) -> dict[str, Any]:
-    """A loss as its name and its fields."""
+    """A loss as its name and its fields, without those that are "later" than records and have their defaults."""
     if isinstance(loss, Fresh):
         return {"loss": loss.kind.__name__} | dict(loss.settings)
-    plain = {f.name: getattr(loss, f.name) for f in fields(loss)}  # type: ignore[arg-type]
+    every = [(f, getattr(loss, f.name)) for f in fields(loss)]  # type: ignore[arg-type]
+    plain = {f.name: value for f, value in every if not (f.metadata.get("later") and value == f.default)}
     return {"loss": type(loss).__name__} | {n: _named(v) if isinstance(v, Schedule) else v for n, v in plain.items()}
 
 

@@ -1,5 +1,6 @@
 """The figures and tables of the book: `plots.style()` once, then one call a figure."""
 
+from marginface.book.plots.angles import class_angles
 from marginface.book.plots.circle import circles, film
 from marginface.book.plots.curves import (
     beta_sizes,
@@ -16,7 +17,9 @@ from marginface.book.plots.display import show, source, style, table
 from marginface.book.plots.drawings import arc_margin, residual_unit
 from marginface.book.plots.forest import Forest, forest
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
+from marginface.book.plots.pipeline import pipeline
 from marginface.book.plots.results import accuracies, loss_curves, parameter, theta_histograms
+from marginface.book.plots.searches import effect_curves, search_curves
 
 __all__ = [
     "Forest",
@@ -25,6 +28,8 @@ __all__ = [
     "beta_sizes",
     "boundaries",
     "circles",
+    "class_angles",
+    "effect_curves",
     "film",
     "forest",
     "interface_shift",
@@ -37,9 +42,11 @@ __all__ = [
     "pam_geometry",
     "pam_phi",
     "parameter",
+    "pipeline",
     "region_sphere",
     "region_views",
     "residual_unit",
+    "search_curves",
     "sectors",
     "show",
     "source",

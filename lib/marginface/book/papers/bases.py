@@ -1,0 +1,206 @@
+"""The losses that IAM and PAM are added to: their settings on each test bed, and among which these were chosen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from marginface.adjacent import PAM
+from marginface.book.errors import bed_of, error
+from marginface.book.papers import glyphs
+from marginface.book.papers.glyphs import GLYPHS, MATCHED, on_choice
+from marginface.book.papers.interface.losses import SCALE, SMALL
+from marginface.book.records import lookup
+from marginface.margins import ArcFace, CosFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
+from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
+from marginface.settings import Annealing
+from marginface.training import Run
+from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe, with_seeds
+
+SEEDS = (0, 1)  # with which candidates are tried
+FIVE_SEEDS = [0, 1, 2, 3, 4]
+RECIPES = {"faces": SMALL, "glyphs": GLYPHS}  # of each test bed
+SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
+DECIDE = {
+    "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
+    "glyphs": (glyphs.DECIDES,),
+}
+PARAMETERS: dict[str, Any] = {"data": SMALL.data, "epochs": SMALL.epochs}  # of every table's notebook
+ON_GLYPHS: dict[str, Any] = {"data": GLYPHS.data, "epochs": GLYPHS.epochs}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A margin and what is added to it."""
+
+    margin: Margin
+    added: tuple[IAM | Fresh, ...] = ()
+
+    def on(self, recipe: Recipe) -> Recipe:
+        """The recipe with this loss."""
+        return replace(recipe, margin=self.margin, regularizers=self.added)
+
+    def plus(self, term: IAM | Fresh) -> "Loss":
+        return Loss(self.margin, (*self.added, term))
+
+
+def with_iam(loss: Loss, beta: float, scale: float) -> Loss:
+    """β · IAM added, of plain cosines: with the loss's own s, or with `scale` where it keeps the embeddings' norms."""
+    return loss.plus(IAM(beta) if loss.margin.scale is not None else IAM(beta, scale=scale)) if beta else loss
+
+
+def _center(weight: float) -> Loss:
+    return Loss(Softmax(), (Fresh.of(CenterLoss, weight=weight),))
+
+
+def _ring(weight: float) -> Loss:
+    return Loss(Softmax(), (Fresh.of(RingLoss, weight=weight),))
+
+
+def _plain(*margins: Margin) -> tuple[Loss, ...]:
+    return tuple(Loss(margin) for margin in margins)
+
+
+def _both(s: float) -> dict[str, tuple[Loss, ...]]:
+    """What is tried on both test beds."""
+    return {
+        "Center loss": tuple(_center(weight) for weight in (0.003, 0.01, 0.03)),
+        "ℓ2": _plain(*(L2Softmax(radius) for radius in (8.0, 16.0, 32.0))),
+        "Ring loss": tuple(_ring(weight) for weight in (0.01, 0.1)),
+        "SphereFace": _plain(SphereFace(4, 5.0, s), SphereFace(4, 2.0, s), SphereFace(2, 1.0, s), SphereFace(4, 5.0)),
+        "L-Softmax": _plain(LSoftmax(2), LSoftmax(4)),
+    }
+
+
+# on glyphs the other losses are `glyphs.CANDIDATES`
+CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
+    "glyphs": _both(glyphs.SCALE),
+    "faces": {
+        "Softmax": _plain(Softmax()),
+        "NormFace": _plain(NormFace(SCALE), NormFace(2 * SCALE)),
+        "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4))),
+        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5))),
+    }
+    | _both(SCALE),
+}
+# of each loss the candidate that errs least on what is set aside, as far as it is recorded
+CHOSEN: dict[str, dict[str, Loss]] = {
+    "glyphs": {name: Loss(MATCHED[name]) for name in ("Softmax", "NormFace", "CosFace", "ArcFace")}
+    | {
+        "Center loss": _center(0.003),
+        "ℓ2": Loss(L2Softmax(16.0)),
+        "Ring loss": _ring(0.01),
+        "SphereFace": Loss(SphereFace(4, 5.0, glyphs.SCALE)),
+        "L-Softmax": Loss(LSoftmax(2)),
+    },
+    "faces": {
+        "Softmax": Loss(Softmax()),
+        "NormFace": Loss(NormFace(SCALE)),
+        "CosFace": Loss(CosFace(SCALE, 0.2)),
+        "ArcFace": Loss(ArcFace(SCALE, 0.3)),
+        "Center loss": _center(0.003),
+        "ℓ2": Loss(L2Softmax(16.0)),
+        "Ring loss": _ring(0.01),
+        "SphereFace": Loss(SphereFace(4, 5.0, SCALE)),
+        "L-Softmax": Loss(LSoftmax(2)),
+    },
+}
+# what IAM's paper prints, s = 30 and m = 0.4 of AM-Softmax, and of the others what theirs do
+PAPER: dict[str, Loss] = {
+    "NormFace": Loss(NormFace(30.0)),
+    "CosFace": Loss(CosFace(30.0, 0.4)),
+    "ArcFace": Loss(ArcFace(30.0, 0.5)),
+    "Center loss": _center(0.003),
+    "ℓ2": Loss(L2Softmax(30.0)),
+    "Ring loss": _ring(0.01),
+    "SphereFace": Loss(SphereFace(4, Annealing())),
+}
+
+LAMBDAS = (0.1, 1.0, 10.0, 100.0)  # of PAM, over three decades
+# λ is 0 in the first 275 of 360 epochs (PAM §4.1); steps of each recipe, tested where it counts and on what is set aside
+START = {"lfw+cfp/first/64": 382, "lfw+cfp/first/64/choice": 306, "glyphs/1000/32": 749, "glyphs/1000/32/choice": 749}
+LAMBDA: dict[str, dict[int, float]] = {"faces": {1: 1.0, 2: 1.0}, "glyphs": {1: 1.0, 2: 1.0}}  # by version, chosen likewise
+
+
+def with_pam(loss: Loss, version: int, weight: float, start_step: int) -> Loss:
+    return loss.plus(Fresh.of(PAM, weight=weight, version=version, start_step=start_step))
+
+
+def of(chosen: SimpleNamespace, papers: str = "iam") -> tuple[Recipe, Mapping[str, Loss], float]:
+    """The recipe, the losses at their settings, and s of IAM where a loss has none; with profile "paper" the paper's."""
+    if chosen.profile == "paper":
+        return (IAM_CASIA, PAPER, 30.0) if papers == "iam" else (PAM_VGG2, {"CosFace": Loss(CosFace(40.0, 0.3))}, 40.0)
+    bed = bed_of(chosen.data)
+    return replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs), CHOSEN[bed], SCALES[bed]
+
+
+def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
+    """Of every loss that is chosen on a test bed, what it is chosen among; of PAM each λ."""
+    start, base = START[f"{RECIPES[bed].data}/choice"], CHOSEN[bed]["CosFace"]
+    pam = {f"PAM v{v}": tuple(with_pam(base, v, weight, start) for weight in LAMBDAS) for v in (1, 2)}
+    return CANDIDATES[bed] | pam
+
+
+def tried(bed: str, loss: Loss, seeds: Sequence[int] = SEEDS) -> list[Recipe]:
+    """The runs by which a candidate is judged."""
+    return with_seeds(on_choice(loss.on(RECIPES[bed])), list(seeds))
+
+
+def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
+    """What is to be run for the choices, by what `make runs` calls it: of the bases, and then of λ, which stands on one."""
+    wanted = SEEDS if seeds is None else seeds
+    found: dict[str, list[list[Recipe]]] = {"bases": [], "lambdas": []}
+    for seed in wanted:
+        for page, rounds in found.items():
+            every = [(bed, n, losses) for bed in RECIPES for n, losses in candidates(bed).items()]
+            own = [(bed, losses) for bed, name, losses in every if name.startswith("PAM") == (page == "lambdas")]
+            rounds.append([recipe for bed, losses in own for loss in losses for recipe in tried(bed, loss, [seed])])
+    return found
+
+
+def loss_of_choice(bed: str, run: Run) -> float:
+    """The mean logarithm of the errors that decide a choice."""
+    return float(np.mean([np.log(error(run, measure)) for measure in DECIDE[bed]]))
+
+
+def standings(bed: str) -> dict[str, dict[Loss, float]]:
+    """Of every loss its recorded candidates with their mean error, over the seeds that all of these have."""
+    found: dict[str, dict[Loss, float]] = {}
+    for name, losses in candidates(bed).items():
+        runs = {loss: [lookup(recipe) for recipe in tried(bed, loss)] for loss in losses}
+        there = {loss: group for loss, group in runs.items() if any(group)}
+        common = [i for i in range(len(SEEDS)) if all(group[i] for group in there.values())]
+        if there and common:
+            found[name] = {
+                loss: float(np.exp(np.mean([loss_of_choice(bed, run) for i in common if (run := group[i])])))
+                for loss, group in there.items()
+            }
+    return found
+
+
+def table(names: Sequence[str] | None = None) -> pd.DataFrame:
+    """What was tried on people and characters set aside: every candidate's errors, in percent; "–" without a record."""
+    lines = []
+    for bed in RECIPES:
+        known = standings(bed)
+        for name, losses in candidates(bed).items():
+            for loss in losses if names is None or name in names else ():
+                share = known.get(name, {}).get(loss)
+                mark = " (chosen)" if loss == chosen_of(bed, name) else ""
+                lines.append((bed, name, settings_of(loss) + mark, "–" if share is None else f"{100 * share:.2f}"))
+    return pd.DataFrame(lines, columns=["test bed", "loss", "settings", "errors, %"])
+
+
+def chosen_of(bed: str, name: str) -> Loss:
+    if name.startswith("PAM v"):
+        version, start = int(name[-1]), START[f"{RECIPES[bed].data}/choice"]
+        return with_pam(CHOSEN[bed]["CosFace"], version, LAMBDA[bed][version], start)
+    return CHOSEN[bed][name]
+
+
+def settings_of(loss: Loss) -> str:
+    """A loss in words."""
+    return " + ".join(str(part) for part in (loss.margin, *loss.added))

@@ -1,0 +1,166 @@
+"""IAM Tables 3 and 4: the choice of β for the scaled softmax and for AM-Softmax, and what else might do the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from marginface.book import effects, published
+from marginface.book.effects import Above, Effect
+from marginface.book.items import Item, Results
+from marginface.book.obtain import Bed, Row
+from marginface.book.papers import bases
+from marginface.book.papers.bases import FIVE_SEEDS, ON_GLYPHS, PARAMETERS, with_iam
+from marginface.margins import NormFace
+from marginface.regularizers import IAM
+
+# as printed, and beyond to both sides; in Table 4 also between 0.1 and 1, where the paper has nothing
+BETAS: dict[int, tuple[float, ...]] = {
+    3: (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 2.0, 5.0),
+    4: (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.3, 1.0, 2.0),
+}
+BASE = {3: "NormFace", 4: "CosFace"}
+BEST = {3: 0.8, 4: 0.05}  # the β with most of the printed bests; fixed before anything was measured
+PLAIN, AM = "β = 0", "AM-Softmax"
+RATES, SHARPER = (2.0, 4.0), 2.0  # what the learning rate and the scale are multiplied by, as controls
+PAIRS = ("LFW", "CFP-FP")  # tests of the paper's that are ours, too
+BENCHMARKS = ("LFW", "YTF", "CFP-FP")
+
+
+def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
+    """The base loss with every β; Table 3's also AM-Softmax and, without IAM, a larger learning rate and a larger scale."""
+    recipe, losses, scale = bases.of(chosen)
+    base = losses[BASE[number]]
+    found = {f"β = {beta:g}": Row(with_iam(base, beta, scale).on(recipe), {"beta": beta}) for beta in (0.0, *chosen.beta)}
+    if number == 4:
+        on_logits = base.plus(IAM(0.1, on="logits"))
+        return found | {"β = 0.1, on logits": Row(on_logits.on(recipe))}
+    assert isinstance(base.margin, NormFace)
+    controls = {f"rate × {by:g}": Row(base.on(replace(recipe, lr=by * recipe.lr))) for by in RATES}
+    sharper = replace(base, margin=NormFace(SHARPER * base.margin.scale))
+    controls[f"s × {SHARPER:g}"] = Row(sharper.on(recipe))
+    return found | {AM: Row(losses["CosFace"].on(recipe))} | controls
+
+
+def tests_of(results: Results) -> tuple[str, ...]:
+    """The sets of pairs that a claim is decided on: the paper's, and on other data all."""
+    return tuple(test for test in PAIRS if test in results.tests) or tuple(results.tests)
+
+
+def printed_share(table: pd.DataFrame, ours: Mapping[str, object], theirs: Mapping[str, object]) -> float | None:
+    """By which share the printed errors change from one line to another, over the paper's tests."""
+    both = [
+        [published.value(table[table.benchmark == test], conditions) for test in dict.fromkeys(table.benchmark)]
+        for conditions in (ours, theirs)
+    ]
+    return None if any(value is None for values in both for value in values) else published.share(*both)  # type: ignore[arg-type]
+
+
+def betas_of(results: Results) -> dict[str, float]:
+    """The rows with IAM on cosines, and their β."""
+    return {name: row.printed["beta"] for name, row in results.rows.items() if row.printed.get("beta")}
+
+
+def over_base(number: int, results: Results, row: str) -> Above:
+    """That a row errs less than the base loss alone."""
+    printed = published.table("iam", number)
+    share = printed_share(printed, results.rows[row].printed, {"beta": 0.0}) if results.rows[row].printed else None
+    return Above(row, PLAIN, tests_of(results), f"{row} over {PLAIN}", share)
+
+
+def claims(number: int, results: Results) -> list[Above]:
+    """What §5.2 says of Table 3: IAM improves the scaled softmax greatly, at β = 2, too; β should be less than 1; with β = 0.8
+    it is even better than AM-Softmax. Of Table 4: IAM can improve it, and with β of 1 and more it is worse."""
+    tests, beta = tests_of(results), betas_of(results)
+    best = f"β = {BEST[number]:g}"
+    table, small = published.table("iam", number), tuple(name for name, value in beta.items() if value in _printed(number))
+    found = [Above(small, PLAIN, tests, f"any printed β below 1, on average, over {PLAIN}", _mean_share(table, beta, small))]
+    if best in beta:
+        found.append(over_base(number, results, best))
+    if number == 4:
+        worse = [name for name, value in beta.items() if value in (1.0, 2.0)]
+        return found + [_worse(results, table, name) for name in worse]
+    if "β = 2" in beta:
+        found.append(over_base(3, results, "β = 2"))
+        if best in beta:
+            share = printed_share(table, {"beta": BEST[3]}, {"beta": 2.0})
+            found.append(Above(best, "β = 2", tests, f"{best} over β = 2", share))
+    if best in beta:
+        ours, theirs = ([_value(number, b, test) for test in BENCHMARKS] for number, b in ((3, BEST[3]), (4, 0.0)))
+        found.append(Above(best, AM, tests, f"{best} over AM-Softmax", published.share(ours, theirs)))
+    return [claim for claim in found if claim.row]
+
+
+def explored(number: int, results: Results) -> list[Above]:
+    """Every β against none, and what a larger learning rate or a larger scale does instead."""
+    claimed = {claim.text for claim in claims(number, results)}
+    found = [over_base(number, results, name) for name in betas_of(results)]
+    others = [name for name in results.rows if name not in betas_of(results) and name != PLAIN]
+    found += [Above(name, PLAIN, tests_of(results), f"{name} over {PLAIN}") for name in others]
+    return [claim for claim in found if claim.text not in claimed]
+
+
+def curve(number: int, results: Results) -> dict[float, Effect]:
+    """The effect of each β over none, by β, where there are runs."""
+    if not results.runs:
+        return {}
+    found = effects.explore([over_base(number, results, name) for name in betas_of(results)], results.trained)
+    return dict(zip(betas_of(results).values(), found, strict=True))
+
+
+def plateau(results: Results) -> pd.DataFrame:
+    """Which β can be told from the one that errs least: an optimum would be told from its neighbours, a plateau is not.
+
+    Any of them might have come out best, so that the level is that of all pairs, as if each were compared with each.
+    """
+    rows = [PLAIN, *betas_of(results)]
+    over = effects.explore([over_base(3, results, name) for name in rows[1:]], results.trained)
+    means = dict(zip(rows, [0.0, *(each.found.mean for each in over)], strict=True))
+    best = min(means, key=lambda name: means[name])
+    others = [name for name in rows if name != best]
+    over_others = [Above(best, name, tests_of(results), f"{best} over {name}") for name in others]
+    found = effects.judge(over_others, results.trained, 2 * effects.LEVEL / len(rows))
+    lines = [(name, each.difference, "yes" if each.word == "holds" else "no") for name, each in zip(others, found, strict=True)]
+    return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}"])
+
+
+def _printed(number: int) -> tuple[float, ...]:
+    return tuple(beta for beta in sorted(set(published.table("iam", number).beta)) if 0 < beta < 1)
+
+
+def _mean_share(table: pd.DataFrame, beta: Mapping[str, float], names: Sequence[str]) -> float | None:
+    shares = [printed_share(table, {"beta": beta[name]}, {"beta": 0.0}) for name in names]
+    known = [share for share in shares if share is not None]
+    return float(np.expm1(np.mean(np.log1p(known)))) if known else None
+
+
+def _worse(results: Results, table: pd.DataFrame, name: str) -> Above:
+    share = printed_share(table, {"beta": 0.0}, results.rows[name].printed)
+    return Above(PLAIN, name, tests_of(results), f"{PLAIN} over {name}", share)
+
+
+def _value(number: int, beta: float, test: str) -> float:
+    table = published.table("iam", number)
+    value = published.value(table[table.benchmark == test], {"beta": beta})
+    assert value is not None
+    return value
+
+
+def _item(number: int) -> Item:
+    return Item(
+        "IAM",
+        f"Table {number}",
+        notebook=f"iam/table{number}",
+        parameters={"beta": BETAS[number]} | PARAMETERS,
+        rows=partial(rows, number),
+        seeds=FIVE_SEEDS,
+        claims=partial(claims, number),
+        explored=partial(explored, number),
+        beds={"glyphs": Bed(FIVE_SEEDS, ON_GLYPHS)},
+    )
+
+
+TABLE3, TABLE4 = _item(3), _item(4)

@@ -1,0 +1,101 @@
+"""IAM Figure 1: the pipeline of training, taken from the modules that train, with the shapes of a batch that passes through."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from marginface import backbones
+from marginface.book.items import Item
+from marginface.book.verdicts import Claim
+from marginface.heads import MarginHead
+from marginface.margins import Margin
+from marginface.regularizers import IAM
+from marginface.training.recipes import IAM_CASIA, RECIPES, Recipe
+
+SHAPE = (3, 160, 160)  # of the paper's network; it prints no size
+CLASSES = 10_575  # "about 0.49 million face images from 10,575 subjects" (§5.2)
+RECIPE = RECIPES["iam/scaled-softmax-iam-casia"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A module, how many of its kind follow each other, the shape that leaves them, and which part of Figure 1 it is."""
+
+    name: str
+    shape: tuple[int, ...]
+    part: str  # "face", "network", "feature" or "loss"
+    count: int = 1
+
+    @property
+    def title(self) -> str:
+        return f"{self.count} × {self.name}" if self.count > 1 else self.name
+
+
+def pipeline(recipe: Recipe = RECIPE, batch: int = IAM_CASIA.batch_size) -> list[Stage]:
+    """What a batch of faces passes on its way to the loss, in order: each module of the backbone, then the head.
+
+    Nothing is computed but shapes: the modules are those that are trained, on PyTorch's meta device.
+    """
+    margin, terms = recipe.margin, [term for term in recipe.regularizers if isinstance(term, IAM)]
+    assert isinstance(margin, Margin)
+    with torch.device("meta"):
+        network = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=SHAPE)
+        head = MarginHead(recipe.embedding_dim, CLASSES, margin, terms, chunk_size=None)
+        faces, labels = torch.empty(batch, *SHAPE), torch.empty(batch, dtype=torch.int64)
+    passed: list[Stage] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        passed.append(Stage(_name(module), tuple(output.shape), "network"))
+
+    for module in network.children():
+        module.register_forward_hook(note)
+    features = network(faces)
+    stages = [Stage("faces", tuple(faces.shape), "face"), *_together(passed[:-1])]
+    stages.append(Stage("feature: pooling, fully connected, BatchNorm", tuple(features.shape), "feature"))
+    stages.append(Stage("class weights: logits", tuple(head.logits(features).shape), "loss"))
+    return [*stages, Stage("loss", tuple(head(features, labels).shape), "loss")]
+
+
+def _name(module: nn.Module) -> str:
+    convolution = module[0] if isinstance(module, nn.Sequential) else module
+    if isinstance(convolution, nn.Conv2d):
+        kernel = "×".join(map(str, convolution.kernel_size))
+        return f"Convolution {kernel}" + (f", stride {convolution.stride[0]}" if convolution.stride[0] > 1 else "")
+    return {"Branches": "Branches side by side", "Residual": "Residual unit", "MaxPool2d": "MaxPool"}.get(
+        type(module).__name__, type(module).__name__
+    )
+
+
+def _together(stages: list[Stage]) -> list[Stage]:
+    """Equal modules that follow each other as one stage."""
+    groups = [list(group) for _, group in groupby(stages, key=lambda stage: (stage.name, stage.shape))]
+    return [Stage(group[0].name, group[0].shape, "network", len(group)) for group in groups]
+
+
+def claims(chosen: SimpleNamespace) -> list[Claim]:
+    """What §1 says of the figure, of the modules."""
+    stages = pipeline(batch=chosen.batch)
+    feature, logits, loss = stages[-3:]
+    with torch.device("meta"):
+        network = backbones.create(RECIPE.backbone, embedding_dim=RECIPE.embedding_dim, image_shape=SHAPE)
+    inside = [name for name, weight in network.named_parameters() if CLASSES in weight.shape]
+    return [
+        Claim(
+            "“the network is trained with the loss function in the last layer”",
+            "§1, Figure 1",
+            logits.shape == (chosen.batch, CLASSES) and loss.shape == (),
+            f"the head has a weight for each of {CLASSES:,} people, and makes one loss of a batch of {chosen.batch}",
+        ),
+        Claim(
+            "“the representation in the penultimate layer is used as the feature of human faces”",
+            "§1, Figure 1",
+            feature.shape == (chosen.batch, RECIPE.embedding_dim) and not inside,
+            f"what goes into the head is {feature.shape[1]} numbers a face; the network has no weight of a class in it",
+        ),
+    ]
+
+
+FIGURE1 = Item("IAM", "Figure 1", notebook="iam/figure1", parameters={"batch": IAM_CASIA.batch_size}, statements=claims)

@@ -1,0 +1,99 @@
+"""IAM Tables 3 and 4: rows, what is claimed of them, and the shape over β."""
+
+import math
+
+import pytest
+from tests.book.papers.made import results
+
+from marginface.book.papers.iam import betas
+from marginface.book.papers.iam.betas import TABLE3, TABLE4, claims, curve, explored, plateau
+from marginface.book.records import lookup
+from marginface.margins import CosFace, NormFace
+from marginface.regularizers import IAM
+
+
+def test_every_printed_beta_is_a_row_and_some_beyond_them() -> None:
+    for item, outside in ((TABLE3, {"β = 0.05", "β = 5"}), (TABLE4, {"β = 0.02", "β = 0.3"})):
+        rows = item.ask().rows
+        printed = {f"β = {beta:g}" for beta in betas.published.table("iam", int(item.name[-1])).beta}
+        assert {name for name in rows if name.startswith("β") and "logits" not in name} == printed | outside
+        assert all(row.recipe.regularizers == () for name, row in rows.items() if not name.startswith("β ="))
+    assert TABLE4.ask().rows["β = 0.1, on logits"].recipe.regularizers == (IAM(0.1, on="logits"),)
+
+
+def test_controls_change_one_thing_and_have_no_iam() -> None:
+    rows = TABLE3.ask().rows
+    base = rows["β = 0"].recipe
+    assert isinstance(base.margin, NormFace)
+    assert [rows[f"rate × {by}"].recipe.lr / base.lr for by in (2, 4)] == [2, 4]
+    assert rows["s × 2"].recipe.margin == NormFace(2 * base.margin.scale)
+    assert isinstance(rows["AM-Softmax"].recipe.margin, CosFace)
+
+
+def test_on_glyphs_the_base_losses_are_recorded_runs_of_arcface_table_7() -> None:
+    glyphs = [recipe for item in (TABLE3, TABLE4) for recipe in item.rounds([0])[0] if recipe.data == "glyphs/1000/32"]
+    plain = [recipe for recipe in glyphs if not recipe.regularizers and recipe.lr == 0.1]
+    assert sum(lookup(recipe) is not None for recipe in plain) >= 3
+
+
+def test_with_the_papers_profile_it_is_the_papers_recipe() -> None:
+    recipes = [row.recipe for item in (TABLE3, TABLE4) for row in item.ask("paper").rows.values()]
+    assert {(recipe.data, recipe.backbone, recipe.batch_size) for recipe in recipes} == {
+        ("casia_160x160", "Inception-ResNet-v1", 90)
+    }
+    assert {recipe.margin for recipe in recipes} == {NormFace(30), CosFace(30, 0.4), NormFace(60)}
+
+
+def test_verdicts_follow_the_runs() -> None:
+    """As printed: every β helps, 0.8 most, and it is better than AM-Softmax; then no β does anything."""
+    best = {"β = 0.8": 0.04, "β = 2": 0.08, "β = 0": 0.1}
+    assert results(TABLE3, lambda name: best.get(name, 0.06)).verdict().word in ("holds", "smaller than printed")
+    none = results(TABLE3, lambda name: 0.1)
+    assert {each.word for each in none.judged()} <= {"absent here", "undecided"}
+    worse = results(TABLE4, lambda name: 0.12 if name in ("β = 1", "β = 2") else 0.1)
+    words = {each.claim.text: each.word for each in worse.judged()}
+    assert words["β = 0 over β = 1"] in ("holds", "smaller than printed")
+    assert words["β = 0.05 over β = 0"] in ("absent here", "undecided")
+
+
+def test_printed_sizes_are_of_the_three_printed_tests() -> None:
+    """From 98.567, 93.740 and 90.140 % to 99.117, 95.280 and 92.714 %."""
+    printed = {claim.text: claim.printed for claim in claims(3, results(TABLE3, lambda name: 0.1))}
+    expected = math.exp(sum(math.log(a / b) for a, b in ((0.883, 1.433), (4.72, 6.26), (7.286, 9.86))) / 3) - 1
+    assert printed["β = 0.8 over β = 0"] == pytest.approx(expected)
+    mean = printed["any printed β below 1, on average, over β = 0"]
+    assert mean is not None
+    assert expected < mean < 0
+
+
+def test_every_row_is_compared_once() -> None:
+    made = results(TABLE3, lambda name: 0.1)
+    texts = [claim.text for claim in (*claims(3, made), *explored(3, made))]
+    assert len(texts) == len(set(texts))
+    assert {claim.row for claim in explored(3, made)} >= {"β = 0.05", "β = 5", "rate × 2", "s × 2", "AM-Softmax"}
+
+
+def test_the_curve_has_every_beta() -> None:
+    found = curve(3, results(TABLE3, lambda name: 0.05 if name == "β = 0.4" else 0.1))
+    assert list(found) == list(betas.BETAS[3])
+    assert found[0.4].share == pytest.approx(-0.5, abs=0.05)
+    assert abs(found[0.5].share) < 0.05
+    assert curve(3, TABLE3.ask()) == {}
+
+
+def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:
+    flat = plateau(results(TABLE3, lambda name: 0.1 if name in ("β = 0", "β = 5") else 0.05)).set_index("β")
+    told = flat.columns[-1]
+    assert flat.loc[["β = 0", "β = 5"], told].tolist() == ["yes", "yes"]
+    assert (flat.drop(["β = 0", "β = 5"])[told] == "yes").sum() == 0
+    sharp = plateau(results(TABLE3, lambda name: 0.03 if name == "β = 0.7" else 0.05))
+    assert sharp.columns[-1] == "told from β = 0.7"
+    assert (sharp.iloc[:, -1] == "yes").all()
+
+
+def test_other_betas_have_no_printed_number() -> None:
+    asked = TABLE3.ask(beta=[0.15, 0.8])
+    assert [name for name in asked.rows if name.startswith("β")] == ["β = 0", "β = 0.15", "β = 0.8"]
+    made = results(TABLE3, lambda name: 0.1, beta=[0.15])
+    assert [claim.printed for claim in explored(3, made) if claim.row == "β = 0.15"] == [None]
+    assert claims(3, made) == []

@@ -1,0 +1,35 @@
+"""What the best of several settings seems to do where none does anything."""
+
+import numpy as np
+import pytest
+
+from marginface.book.papers.iam import choice
+from marginface.book.simulation import Design, best_of
+
+
+def test_the_best_of_more_settings_seems_better() -> None:
+    """Of one it is as often worse as better; each further one can only help."""
+    found = best_of(Design(rows=7, seeds=1, people=60, pairs=2), repeats=120)
+    assert found.shape == (120, 6)
+    assert 0.35 < np.mean(found[:, 0] < 0) < 0.65
+    assert (np.diff(found, axis=1) <= 0).all()
+    assert found[:, 5].mean() < found[:, 1].mean() < found[:, 0].mean()
+
+
+def test_printed_bests_are_of_each_column() -> None:
+    """ArcFace: 99.100 on LFW at β = 0.05, 94.980 on YTF at 0.1, 93.486 on CFP at 0.05, over 99.067, 94.800 and 93.014."""
+    tried, best = choice.printed_bests(5, "ArcFace [10]")
+    expected = np.mean(np.log([0.900 / 0.933, 5.02 / 5.2, 6.514 / 6.986]))
+    assert (tried, best) == (2, pytest.approx(expected))
+    assert choice.printed_bests(3)[0] == choice.MOST
+
+
+def test_every_base_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A printed gain that is larger than any by chance is never reached, and one of nothing is reached by half."""
+    chance = np.sort(np.random.default_rng(0).normal(-0.02, 0.01, (200, choice.MOST)))
+    monkeypatch.setattr(choice, "by_chance", lambda: chance)
+    table = choice.chosen().set_index("base")
+    assert len(table) == 9
+    assert table.loc["Table 5, NormFace", "as much or more"] == "0 %"
+    shares = table["as much or more"].str.removesuffix(" %").astype(float)
+    assert shares["Table 5, Ring loss"] == shares.max()

@@ -1,0 +1,58 @@
+"""PAM Table 2: rows, claims at the λ that was fixed beforehand, and what a choice on the test adds."""
+
+import pytest
+from tests.book.papers.made import results
+
+from marginface.book.papers.bases import LAMBDAS
+from marginface.book.papers.pam.table2 import TABLE2, best_lambda, claims, explored, fixed, tabulate
+
+
+def test_both_versions_have_every_lambda_from_the_same_step_on() -> None:
+    rows = TABLE2.ask().rows
+    terms = [dict(row.recipe.regularizers[0].settings) for name, row in rows.items() if name.startswith("PAM")]  # type: ignore[union-attr]
+    assert [(term["version"], term["weight"]) for term in terms] == [(v, weight) for v in (1, 2) for weight in LAMBDAS]
+    assert {term["start_step"] for term in terms} == {382}
+    on_glyphs = [recipe for recipe in TABLE2.rounds([0])[0] if recipe.data == "glyphs/1000/32" and recipe.regularizers]
+    assert {dict(recipe.regularizers[0].settings)["start_step"] for recipe in on_glyphs} == {749}  # type: ignore[union-attr]
+
+
+def test_with_the_papers_profile_it_is_its_four_schemes() -> None:
+    rows = TABLE2.ask("paper").rows
+    assert list(rows) == ["Softmax", "AM-Softmax", "PAM v1, λ = 1", "PAM v2, λ = 1"]
+    assert {row.recipe.steps for row in rows.values()} == {360_000}
+
+
+def test_claims_are_about_one_lambda_on_pairs_and_on_videos() -> None:
+    made = results(TABLE2, lambda name: 0.1)
+    printed = {claim.text: claim.printed for claim in claims(made)}
+    row = fixed(made)[1]
+    assert printed[f"{row} over AM-Softmax on pairs"] == pytest.approx((100 - 99.63) / (100 - 99.57) - 1)
+    assert printed[f"{row} over AM-Softmax on videos"] == pytest.approx((100 - 96.14) / (100 - 95.62) - 1)
+    assert {claim.measures for claim in claims(made)} == {("LFW",), ("templates TAR@FAR=0.0001",)}
+    assert not {claim.text for claim in explored(made)} & printed.keys()
+
+
+def test_a_choice_on_the_test_set_flatters() -> None:
+    """All λ are alike: the best of four is better than the one that was fixed, by noise alone."""
+    made = results(TABLE2, lambda name: 0.1, noise=0.05)
+    table = best_lambda(made)
+    assert len(table) == 4
+    chosen, best = (table[name].str.extract(r"^([+-][\d.]+)")[0].astype(float) for name in (table.columns[3], table.columns[5]))
+    assert (best <= chosen).all()
+    assert (best < chosen).any()
+
+
+def test_a_lambda_that_helps_is_found() -> None:
+    made = results(TABLE2, lambda name: {"PAM v1, λ = 1": 0.08, "Softmax": 0.2}.get(name, 0.1))
+    words = {each.claim.text: each.word for each in made.judged()}
+    assert words["PAM v1, λ = 1 over AM-Softmax on pairs"] == "holds"
+    assert words["PAM v2, λ = 1 over AM-Softmax on pairs"] in ("absent here", "undecided")
+    assert words["AM-Softmax over Softmax on videos"] in ("holds", "smaller than printed")
+
+
+def test_the_table_has_both_printed_columns() -> None:
+    table = tabulate(results(TABLE2, lambda name: 0.1)).set_index("row")
+    assert table["LFW printed, %"]["A-Softmax"] == "99.42"
+    assert table["YTF printed, %"]["A-Softmax"] == "95.00"
+    assert table.loc["L-Softmax", "YTF printed, %"] == "–"
+    assert str(table.loc["Softmax", "LFW measured, %"]).startswith("90.")
