@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from tests.book.test_runs import QUICK
 
+from marginface.adjacent import PAM
 from marginface.book import memory, rehearsals
 from marginface.book.papers import grids
 from marginface.book.records import lookup
+from marginface.regularizers import Fresh
 from marginface.training.recipes import Recipe
 
 
@@ -32,6 +34,17 @@ def test_the_code_computes_what_was_recorded(key: str) -> None:
         run = lookup(recipe)
         assert run is not None
         assert rehearsals.same(run.provenance["rehearsal"], now), recipe.key
+
+
+def test_a_term_that_comes_in_late_is_in_its_rehearsal() -> None:
+    """PAM waits for most of a run; how it counts then must be known by a few steps."""
+    light, heavy = (replace(QUICK, regularizers=(Fresh.of(PAM, weight=w, start_step=10_000),)) for w in (1.0, 100.0))
+    before, after = rehearsals.rehearse(light), rehearsals.rehearse(heavy)
+    losses = rehearsals.STEPS // 2
+    assert before[:losses] == after[:losses]
+    assert before[losses] != after[losses]
+    alone = replace(QUICK, regularizers=(Fresh.of(PAM, weight=1.0, start_step=1),))
+    assert rehearsals._rehearsed(alone).regularizers == alone.regularizers
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ def run(recipe: Recipe, seed: int, error: float, tests: Sequence[str] = TESTS) -
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "", {"device": "", "precision": "", "steps": 1})
 
 
-def results(item: Item, error: Callable[[str], float], noise: float = 0.01, **parameters: object) -> Results:
+def results(item: Item, error: Callable[[str], float], noise: float = 0.01, draw: int = 0, **parameters: object) -> Results:
     """Every row at its error, which a seed changes for all of them by up to a tenth, and a run by the noise, in shares."""
-    asked, numbers = item.ask(**parameters), np.random.default_rng(0)  # type: ignore[arg-type]
+    asked, numbers = item.ask(**parameters), np.random.default_rng(draw)  # type: ignore[arg-type]
     shared = numbers.uniform(0.9, 1.1, len(SEEDS))
     runs = {
         name: [run(row.recipe, seed, error(name) * shared[seed] * (1 + noise * numbers.normal())) for seed in SEEDS]

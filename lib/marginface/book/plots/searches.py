@@ -39,7 +39,8 @@ def search_curves(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.flo
         axes.fill_between(x, 100 * shares.min(axis=0), 100 * shares.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         axes.plot(x, 100 * shares.mean(axis=0), color=colour, label=name)
     axes.set(xscale="log", xlabel=label, ylabel="found, %" if label == "rank" else "accepted, %")
-    axes.legend()
+    if curves:
+        axes.legend()
     return figure
 
 

@@ -78,3 +78,4 @@ def test_older_records_have_rank_1_alone() -> None:
     assert curves(2, results.runs) == {}
     assert explored(2, results) == []
     assert tabulate(2, results).columns.tolist() == ["loss", "rank 1"]
+    assert len(search_curves({}, "rank").axes) == 1

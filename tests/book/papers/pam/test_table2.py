@@ -56,3 +56,7 @@ def test_the_table_has_both_printed_columns() -> None:
     assert table["YTF printed, %"]["A-Softmax"] == "95.00"
     assert table.loc["L-Softmax", "YTF printed, %"] == "–"
     assert str(table.loc["Softmax", "LFW measured, %"]).startswith("90.")
+
+
+def test_without_runs_there_is_nothing_to_choose() -> None:
+    assert len(best_lambda(TABLE2.ask())) == 0

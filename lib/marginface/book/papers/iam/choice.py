@@ -1,13 +1,16 @@
 """What the choice of β on the test sets adds: the best of several, where none of them does anything."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from marginface.book import published
-from marginface.book.papers.iam.betas import BENCHMARKS
-from marginface.book.papers.iam.table5 import PRINTED
+from marginface.book.errors import deciding, error
+from marginface.book.items import Results
+from marginface.book.papers.iam.betas import BASE, BENCHMARKS, BEST, PLAIN, betas_of, tests_of
+from marginface.book.papers.iam.table5 import EQ3, FIXED, PRINTED, named
 from marginface.book.simulation import Design, Floats, best_of
 
 MOST = 11  # β of Table 3 above 0
@@ -61,6 +64,46 @@ def chosen() -> pd.DataFrame:
         "as much or more",
     ]
     return pd.DataFrame(lines, columns=columns)
+
+
+def on_test(results: Results, groups: Mapping[str, tuple[str, Sequence[str], str]]) -> pd.DataFrame:
+    """What a choice on the test set added here: the errors that a β fixed beforehand changes, that the best one changes by the
+    runs that it was chosen by, and what is left of that on a seed that had no part in the choice, mean over seeds.
+
+    The people are the same in all three, so that the last is still flattered by them.
+
+    Arguments: groups: by name a row without IAM, those that are chosen among, and the one that was fixed.
+    """
+    lines = []
+    for name, (base, rows, fixed) in groups.items():
+        gains = {row: _logs(results, row) - _logs(results, base) for row in {*rows, fixed}}
+        tried = np.array([gains[row] for row in rows])
+        seeds = range(tried.shape[1])
+        others = [np.delete(tried, seed, axis=1).mean(axis=1).argmin() for seed in seeds]
+        left = np.mean([tried[best, seed] for best, seed in zip(others, seeds, strict=True)])
+        best = int(tried.mean(axis=1).argmin())
+        changes = (gains[fixed].mean(), tried[best].mean(), left)
+        lines.append((name, fixed, rows[best], *(f"{100 * np.expm1(change):+.1f} %" for change in changes)))
+    columns = ["loss", "fixed beforehand", "best on the test", "fixed", "best, by its own runs", "best, by other seeds"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def groups(number: int, results: Results) -> dict[str, tuple[str, list[str], str]]:
+    """What is chosen among in Table 3, 4 or 5, for `on_test`: each loss without IAM, its rows with it, the β that is judged."""
+    if number < 5:
+        fixed = f"β = {BEST[number]:g}"
+        every = list(betas_of(results))
+        return {BASE[number]: (PLAIN, every, fixed)} if fixed in every else {}
+    rows = {name: [row for row in results.rows if row.startswith(f"{name} + ")] for name in PRINTED}
+    return {name: (name, own, named(name, 0.8 if name == EQ3 else FIXED)) for name, own in rows.items()}
+
+
+def _logs(results: Results, row: str) -> Floats:
+    """(S,) the logarithm of the errors of a row's runs, mean over the tests that decide."""
+    every = [run for group in results.trained.values() for run in group]
+    names = [deciding(test, every) for test in tests_of(results)]
+    runs = sorted(results.runs[row], key=lambda run: run.recipe.seed)
+    return np.array([np.mean([np.log(error(run, name)) for name in names]) for run in runs])
 
 
 def _cases() -> list[tuple[int, str, str | None]]:

@@ -46,7 +46,8 @@ def fixed(results: Results) -> dict[int, str]:
 def measures(results: Results) -> dict[str, tuple[str, ...]]:
     """Pairs, and what plays the part of videos."""
     pairs = tuple(test for test in ("LFW",) if test in results.tests) or tuple(results.tests)
-    videos = any(VIDEOS in run.metrics for group in results.runs.values() for run in group)
+    metrics = [run.metrics for group in results.runs.values() for run in group]
+    videos = bool(metrics) and all(VIDEOS in each for each in metrics)
     return {"pairs": pairs} | ({"videos": (VIDEOS,)} if videos else {})
 
 
@@ -58,18 +59,23 @@ def claims(results: Results) -> list[Above]:
 
 
 def explored(results: Results) -> list[Above]:
-    """Both versions over the others and over each other; every other λ."""
+    """Both versions together, each over the others and over each other; every other λ."""
     own = list(fixed(results).values())
+    both = [
+        Above(tuple(own), "AM-Softmax", tests, f"PAM over AM-Softmax on {kind}, mean of both versions")
+        for kind, tests in measures(results).items()
+        if len(own) == 2
+    ]
     pairs = [(row, over) for row in own for over in ("Softmax", "L-Softmax", "A-Softmax") if over in results.rows]
     pairs += [(own[0], own[1])] if len(own) == 2 else []
     pairs += [(row, "AM-Softmax") for row in results.rows if row.startswith("PAM") and row not in own]
-    return [_above(results, row, over, kind) for kind in measures(results) for row, over in pairs]
+    return both + [_above(results, row, over, kind) for kind in measures(results) for row, over in pairs]
 
 
 def best_lambda(results: Results) -> pd.DataFrame:
     """What a choice on the test set adds, as the paper made it: the λ that errs least there beside the one that was fixed."""
     lines = []
-    for kind in measures(results):
+    for kind in measures(results) if results.runs else ():
         for version, row in fixed(results).items():
             every = [name for name in results.rows if name.startswith(f"PAM v{version}")]
             found = dict(zip(every, _over_am(results, every, kind), strict=True))
