@@ -81,7 +81,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     "faces": {
         "Softmax": _plain(Softmax()),
         "NormFace": _plain(NormFace(SCALE), NormFace(2 * SCALE)),
-        "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4))),
+        "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5))),  # with 0.35 it is a row of InterFace's tables
         "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5))),
     }
     | _both(SCALE),
