@@ -18,7 +18,7 @@ from marginface.book.plots.drawings import arc_margin, residual_unit
 from marginface.book.plots.forest import Forest, forest
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
 from marginface.book.plots.pipeline import pipeline
-from marginface.book.plots.results import accuracies, loss_curves, parameter, theta_histograms
+from marginface.book.plots.results import accuracies, loss_curves, parameter, target_logits, theta_histograms
 from marginface.book.plots.searches import effect_curves, search_curves
 
 __all__ = [
@@ -54,5 +54,6 @@ __all__ = [
     "spheres",
     "style",
     "table",
+    "target_logits",
     "theta_histograms",
 ]

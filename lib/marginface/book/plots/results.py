@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from marginface.book import comparison
+from marginface.book.papers.arcface import figure4
 from marginface.book.plots.display import COLOURS
 from marginface.training import Run
 
@@ -69,6 +70,19 @@ def parameter(
         axes.set(title=test, xlabel=name, xticks=values)
     panels[0][0].set_ylabel("accuracy, %")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def target_logits(results: Mapping[str, list[Run]]) -> Figure:
+    """ArcFace Figure 4 (b): the mean target logit of the training images over the course of the runs, a thin line for each."""
+    figure, axes = plt.subplots(figsize=(7, 3.4))
+    for (name, group), colour in zip(results.items(), COLOURS, strict=False):
+        every = np.array([figure4.target_logits(run) for run in group])
+        course = (np.arange(every.shape[1]) + 0.5) / every.shape[1]
+        axes.plot(course, every.T, color=colour, linewidth=0.5, alpha=0.5)
+        axes.plot(course, every.mean(axis=0), color=colour, label=name)
+    axes.set(xlabel="course of the training", ylabel="mean target logit T(θ)", xlim=(0, 1))
+    axes.legend()
     return figure
 
 

@@ -1,8 +1,9 @@
 """ArcFace (arXiv v1 of 2018): its tables and figures."""
 
-from marginface.book.papers.arcface.curves import FIGURE3, FIGURE4, TABLE1
+from marginface.book.papers.arcface.curves import FIGURE3, TABLE1
 from marginface.book.papers.arcface.figure1 import FIGURE1
 from marginface.book.papers.arcface.figure2 import FIGURE2
+from marginface.book.papers.arcface.figure4 import FIGURE4
 from marginface.book.papers.arcface.figure7 import FIGURE7
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
 from marginface.book.papers.arcface.table7 import TABLE7

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from marginface import reference
-from marginface.book.items import Item, Results
-from marginface.book.verdicts import Claim, Verdict, of_claims
+from marginface.book.items import Item
+from marginface.book.verdicts import Claim
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, Margin, Softmax, SphereFace, WeightNormSoftmax
 from marginface.settings import first
@@ -260,20 +260,6 @@ def _width(margin: Margin) -> np.ndarray:
     return width[np.isfinite(width)]
 
 
-def figure4_verdict(results: Results) -> Verdict:
-    """The verdict on part (a) of Figure 4."""
-    verdict = of_claims(figure4_claims(figure4(results.settings.m_arcface, results.settings.m_cosface)))
-    return replace(verdict, evidence=("part (a) only; (b) and (c) not yet", *verdict.evidence))
-
-
-FIGURE4 = Item(
-    "ArcFace",
-    "Figure 4",
-    notebook="arcface/figure4",
-    parameters={"m_arcface": 0.5, "m_cosface": 0.35},
-    statements=lambda p: figure4_claims(figure4(p.m_arcface, p.m_cosface)),
-    judge=figure4_verdict,
-)
 TABLE1 = Item(
     "ArcFace",
     "Table 1",
