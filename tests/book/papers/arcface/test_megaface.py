@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marginface.book.items import Results
+from marginface.book.items import Item, Results
 from marginface.book.papers.arcface import megaface
 from marginface.book.papers.arcface.megaface import FIGURE8, TABLE9
 from marginface.book.papers.arcface.table11 import TABLE11
@@ -18,7 +18,8 @@ PAIRS = np.full(50, 20)
 
 def run(recipe: Recipe, seed: int, first: float, accepted: float, cleaning: float) -> Run:
     """At rank 1 and at FAR 1e-6 these shares with noise; without it errors shrink by `cleaning` at rank 1."""
-    metrics, arrays = {}, {}
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
     numbers = np.random.default_rng(seed)
     for mark, share in (("", first), ("(R)", 1 - (1 - first) * cleaning)):
         name = f"planted identification{mark}"
@@ -31,7 +32,7 @@ def run(recipe: Recipe, seed: int, first: float, accepted: float, cleaning: floa
     return Run(replace(recipe, seed=seed), metrics, {}, arrays, "made up", "", {})
 
 
-def made(item=TABLE9, **first: float) -> Results:
+def made(item: Item = TABLE9, **first: float) -> Results:
     asked = item.ask()
     runs = {
         name: [run(row.recipe, s, first.get(name, 0.5) + 0.002 * (s % 2), first.get(name, 0.5), 0.5) for s in range(5)]
