@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from marginface.angles import angle, sine
 from marginface.directions import norms
+from marginface.ranks import Ranks, within
 from marginface.reduction import full_precision
 from marginface.regularizers import Stateful, Terms
 from marginface.settings import NOT_NEGATIVE, Range, check_number
@@ -39,6 +40,7 @@ class PAM(Stateful):
         block_size: how many classes are compared with how many at a time; None is 512 on a CPU and 4096 on a GPU.
     """
 
+    per_class = ("R",)
     R: Tensor  # (C,) cosine between the centre and the edge of each class; empty before `bind`
 
     def __init__(
@@ -70,14 +72,15 @@ class PAM(Stateful):
         state_dict.pop(f"{prefix}step", None)  # of checkpoints from before the head counted alone
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def bind(self, embedding_dim: int, num_classes: int) -> None:
+    def bind(self, embedding_dim: int, num_classes: int, held: int | None = None) -> None:
         """Start with the range of every class at 1, a cap of no size. Raises ValueError where it has another number."""
         if num_classes < 2:
             raise ValueError(f"num_classes={num_classes} must be at least 2")
-        if len(self.R) not in (0, num_classes):
-            raise ValueError(f"num_classes={num_classes}, but this PAM already has the ranges of {len(self.R)} classes")
+        rows = num_classes if held is None else held
+        if len(self.R) not in (0, rows):
+            raise ValueError(f"num_classes={rows}, but this PAM already has the ranges of {len(self.R)} classes")
         if len(self.R) == 0:
-            self.R = self.R.new_ones(num_classes)
+            self.R = self.R.new_ones(rows)
 
     def reset_parameters(self) -> None:
         """Put the range of every class back to 1."""
@@ -85,9 +88,9 @@ class PAM(Stateful):
 
     def forward(self, terms: Terms) -> Tensor:
         if self.training and terms.moves:
-            self._follow(*terms.gather(terms.cosine.detach(), terms.labels))
+            self._follow(*terms.gather(terms.cosine.detach(), terms.labels - terms.first))
         active = terms.steps() >= self.start_step
-        return self.weight * self.penalty(terms.class_weights) if active else terms.target.new_zeros(())
+        return self.weight * self.penalty(terms.class_weights, terms.ranks) if active else terms.target.new_zeros(())
 
     def update(self, cosines: Tensor, labels: Tensor) -> None:
         """Follow the ranges of the classes in a batch (PAM Eq. 8-9): at once where they grow, slowly where they shrink.
@@ -108,34 +111,42 @@ class PAM(Stateful):
         self._follow(cosines, labels)
 
     @torch.no_grad()
-    def _follow(self, cosines: Tensor, labels: Tensor) -> None:
-        change = cosines.clamp(-1, 1).to(self.R.dtype) - self.R[labels]
+    def _follow(self, cosines: Tensor, place: Tensor) -> None:
+        inside, _ = within(place, len(self.R))
+        place = place.masked_fill(~inside, len(self.R))  # a row beyond them, for classes that are elsewhere
+        before = torch.cat([self.R, self.R.new_zeros(1)])
+        change = cosines.clamp(-1, 1).to(self.R.dtype) - before[place]
         change = torch.where(change < 0, change, self.shrink_rate * change)
         how = {"lowest": "amin", "sum": "sum", "mean": "mean"}[self.repeats]  # the change rises with the cosine
-        self.R += torch.zeros_like(self.R).scatter_reduce_(0, labels, change, how, include_self=False)
+        self.R += torch.zeros_like(before).scatter_reduce_(0, place, change, how, include_self=False)[:-1]
         self.R.clamp_(-1, 1)
 
-    def penalty(self, class_weights: Tensor) -> Tensor:
+    def penalty(self, class_weights: Tensor, ranks: Ranks | None = None) -> Tensor:
         """L_P, before λ (PAM Eq. 6 or 7).
 
         Where there are fewer pairs than the equation asks for (C = 2), the sum is over those there are.
 
         Arguments:
             class_weights: (C, d) float of any lengths, C at least 2.
+            ranks: the processes that the classes are over, where `class_weights` are those of this one.
         Returns: () float32, or float64 for float64 weights.
         Raises: ValueError naming what is wrong with them.
         """
-        if class_weights.dim() != 2 or len(class_weights) < 2 or not class_weights.is_floating_point():
+        if class_weights.dim() != 2 or (ranks is None and len(class_weights) < 2) or not class_weights.is_floating_point():
             kind = f"{class_weights.dtype} {tuple(class_weights.shape)}"
             raise ValueError(f"class_weights must be floating point (C, d) with C at least 2, not {kind}")
         W = class_weights if class_weights.dtype == torch.float64 else class_weights.float()
         if len(self.R) == 0:
             self.R = self.R.to(W)
-        self.bind(W.shape[1], len(W))
+        self.bind(W.shape[1], max(2, len(W)), len(W))
         if self.R.device != W.device:
             raise ValueError(f"class_weights are on {W.device}, the class ranges on {self.R.device}")
+        from marginface.adjacent_sharded import penalty_over
+
         P, R, size = len(W), self.R.to(W.dtype), self.block_size or (512 if W.device.type == "cpu" else 4096)
         with full_precision(W):
+            if ranks is not None:
+                return penalty_over(ranks, W, R, self.version, self.include_self, size)
             if self.version == 1:
                 i, j = narrowest_pairs(W, R, size)
             else:

@@ -91,10 +91,12 @@ class MarginHead(nn.Module):
         self.regularizers = tuple(regularizers)
         self.chunk_size, self.keep_bytes, self.reduction, self.check_values = chunk_size, keep_bytes, reduction, check_values
         self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
+        held = self._held(num_classes)
         for module in self.stateful:
-            module.bind(embedding_dim, num_classes)  # type: ignore[operator]
-        self.weight = nn.Parameter(torch.empty(num_classes, embedding_dim))
-        self.bias = nn.Parameter(torch.empty(num_classes)) if margin.bias else None
+            some = {} if held == num_classes else {"held": held}
+            module.bind(embedding_dim, num_classes, **some)  # type: ignore[operator]
+        self.weight = nn.Parameter(torch.empty(held, embedding_dim))
+        self.bias = nn.Parameter(torch.empty(held)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
         self._step = 0  # steps before the last batch in training
         self._seen: int | None = None  # and what time it was then
@@ -107,6 +109,10 @@ class MarginHead(nn.Module):
     @property
     def embedding_dim(self) -> int:
         return self.weight.shape[1]
+
+    def _held(self, num_classes: int) -> int:
+        """How many of the classes this head has itself."""
+        return num_classes
 
     def reset_parameters(self) -> None:
         """Start anew: random class weights of length about 1, no bias, step 0, and regularizers as they began."""
@@ -137,11 +143,15 @@ class MarginHead(nn.Module):
         moves, repeats = self._begin()
         with full_precision(embeddings):
             terms = self._terms(embeddings, labels, moves, repeats)
-            losses = -F.logsigmoid(terms.target - terms.others)
-            for regularizer in self.regularizers:
-                losses = losses + _checked(regularizer(terms), regularizer, losses)
+            losses = self._losses(terms)
             self.cosine = terms.cosine.detach()
             return _reduced(losses, weights, self.reduction)
+
+    def _losses(self, terms: Terms) -> Tensor:
+        losses = -F.logsigmoid(terms.target - terms.others)
+        for regularizer in self.regularizers:
+            losses = losses + _checked(regularizer(terms), regularizer, losses)
+        return losses
 
     def logits(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         """(N, C) scaled logits: with the margin where labels are given, plain where not. For figures and predictions."""
@@ -156,7 +166,7 @@ class MarginHead(nn.Module):
                 logits = plain if margin.scale is None else margin.scale * plain
                 return logits if self.bias is None else logits + self.bias
             own, logits = whole(x, w, labels, margin, self.bias)
-            target, *_ = _targets(x, w, labels, own, margin, self.bias)
+            target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
             return logits.scatter(1, labels[:, None], target[:, None])
 
     @property
@@ -216,12 +226,11 @@ class MarginHead(nn.Module):
         x, w = self._full_precision(embeddings)
         margin = self._margin_now(step)
         own, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
-        target, plain_target, cosine = _targets(x, w, labels, own, margin, self.bias)
-        changed = margin.changes_others or margin.keeps_embedding_norm or margin.keeps_weight_norm or self.bias is not None
+        target, plain_target, cosine = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
             s = scale or margin.scale or 1.0
-            if not changed and s == margin.scale:
+            if not self._changed(margin) and s == margin.scale:
                 return others
             u = unit(x) if margin.keeps_embedding_norm else x
             plain = NormFace(s)
@@ -242,6 +251,20 @@ class MarginHead(nn.Module):
             repeats=repeats,
         )
 
+    def _changed(self, margin: Margin) -> bool:
+        """Whether logits of other classes are not s · cos θ_j."""
+        return margin.changes_others or margin.keeps_embedding_norm or margin.keeps_weight_norm or self.bias is not None
+
+    def _of_own(
+        self, x: Tensor, w: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """The norms of samples and of their classes that the margin keeps, and the bias: each (N,), or None for none."""
+        return (
+            norms(x) if margin.keeps_embedding_norm else None,
+            norms(w[labels]) if margin.keeps_weight_norm else None,
+            None if bias is None else bias[labels],
+        )
+
     def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings, of unit length unless the margin keeps their norm, and class weights, both float32 or float64."""
         x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
@@ -256,21 +279,20 @@ class MarginHead(nn.Module):
 
 
 def _targets(
-    x: Tensor, w: Tensor, labels: Tensor, own: Tensor, margin: Margin, bias: Tensor | None
+    own: Tensor, margin: Margin, of_x: Tensor | None, of_weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """z_y with the margin, s · cos θ_y, and cos θ_y clamped to [-1, 1], from the product with the own class: each (N,)."""
     s, length = margin.scale or 1.0, None
-    if margin.keeps_embedding_norm:
-        length = nonzero(norms(x))
-    if margin.keeps_weight_norm:
-        of_weight = nonzero(norms(w[labels]))
-        length = of_weight if length is None else length * of_weight
+    if of_x is not None:
+        length = nonzero(of_x)
+    if of_weight is not None:
+        length = nonzero(of_weight) if length is None else length * nonzero(of_weight)
     cosine = own if length is None else own / length
     within = cosine.clamp(-1, 1)
     target = s * own
     if margin.changes_target:
         target = s * margin.target(within) if length is None else s * length * margin.target(within)
-    return target if bias is None else target + bias[labels], s * cosine, within
+    return target if bias is None else target + bias, s * cosine, within
 
 
 def _together(weight: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
+from marginface.ranks import Ranks, held_rows, within
 
 
 def own_and_others(
@@ -25,6 +26,7 @@ def own_and_others(
     bias: Tensor | None = None,
     chunk_size: int | None = None,
     keep_bytes: int = 0,
+    ranks: Ranks | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
 
@@ -38,15 +40,22 @@ def own_and_others(
         bias: (C,) float, added to the logits.
         chunk_size: how many classes to hold at a time; None holds all of them, and so does a number that is not below C.
         keep_bytes: how much memory may keep derivatives for the backward pass, which computes the other chunks again.
+        ranks: the processes whose classes these are, where each has a part of them. Weights and bias are this process's, x is
+            as a share is computed from it (see `ranks`), and labels say where in this process's part a class lies, if there.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
     keeps_norm = margin.keeps_embedding_norm or margin.keeps_weight_norm
-    if chunk_size is None or chunk_size >= len(weight) or (keeps_norm and margin.changes_others):
+    if ranks is not None and keeps_norm and margin.changes_others:
+        own, logits = whole_over(ranks, x, weight, labels, margin, bias)
+        return own, _others_over(ranks, logits)
+    if ranks is not None:
+        chunk_size = max(1, min(chunk_size or len(weight), len(weight)))
+    elif chunk_size is None or chunk_size >= len(weight) or (keeps_norm and margin.changes_others):
         own, logits = whole(x, weight, labels, margin, bias)
         return own, _others(logits, labels)
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     fits = _fits(x, len(weight), chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
-    own, others, *_ = _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, fits)
+    own, others, *_ = _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, fits, ranks)
     return own, others
 
 
@@ -99,17 +108,50 @@ def _others(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
 
 
+def whole_over(
+    ranks: Ranks, x: Tensor, weight: Tensor, place: Tensor, margin: Margin, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """x·w_y (N,), and the logits of this rank's classes (N, its classes), -∞ for the own one: by ordinary autograd."""
+    is_own = place[:, None] == torch.arange(len(weight), device=place.device)
+    product, length = products(x, weight, margin), _lengths(x, weight, margin)
+    cosine = product if length is None else product / nonzero(length)
+    own = ranks.total((product * is_own).sum(dim=1))
+    changed = product
+    if margin.changes_others:
+        own_cosine, centre = ranks.shared(ranks.total((cosine * is_own).sum(dim=1)))[:, None], None
+        if margin.needs_centres:
+            centre = ranks.shared(ranks.own(unit(weight), place)) @ unit(weight).T
+        if margin.detach:
+            own_cosine, centre = own_cosine.detach(), None if centre is None else centre.detach()
+        changed = margin.others(cosine, margin.shift(own_cosine, centre))
+        changed = changed if length is None else length * changed
+    logits = changed if margin.scale is None else margin.scale * changed
+    return own, (logits if bias is None else logits + bias).masked_fill(is_own, -torch.inf)
+
+
+def _others_over(ranks: Ranks, logits: Tensor) -> Tensor:
+    """L, from the logits of each rank's classes."""
+    nothing = logits.new_full((len(logits), 1), torch.finfo(logits.dtype).min)  # a rank may have no other class
+    return ranks.logsumexp(torch.cat([logits, nothing], dim=1).logsumexp(dim=1))
+
+
 class _OwnAndOthers(torch.autograd.Function):
     """x·w_y and L, then what the backward pass wants to know."""
 
     @staticmethod
     def forward(
-        x: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None, margin: Margin, chunk: int, fits: int
+        x: Tensor,
+        weight: Tensor,
+        labels: Tensor,
+        bias: Tensor | None,
+        margin: Margin,
+        chunk: int,
+        fits: int,
+        ranks: Ranks | None,
     ) -> tuple[Tensor, ...]:
         parts = list(_parts(len(weight), chunk))
-        inverse = torch.cat([_inverse(weight[part], margin) for part in parts])
-        own_weight = weight[labels] * inverse[labels, None]
-        own = (x * own_weight).sum(dim=1)
+        inverse = torch.cat([_inverse(weight[part], margin) for part in parts] or [weight.new_empty(0)])
+        own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
         others = torch.full_like(own, -torch.inf)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
         kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
@@ -125,11 +167,12 @@ class _OwnAndOthers(torch.autograd.Function):
                 highest[number] = above
                 if inputs:
                     room.copy_(_pull_back(changed, inputs, exponentials)[0])
+        others = others if ranks is None else ranks.logsumexp(others)
         return own, others, inverse, own_weight, kept, highest
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, weight, labels, bias, ctx.margin, ctx.chunk, _ = inputs
+        x, weight, labels, bias, ctx.margin, ctx.chunk, _, ctx.ranks = inputs
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*output[2:])
         ctx.save_for_backward(x, weight, labels, bias, *output)
@@ -144,10 +187,11 @@ class _OwnAndOthers(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
-        grads = _gradients(ctx, grad_own, grad_others)
+        with nullcontext() if ctx.ranks is None else ctx.ranks.together():
+            grads = _gradients(ctx, grad_own, grad_others)
         if torch.is_grad_enabled():
             grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *ctx.saved_tensors) for g in grads)
-        return grads[0], grads[1], None, grads[2], None, None, None
+        return grads[0], grads[1], None, grads[2], None, None, None, None
 
 
 _CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
@@ -177,6 +221,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     margin: Margin = ctx.margin
     scale = margin.scale or 1.0
     grad_own = torch.zeros_like(own) if grad_own is None else grad_own
+    through_shifts = grad_own if ctx.ranks is None else torch.zeros_like(own)  # what they add to it
     grad_others = torch.zeros_like(own) if grad_others is None else grad_others
     grad_x, grad_own_weight = torch.zeros_like(x), torch.zeros_like(x)
     grad_weight = torch.empty_like(weight) if of_weight else None
@@ -210,16 +255,42 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
                     pull.addmm_(grad_centre.T, own_weight)
                     grad_own_weight.addmm_(grad_centre, unit_w)
                 if more_own is not None:
-                    grad_own = grad_own + more_own[:, 0]
+                    through_shifts = through_shifts + more_own[:, 0]
             if grad_weight is not None and pull is not None:
                 grad_weight[part] = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
+    at = labels
+    if ctx.ranks is None:
+        grad_own = through_shifts
+    else:
+        if margin.changes_others and not margin.detach:
+            grad_own = grad_own + ctx.ranks.sum(through_shifts)
+            if margin.needs_centres and grad_weight is not None:
+                ctx.ranks.sum(grad_own_weight)
+        inside, at = within(labels, len(weight))  # the rest is about the samples whose class is here
+        grad_own = grad_own * inside
+        grad_own_weight *= inside[:, None]
     grad_x.addcmul_(grad_own[:, None], own_weight)
-    if grad_weight is not None:
+    if grad_weight is not None and len(weight) > 0:
         grad_own_weight.addcmul_(grad_own[:, None], x)
         if not margin.keeps_weight_norm:
-            grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse[labels])
-        grad_weight.index_add_(0, labels, grad_own_weight)
+            grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse[at])
+        grad_weight.index_add_(0, at, grad_own_weight)
     return grad_x if of_x else None, grad_weight, grad_bias
+
+
+def _own(
+    x: Tensor, weight: Tensor, labels: Tensor, inverse: Tensor, margin: Margin, ranks: Ranks | None
+) -> tuple[Tensor, Tensor]:
+    """The own classes' directions (N, d), and the product with them (N,).
+
+    Over ranks, directions are zero where the class is elsewhere, unless the margin wants all of them.
+    """
+    if ranks is None:
+        own_weight = weight[labels] * inverse[labels, None]
+        return own_weight, (x * own_weight).sum(dim=1)
+    own_weight = held_rows(weight, labels) * held_rows(inverse, labels)[:, None]
+    own = ranks.sum((x * own_weight).sum(dim=1))
+    return ranks.sum(own_weight) if margin.needs_centres else own_weight, own
 
 
 def _through_norm(gradient: Tensor, direction: Tensor, inverse: Tensor) -> Tensor:
@@ -242,7 +313,7 @@ def _parts(classes: int, chunk: int) -> Iterator[slice]:
 
 def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
     """Whether the backward pass needs one number a product: not where a shift or a bias has a gradient beside U's."""
-    return margin.detach and (bias is None or not margin.changes_others)
+    return margin.detach and (bias is None or not bias.requires_grad or not margin.changes_others)
 
 
 def _fits(x: Tensor, classes: int, chunk: int, keep_bytes: int) -> int:

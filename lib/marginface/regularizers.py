@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marginface.directions import norms
+from marginface.ranks import Ranks, within
 from marginface.settings import NOT_NEGATIVE, POSITIVE, Range, check, check_choice, check_number
 
 
@@ -50,11 +51,17 @@ class Terms:
     embeddings: Tensor  # (N, d) as they came from the network
     labels: Tensor  # (N,) int64
     cosine: Tensor  # (N,) between each sample and the weight of its own class
-    class_weights: Tensor  # (C, d) of any lengths
+    class_weights: Tensor  # (C, d) of any lengths; where classes are over ranks, those of this rank
     steps: Callable[[], int] = lambda: 0  # of the optimizer, that were done before this batch; looked up on demand
     moves: bool = True  # whether state may follow this batch: a pass with gradients, and no repetition of another
     repeats: bool = False  # whether this is the pass that torch.utils.checkpoint makes a second time
     gather: Callable[..., tuple[Tensor, ...]] = gathered  # the rows of the whole batch, where processes share it
+    ranks: Ranks | None = None  # the processes that the classes are over; each then has the whole batch's N samples
+    first: int = 0  # the first class of this rank
+
+    def own(self, table: Tensor) -> Tensor:
+        """The rows (N, …) of the samples' classes, of a table with a row for each class that this process has."""
+        return table[self.labels] if self.ranks is None else self.ranks.own(table, self.labels - self.first)
 
 
 @dataclass(frozen=True)
@@ -96,16 +103,19 @@ class Stateful(nn.Module):
 
     It is a function of `Terms` as any other: `forward` takes them and returns what to add, () or (N,). What it keeps follows a
     batch where `self.training and terms.moves`. Processes that share a batch must all end with the same: what moves it are the
-    rows that `terms.gather` gives, the whole batch's.
+    rows that `terms.gather` gives, the whole batch's. Where classes are over ranks, each has its rows of the tables that
+    `per_class` names, from class `terms.first` on.
     """
+
+    per_class: tuple[str, ...] = ()  # parameters and buffers with a row for each class
 
     def __init__(self, weight: float) -> None:
         super().__init__()
         check_number(f"{type(self).__name__}: weight", weight, NOT_NEGATIVE)
         self.weight = weight
 
-    def bind(self, embedding_dim: int, num_classes: int) -> None:
-        """Create what depends on d and C, where anything does."""
+    def bind(self, embedding_dim: int, num_classes: int, held: int | None = None) -> None:
+        """Create what depends on d and C, where anything does, for so many of the classes as are `held` here; None is all."""
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}"
@@ -146,7 +156,8 @@ class CenterLoss(Stateful):
         alpha: the rule's rate, in [0, 1].
     """
 
-    centre: Tensor  # (C, d); empty before `bind`
+    per_class = ("centre",)
+    centre: Tensor  # (C, d); (0, 0) before `bind`
 
     def __init__(self, weight: float, centres: Literal["rule", "learned"] = "rule", alpha: float = 0.5) -> None:
         super().__init__(weight)
@@ -160,32 +171,36 @@ class CenterLoss(Stateful):
             self.register_buffer("centre", torch.empty(0, 0))
         self._before = torch.empty(0)  # the last batch's centres, as they were when it came
 
-    def bind(self, embedding_dim: int, num_classes: int) -> None:
+    def bind(self, embedding_dim: int, num_classes: int, held: int | None = None) -> None:
         """Put all centres at zero. Raises ValueError where there already are others of another shape."""
-        if self.centre.shape not in ((0, 0), (num_classes, embedding_dim)):
-            raise ValueError(f"this CenterLoss has centres {tuple(self.centre.shape)}, not ({num_classes}, {embedding_dim})")
-        if len(self.centre) == 0:
-            self.centre.data = self.centre.new_zeros(num_classes, embedding_dim)
+        rows = num_classes if held is None else held
+        if self.centre.shape not in ((0, 0), (rows, embedding_dim)):
+            raise ValueError(f"this CenterLoss has centres {tuple(self.centre.shape)}, not ({rows}, {embedding_dim})")
+        if self.centre.shape == (0, 0):
+            self.centre.data = self.centre.new_zeros(rows, embedding_dim)
 
     def reset_parameters(self) -> None:
         """Put all centres back to zero."""
         nn.init.zeros_(self.centre)
 
     def forward(self, terms: Terms) -> Tensor:
-        if len(self.centre) == 0:
+        if self.centre.shape == (0, 0):
             raise ValueError("this CenterLoss does not know its classes yet: give it to a MarginHead, or call bind")
-        own = self._before if terms.repeats and self.centres == "rule" else self.centre[terms.labels]
+        own = self._before if terms.repeats and self.centres == "rule" else terms.own(self.centre)
         difference = terms.embeddings - own
         if self.centres == "rule" and self.training and terms.moves:
             self._before = own
-            self._move(*terms.gather(difference.detach(), terms.labels))
+            self._move(*terms.gather(difference.detach(), terms.labels - terms.first))
         return self.weight * 0.5 * difference.square().sum(dim=1)
 
     @torch.no_grad()
-    def _move(self, difference: Tensor, labels: Tensor) -> None:
-        count = self.centre.new_zeros(len(self.centre)).index_add_(0, labels, torch.ones_like(difference[:, 0]).to(self.centre))
-        step = self.alpha * difference / (1 + count[labels, None])
-        self.centre.index_add_(0, labels, step.to(self.centre.dtype))
+    def _move(self, difference: Tensor, place: Tensor) -> None:
+        if len(self.centre) == 0:
+            return
+        inside, place = within(place, len(self.centre))
+        count = self.centre.new_zeros(len(self.centre)).index_add_(0, place, inside.to(self.centre.dtype))
+        step = self.alpha * difference * inside[:, None] / (1 + count[place, None])
+        self.centre.index_add_(0, place, step.to(self.centre.dtype))
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}, centres={self.centres!r}, alpha={self.alpha}"
