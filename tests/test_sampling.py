@@ -99,14 +99,14 @@ def test_corrected_it_is_right_on_average(corrected: bool) -> None:
     """Every set of two others out of four is as likely as any: over all of them the sum of exponentials is the whole one."""
     x, y = torch.randn(1, DIM, dtype=torch.float64), torch.tensor([3])
     head = ShardedMarginHead(DIM, 5, NormFace(4), sample_rate=0.6, corrected=corrected).double()
-    sums = {}
+    sums: dict[tuple[int, ...], Tensor] = {}
     while len(sums) < 6:
         loss = head(x, y)
         loss.backward()
         sums[tuple(met(head).tolist())] = loss.detach().expm1()  # Σ exp(z_j - z_y)
         head.zero_grad()
     whole = head.eval()(x, y).detach().expm1()
-    mean = sum(sums.values()) / 6
+    mean = torch.stack(list(sums.values())).mean()
     assert torch.allclose(mean, whole, rtol=1e-12) == corrected
     assert torch.allclose(mean, whole / 2, rtol=1e-12) != corrected
 
@@ -180,14 +180,15 @@ def test_an_optimizer_leaves_alone_what_was_not_met(name: str) -> None:
 def test_batches_that_are_accumulated_move_the_classes_of_all_of_them() -> None:
     head = sampled(ArcFace(8))
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
-    before, gradients = head.weight.detach().clone(), []
+    before = head.weight.detach().clone()
+    gradients: list[Tensor] = []
     for _ in range(2):
         x, y = batch(2)
         loss = head(x, y)
         gradients += torch.autograd.grad(loss, head.weight, retain_graph=True)
         loss.backward()
     optimizer.step()
-    dense = sum(gradient.to_dense() for gradient in gradients)
+    dense = gradients[0].to_dense() + gradients[1].to_dense()
     moved = torch.zeros(CLASSES, dtype=torch.bool)
     for gradient in gradients:
         moved[gradient.coalesce().indices()[0]] = True

@@ -17,6 +17,7 @@ from marginface.angles import angle
 from marginface.ranks import Ranks
 
 Pairs = tuple[Tensor, Tensor]  # i and j, (n,) int64 each, of all classes
+Found = tuple[Tensor, Tensor, Tensor]  # φ of pairs, (n,) float, and i and j
 
 
 def penalty_over(ranks: Ranks, W: Tensor, R: Tensor, version: int, include_self: bool = False, block_size: int = 512) -> Tensor:
@@ -72,7 +73,8 @@ def narrowest_pairs_over(round_: _Round) -> Pairs:
     """
     unit, R, theta, P, ranks = round_.unit, round_.R, angle(round_.R), round_.P, round_.ranks
     floor = unit.new_tensor(-math.inf)  # the smallest φ that still counts
-    found = [(unit.new_empty(0), *(torch.empty(0, dtype=torch.int64, device=unit.device) for _ in range(2)))]
+    nobody = torch.empty(0, dtype=torch.int64, device=unit.device)
+    found: list[Found] = [(unit.new_empty(0), nobody, nobody)]
     waiting = 0
     for number, start, columns, R_columns in round_.blocks():
         theta_columns = angle(R_columns)
@@ -92,11 +94,11 @@ def narrowest_pairs_over(round_: _Round) -> Pairs:
         ranks.max(floor)
     value, i, j = _largest(found, P)
     counts = [count for (count,) in ranks.agree(None, len(value))]
-    value, i, j = _largest([tuple(ranks.gather(each, counts) for each in (value, i, j))], P)  # type: ignore[list-item]
+    _, i, j = _largest([(ranks.gather(value, counts), ranks.gather(i, counts), ranks.gather(j, counts))], P)
     return i, j
 
 
-def _largest(found: list[tuple[Tensor, Tensor, Tensor]], count: int) -> tuple[Tensor, Tensor, Tensor]:
+def _largest(found: list[Found], count: int) -> Found:
     value, i, j = (torch.cat(parts) for parts in zip(*found, strict=True))
     value, best = value.topk(min(count, len(value)))
     return value, i[best], j[best]

@@ -26,12 +26,14 @@ class RankError(RuntimeError):
 class Ranks:
     """The processes of a group of torch.distributed, or this one alone where there is none.
 
-    They have a connection of their own (gloo) by which they agree on what comes next, without waiting for a GPU. Tensors on a
-    CPU go that way, too, and others by the group. All processes of the group have to make theirs together, and to call
-    everything here together. A process that fails closes its connection, which ends the others' waiting.
+    They agree on what comes next over a connection between CPUs (gloo), without waiting for a GPU. Tensors on a CPU go there,
+    too, and others by the group. All processes of the group have to make theirs together, and to call everything here
+    together. A process that fails closes the connection, which ends the others' waiting.
 
     Arguments:
-        group: of torch.distributed; None is all processes there are.
+        group: of torch.distributed; None is all processes there are, over a connection that is made for them. Any other has to
+            have a backend for CPUs (`dist.new_group(ranks)` or `backend="cpu:gloo,cuda:nccl"`), and is what is closed.
+    Raises: ValueError for a group that has none, or without torch.distributed.
     """
 
     def __init__(self, group: Any = None) -> None:
@@ -41,9 +43,18 @@ class Ranks:
             self.group = group or dist.group.WORLD
             self.rank, self.world = dist.get_rank(self.group), dist.get_world_size(self.group)
             self.members = dist.get_process_group_ranks(self.group)
-            self._control = dist.new_group(self.members, backend="gloo", use_local_synchronization=group is not None)
+            self._control = group or dist.new_group(backend="gloo")
+            if group is not None and "cpu" not in {device.type for device in group._device_types}:
+                raise ValueError("group: it has no backend for CPUs, such as gloo, over which processes agree")
         elif group is not None:
             raise ValueError("group: torch.distributed is not initialised (see torch.distributed.init_process_group)")
+
+    @classmethod
+    def alone(cls) -> "Ranks":
+        """This process by itself, however many there are."""
+        ranks = cls.__new__(cls)
+        ranks.rank, ranks.world, ranks.group, ranks._control = 0, 1, None, None
+        return ranks
 
     @classmethod
     def of(cls, group: Any = None) -> "Ranks":
@@ -77,6 +88,13 @@ class Ranks:
             if failed:
                 raise RankError(f"rank {rank}: {messages[rank]}")
         return [numbers for _, *numbers in told]
+
+    def told(self, value: Any) -> Any:
+        """What the first rank has, on every rank."""
+        values = [value]
+        if self.world > 1:
+            dist.broadcast_object_list(values, self.members[0], group=self._open())
+        return values[0]
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import is_dataclass
 from typing import Any, Literal, Self
 
@@ -126,6 +126,11 @@ class ShardedMarginHead(MarginHead):
         """The first class of this rank."""
         return _part(self._classes, self.ranks).start
 
+    def per_class(self) -> list[str]:
+        """The names, as in `state_dict`, of what has a row for each of this rank's classes; the rest is the same everywhere."""
+        tables = ["weight"] if self.bias is None else ["weight", "bias"]
+        return tables + [f"stateful.{i}.{name}" for i, module in enumerate(self.stateful) for name in module.per_class]  # type: ignore[union-attr]
+
     def _held(self, num_classes: int) -> int:
         part = _part(num_classes, self.ranks)
         return part.stop - part.start
@@ -206,6 +211,26 @@ class ShardedMarginHead(MarginHead):
         super().set_extra_state(state)
         self._draws = state.get("draws", 0)
 
+    def clip_gradients(self, others: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+        """Make the norm of all gradients at most `max_norm`: those of this head on all ranks, and those of `others`.
+
+        The gradients of others, such as the network's, are the same on every rank. Returns: () the norm as it was.
+        """
+        tables = set(self.per_class())
+        for parameter in self.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()  # of several batches rows may be there several times
+        own = [_values(p.grad) for name, p in self.named_parameters() if p.grad is not None and name in tables]
+        same = [_values(p.grad) for name, p in self.named_parameters() if p.grad is not None and name not in tables]
+        same += [_values(p.grad) for p in others if p.grad is not None]
+        zero = torch.zeros((), device=self.weight.device)
+        with torch.no_grad(), self.ranks.together():
+            of_tables = self.ranks.sum(sum((g.square().sum() for g in own), zero))
+            total = (of_tables + sum((g.square().sum() for g in same), zero)).sqrt()
+            for gradient in own + same:
+                gradient.mul_((max_norm / (total + 1e-6)).clamp(max=1))
+        return total
+
     def _agree(self, error: Exception | None, embeddings: Any, also: Tensor | None) -> list[int]:
         """How many samples each rank has."""
         if error is not None:
@@ -224,7 +249,8 @@ class ShardedMarginHead(MarginHead):
         x, all_w = self._full_precision(share)
         same = same.to(x.dtype)
         labels = ranks.gather(labels, sizes)
-        w, bias, extra, place = all_w, self.bias, None, labels - self.first
+        bias: Tensor | None = self.bias
+        w, extra, place = all_w, None, labels - self.first
         if self.sample_rate < 1 and (moves or repeats):
             w, bias, extra, place = self._some(place, x.dtype, moves)
         how = self.chunk_size, self.keep_bytes, ranks
@@ -232,11 +258,12 @@ class ShardedMarginHead(MarginHead):
         own, others = own_and_others(x, w, place, margin, with_extra, *how)
         target, plain_target, cosine = _targets(own, margin, *self._of_own(same, w, place, margin, bias))
 
-        def plain_others() -> Tensor:
-            if not self._changed(margin):
+        def plain_others(scale: float | None = None) -> Tensor:
+            s = scale or margin.scale or 1.0
+            if not self._changed(margin) and s == margin.scale:
                 return others
             u = unit(x) if margin.keeps_embedding_norm else x
-            return own_and_others(u, w, place, NormFace(margin.scale or 1.0), extra, *how)[1]
+            return own_and_others(u, w, place, NormFace(s), extra, *how)[1]
 
         return Terms(
             target=target,
@@ -273,6 +300,11 @@ class ShardedMarginHead(MarginHead):
             self.ranks.total(norms(held_rows(w, labels))) if margin.keeps_weight_norm else None,
             None if bias is None else self.ranks.own(bias, labels),
         )
+
+
+def _values(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient that may be sparse."""
+    return gradient._values() if gradient.is_sparse else gradient
 
 
 _DRAWN = 2**14  # classes whose weights are drawn at once: PyTorch draws 16 numbers at a time, and these make whole sixteens

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
-from marginface.data.batches import Batches, IdentityBatches, augment
+from marginface.data.batches import Batches, BlockBatches, IdentityBatches, augment
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -25,6 +25,38 @@ def test_ranks_share_every_batch(samples: int, batch: int, world: int, start: in
         share.start = start
     for parts, expected in zip(zip(*shares, strict=True), whole[start:], strict=True):
         assert [i for part in parts for i in part] == expected
+
+
+@given(
+    samples=st.integers(1, 60),
+    batch=st.integers(1, 10),
+    world=st.integers(1, 3),
+    start=st.integers(0, 5),
+    block=st.integers(1, 20),
+    window=st.integers(1, 4),
+)
+def test_blocks_are_shared_and_resumed_as_single_images_are(
+    samples: int, batch: int, world: int, start: int, block: int, window: int
+) -> None:
+    how, size = {"block": block, "window": window}, batch * world
+    whole = list(BlockBatches(samples, size, generator(), **how))
+    order = [i for part in whole for i in part]
+    assert len(set(order)) == len(order) == samples // size * size
+    for at in range(0, len(order) - block * window, block * window):  # of a window's images no more than its blocks have
+        assert len({i // block for i in order[at : at + block * window]}) <= 2 * window
+    shares = [BlockBatches(samples, size, generator(), rank, world, **how) for rank in range(world)]
+    for share in shares:
+        share.start = start
+    for parts, expected in zip(zip(*shares, strict=True), whole[start:], strict=True):
+        assert [i for part in parts for i in part] == expected
+
+
+def test_blocks_come_in_another_order_each_epoch() -> None:
+    batches = BlockBatches(40, 8, generator(), block=4, window=2)
+    first, second = list(batches), list(batches)
+    assert first != second
+    with pytest.raises(ValueError, match="block=0 and window=2"):
+        BlockBatches(40, 8, generator(), block=0, window=2)
 
 
 def test_the_order_is_that_of_pytorchs_own_loader() -> None:
@@ -53,6 +85,14 @@ def test_what_does_not_divide_is_named() -> None:
         Batches(100, 10, generator(), 0, 4)
     with pytest.raises(ValueError, match="batch_size=10 must hold 4"):
         IdentityBatches(np.arange(100), 4, 10, generator())
+
+
+def test_what_happens_to_an_image_does_not_depend_on_whose_it_is() -> None:
+    images = torch.rand(6, 1, 8, 8)
+    whole = augment(images, 3, 0.5, 0.1)
+    for world in (2, 3):
+        shares = [augment(part, 3, 0.5, 0.1, rank, world) for rank, part in enumerate(images.chunk(world))]
+        assert torch.equal(torch.cat(shares), whole)
 
 
 def test_augmentation_repeats_itself_and_mirrors() -> None:

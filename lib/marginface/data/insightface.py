@@ -15,6 +15,7 @@ from marginface.data.files import printable, read_bytes
 from marginface.data.folders import People, list_people
 from marginface.data.images import check_size, scaled
 from marginface.data.pairs import load_bin
+from marginface.data.record_parts import RecordParts, record_parts
 from marginface.data.recordio import RecordDataset
 from marginface.data.types import DataMissingError, FaceData, PairTest
 
@@ -27,16 +28,19 @@ SAMPLES, SAMPLE = 100, 2**16  # how many and of how many bytes: all of 6 MB, and
 def load(root: Path, name: str) -> FaceData:
     """The training set in the folder `name` of the data folder, every verification set (*.bin) beside it, and `benchmarks`.
 
-    Without a train.rec the folder has a folder of aligned images, all of one size, for each person. The fingerprint covers
-    the index and the property file, or the names and sizes of people's images, and the verification sets and the benchmarks'
-    lists; of the records' file, which is too large to be read for it, its size and samples are in `parts` alone.
+    A large set may be in parts (see `record_parts`). Without any train.rec the folder has a folder of aligned images, all of
+    one size, for each person. The fingerprint covers the index and the property file, or the names and sizes of people's
+    images, and the verification sets and the benchmarks' lists; of the records' file, which is too large to be read for it,
+    its size and samples are in `parts` alone.
     Raises: DataMissingError where there is no such folder; ValueError naming a damaged file, and one of two whose names differ
         in their case alone or that are one test.
     """
     folder = root / name
-    train: RecordDataset | PeopleImages
+    train: RecordDataset | RecordParts | PeopleImages
     if (folder / "train.rec").is_file():
         train = RecordDataset(folder)
+    elif record_parts(folder):
+        train = RecordParts(folder)
     elif folder.is_dir():
         train = PeopleImages(list_people(folder))
     else:
@@ -47,11 +51,14 @@ def load(root: Path, name: str) -> FaceData:
     parts = train.people.listing() if isinstance(train, PeopleImages) else {}
     digest.update(json.dumps(parts).encode() if parts else b"")
     bins = _verification_sets(folder)
-    for path in [folder / "train.idx", folder / "property", *bins.values()]:
+    record_folders = [folder] if isinstance(train, RecordDataset) else record_parts(folder)
+    for path in [*(each / name for each in record_folders for name in ("train.idx", "property")), *bins.values()]:
         if path.exists():
             digest.update(read_bytes(path))
     if isinstance(train, RecordDataset):
         parts = _record_files(folder)
+    elif isinstance(train, RecordParts):
+        parts = {f"{each.name}/{file}": what for each in record_folders for file, what in _record_files(each).items()}
     others, lists = benchmarks.at_hand(root)
     digest.update(lists.encode())
     return FaceData(

@@ -1,7 +1,8 @@
 """What a network is worth on the tests of its data."""
 
 from collections.abc import Callable, Iterator
-from typing import assert_never
+from itertools import pairwise
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from marginface.evaluation.scores import TIE
 from marginface.evaluation.templates import pool, template_scores
 from marginface.evaluation.verification import far_threshold, kfold_accuracy
 from marginface.heads import MarginHead
+from marginface.ranks import Ranks
 from marginface.training.learner import Learner
 
 DRAWN_SAMPLES = 10_000  # "We draw 10,000 training samples" (IAM §5.1)
@@ -44,6 +46,7 @@ def evaluate(
     normalisation: str = "unit",
     dtype: torch.dtype = torch.float32,
     progress: bool = False,
+    ranks: Ranks | None = None,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """What a learner is worth on the data's tests.
 
@@ -55,18 +58,30 @@ def evaluate(
     "… TAR@FAR=1e-04"; arrays of a few numbers for groups of people (see `placements.Placements`). For wrong names the share
     that is found among as many images furthest from their centres, and how often a wrong one is further than a right one.
 
-    `progress` says on stderr how far it is, where it takes long.
+    `progress` says on stderr how far it is, where it takes long. Of several `ranks` each embeds its share of a test's images,
+    the first judges them, and all have the outcome; all have to call this together.
     """
     if isinstance(data, ImageData):
-        return _evaluate_classes(learner, data, normalisation, dtype, "testing, images" if progress else None)
+        return _evaluate_classes(learner, data, normalisation, dtype, "testing, images" if progress else None, ranks)
+    ranks = ranks or Ranks.alone()
+    with ranks.together():
+        return ranks.told(_evaluate_faces(learner, data, normalisation, dtype, progress, ranks))
+
+
+def _evaluate_faces(
+    learner: Learner, data: FaceData, normalisation: str, dtype: torch.dtype, progress: bool, ranks: Ranks
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     embedded: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # tests that share their images embed them once
     for name, test in data.tests.items():
         if id(test.images) not in embedded:
             what = f"testing on {name}, images" if progress else None
-            found = embed(learner.backbone, test.images, normalisation, dtype, mirrored=data.mirrored, what=what).double()
+            how: dict[str, Any] = {"mirrored": data.mirrored, "what": what, "ranks": ranks}
+            found = embed(learner.backbone, test.images, normalisation, dtype, **how).double()
             embedded[id(test.images)] = nn.functional.normalize(found).numpy(), found.norm(dim=1).numpy()
+        if ranks.rank > 0:
+            continue
         with Meter(f"testing on {name}", _compared(test)) as meter:
             tell = meter.update if progress else (lambda more=1: None)
             for measure, value, kept in _judge(name, test, *embedded[id(test.images)], tell):
@@ -141,10 +156,10 @@ def _judge(
 
 
 def _evaluate_classes(
-    learner: Learner, data: ImageData, normalisation: str, dtype: torch.dtype, what: str | None
+    learner: Learner, data: ImageData, normalisation: str, dtype: torch.dtype, what: str | None, ranks: Ranks | None
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     images, labels = data.tensors("test")
-    embeddings = embed(learner.backbone, images, normalisation, dtype, what=what)
+    embeddings = embed(learner.backbone, images, normalisation, dtype, what=what, ranks=ranks)
     assert isinstance(learner.head, MarginHead)
     device = next(learner.parameters()).device
     predicted = learner.head.logits(embeddings.to(device)).argmax(dim=1).cpu()
@@ -153,7 +168,7 @@ def _evaluate_classes(
     arrays = {"test_correct": correct.numpy()}
     if embeddings.shape[1] <= 3:
         images, labels = data.tensors("train")
-        drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype, what=what)
+        drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype, what=what, ranks=ranks)
         arrays["train_directions"] = nn.functional.normalize(drawn).numpy().astype(np.float16)
         arrays["train_labels"] = labels[:DRAWN_SAMPLES].numpy().astype(np.uint8)
         arrays["class_directions"] = nn.functional.normalize(learner.head.weight).cpu().numpy().astype(np.float16)
@@ -169,27 +184,36 @@ def embed(
     mirrored: bool = False,
     batch_size: int = 1000,
     what: str | None = None,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Embeddings (N, d) of images (N, C, H, W) uint8, on the CPU, with the backbone in evaluation mode.
 
     Images that are not in memory are read a batch at a time.
 
     `mirrored` adds the embedding of each image's mirror image, as the public evaluations do. `what` is said to be done, if it
-    takes long.
+    takes long. Of several `ranks` each embeds a part, and all have all of them.
     """
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
     was_training = backbone.training
     backbone.eval()
     parts = []
-    with Meter(what or "", len(images)) as meter:
-        for start in range(0, len(images), batch_size):
-            batch = torch.from_numpy(np.array(images[start : start + batch_size]))  # a copy: what a file gives is read-only
+    rank, world = (0, 1) if ranks is None else (ranks.rank, ranks.world)
+    ends = [len(images) * number // world for number in range(world + 1)]
+    first, end = ends[rank : rank + 2]
+    with Meter(what or "", end - first) as meter:
+        for start in range(first, max(end, first + 1), batch_size):  # of no images, embeddings have the same length
+            batch = torch.from_numpy(
+                np.array(images[start : min(start + batch_size, end)])
+            )  # a copy: what a file gives is read-only
             x = normalise(batch.to(device), normalisation).to(dtype)  # type: ignore[arg-type]
             parts.append((backbone(x) + backbone(x.flip(3)) if mirrored else backbone(x)).cpu())
             if what is not None:
                 meter.update(len(batch))
     backbone.train(was_training)
-    return torch.cat(parts)
+    if ranks is None or world == 1:
+        return torch.cat(parts)
+    sizes = [stop - start for start, stop in pairwise(ends)]
+    return ranks.gather(torch.cat(parts), sizes)
 
 
 def check_tests(data: ImageData | FaceData) -> None:

@@ -1,0 +1,61 @@
+"""The model of a step with many classes, and its page."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from marginface.book import scale
+from marginface.book.scale import PUBLISHED, Setting
+
+PAGE = (Path(__file__).parents[2] / "book" / "scale.md").read_text()
+
+
+def test_it_is_near_what_is_published() -> None:
+    for row in scale.check().to_dict("records")[: len(PUBLISHED)]:
+        assert abs(row["model"] / row["images/s"] - 1) < 0.03
+        assert abs(row["model MB"] / row["MB"] - 1) < 0.04
+
+
+def test_the_page_shows_what_it_gives() -> None:
+    assert scale.page() in PAGE
+
+
+def test_what_is_fitted_is_found_again() -> None:
+    """Points that the model itself makes give the model."""
+    model = scale.fitted()
+    points = [
+        (classes, share, scale.BATCH / sum(model.step(Setting(classes, share)).values()), model.memory(Setting(classes, share)))
+        for classes, share, *_ in PUBLISHED
+    ]
+    again = scale.fitted(points)
+    for name in ("image", "logit", "drawn", "network", "copies"):
+        assert getattr(again, name) == pytest.approx(getattr(model, name), rel=1e-6)
+
+
+def test_what_the_page_says_of_choices() -> None:
+    model = scale.fitted()
+    all_of_them, tenth = scale.bottleneck(model), scale.bottleneck(model, share=0.1)
+    assert all_of_them.between(1.5e6, 2.1e6).all()
+    assert tenth.between(15e6, 20e6).all()
+    ten = Setting(10e6)
+    assert model.memory(ten) == pytest.approx(53e3, rel=0.02)
+    assert model.memory(replace(ten, chunk=512)) == pytest.approx(12.5e3, rel=0.05)
+    assert model.memory(replace(ten, ranks=64, samples=8192, chunk=512)) == pytest.approx(6e3, rel=0.1)
+    parts = model.step(ten)
+    assert parts["logits"] / (parts["logits"] + parts["products"]) > 7 / 8
+
+
+def test_one_rank_sends_nothing_and_meets_its_batch() -> None:
+    model, alone = scale.fitted(), Setting(1e6, ranks=1)
+    assert model.step(alone)["travel"] == 0
+    assert alone.met == 1e6
+    assert Setting(8_000, 0.1).met == 128
+    assert Setting(80, 0.1).met == 10
+    assert model.step(Setting(1e6, half=False))["products"] > 5 * model.step(Setting(1e6))["products"]
+
+
+def test_curves_are_drawn() -> None:
+    figure = scale.curves(ranks=(8, 64))
+    assert len(figure.axes) == 4
+    assert all(len(axes.lines) >= 3 for axes in figure.axes)
