@@ -203,7 +203,7 @@ def curves(model: Model | None = None, ranks: Sequence[int] = (8, 64, 1024)) -> 
 def page() -> str:
     """The lines of `check` as the book's page has them."""
     rows = check().to_dict("records")
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
+    lines = ["| " + " | ".join(map(str, rows[0])) + " |", "|" + "---|" * len(rows[0])]
     for row in rows:
         lines.append("| " + " | ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()) + " |")
     return "\n".join(lines)
