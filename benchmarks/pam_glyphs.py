@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     first = load(GLYPHS.data)
-    run = train(replace(GLYPHS, margin=MATCHED["CosFace"]), first, max_steps=options.steps, device="cpu")
+    assert isinstance(first, FaceData)
+    recipe = replace(GLYPHS, margin=MATCHED["CosFace"])
+    run = train(recipe, replace(first, tests={}), max_steps=options.steps, device="cpu")
     assert run.learner is not None
     print(f"{torch.get_num_threads()} threads; the network was trained for {run.provenance['steps']:,} steps")
     for count in options.characters:

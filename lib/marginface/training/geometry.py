@@ -21,7 +21,8 @@ SHARES = ("nearer to another class", "inside the margin", "pull left")
 def geometry(
     learner: Learner, data: ImageData | FaceData, normalisation: str, dtype: torch.dtype, progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """How images that were trained on lie at the end, each without its mirror image; {} where there are no class weights.
+    """How images that were trained on lie at the end, each without its mirror image; {} where there are no class
+    weights, or this process does not have all of them.
 
     They are the same for all seeds: of up to `CLASSES` classes as many each, in even steps.
 
@@ -30,7 +31,7 @@ def geometry(
         margin is below another's; and the mean of 1 - p over all, to which the pull of the loss on an image is proportional,
         with p the own class's probability, margin included.
     """
-    if not isinstance(learner.head, MarginHead):
+    if not isinstance(learner.head, MarginHead) or len(learner.head.weight) != data.num_classes:
         return {}
     train: Any = data.train
     labels = np.asarray(train.labels if hasattr(train, "labels") else train.tensors[1])

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from tests.book.papers.made import results
 
 from marginface.book.papers.iam import betas
-from marginface.book.papers.iam.betas import TABLE3, TABLE4, claims, curve, explored, plateau
+from marginface.book.papers.iam.betas import TABLE3, TABLE4, claims, curve, explored, longer, plateau
 from marginface.book.records import lookup
 from marginface.margins import CosFace, NormFace
 from marginface.regularizers import IAM
@@ -97,3 +98,12 @@ def test_other_betas_have_no_printed_number() -> None:
     made = results(TABLE3, lambda name: 0.1, beta=[0.15])
     assert [claim.printed for claim in explored(3, made) if claim.row == "β = 0.15"] == [None]
     assert claims(3, made) == []
+
+
+def test_how_much_longer_gradients_are_is_read_from_records() -> None:
+    """At p = 0.8 on average, 1 - p + 0.8 p is 0.84, 4.2 times 0.2."""
+    made = results(TABLE3, lambda name: 0.1)
+    assert "do not say" in longer(made)
+    for run in made.runs["β = 0"]:
+        run.arrays["trained shares"] = np.array([0.0, 0.1, 0.2], dtype=np.float32)
+    assert longer(made).endswith("would be 4.2 times as long.")

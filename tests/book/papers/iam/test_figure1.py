@@ -3,18 +3,17 @@
 import pytest
 import torch
 
-from marginface import backbones
 from marginface.book.papers.iam import figure1
-from marginface.book.papers.iam.figure1 import FIGURE1, SHAPE, pipeline
+from marginface.book.papers.iam.figure1 import FIGURE1, SHAPE, network_of, pipeline
 from marginface.book.plots.pipeline import pipeline as drawn
 
 
 def test_the_shapes_are_those_of_a_computed_batch() -> None:
-    """Of two faces, through the network with its weights."""
-    stages = pipeline(batch=2)
-    network = backbones.create("Inception-ResNet-v1", embedding_dim=512, image_shape=SHAPE).eval()
+    """Of three faces, module by module."""
+    network = network_of()
+    stages = pipeline(network, batch=3)
     shapes: list[tuple[int, ...]] = []
-    x = torch.zeros(2, *SHAPE)
+    x = torch.zeros(3, *SHAPE)
     with torch.no_grad():
         for module in network.children():
             x = module(x)
@@ -26,7 +25,7 @@ def test_the_shapes_are_those_of_a_computed_batch() -> None:
 
 
 def test_the_figure_has_a_box_for_every_stage() -> None:
-    stages = pipeline()
+    stages = pipeline(network_of())
     texts = {text.get_text() for text in drawn(stages).axes[0].texts}
     assert {stage.title for stage in stages} <= texts
     assert {"90 × 512", "90 × 10,575", "one number"} <= texts

@@ -127,6 +127,22 @@ def plateau(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}"])
 
 
+def longer(results: Results, beta: float = BEST[3]) -> str:
+    """By how much IAM makes gradients longer at the end of a training without it, in a sentence: what a learning rate would
+    have to be multiplied by to be a control of the same size.
+
+    A sample's gradient is proportional to 1 - p, and with IAM to 1 - p + β p; the mean over training images is in records.
+    """
+    kept = [run.arrays["trained shares"][2] for run in results.runs.get(PLAIN, ()) if "trained shares" in run.arrays]
+    if not kept:
+        return "Records do not say how long the gradients are at the end."
+    pull = float(np.mean(kept))
+    return (
+        f"At the end of a training without IAM, 1 − p is {pull:.2f} in the mean over training images. With β = {beta:g} the "
+        f"gradient of such an image would be {(pull + beta * (1 - pull)) / pull:.1f} times as long."
+    )
+
+
 def _printed(number: int) -> tuple[float, ...]:
     return tuple(beta for beta in sorted(set(published.table("iam", number).beta)) if 0 < beta < 1)
 

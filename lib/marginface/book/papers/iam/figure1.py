@@ -1,6 +1,7 @@
 """IAM Figure 1: the pipeline of training, taken from the modules that train, with the shapes of a batch that passes through."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from types import SimpleNamespace
 
@@ -34,29 +35,35 @@ class Stage:
         return f"{self.count} × {self.name}" if self.count > 1 else self.name
 
 
-def pipeline(recipe: Recipe = RECIPE, batch: int = IAM_CASIA.batch_size) -> list[Stage]:
+def pipeline(network: nn.Module, recipe: Recipe = RECIPE, batch: int = IAM_CASIA.batch_size) -> list[Stage]:
     """What a batch of faces passes on its way to the loss, in order: each module of the backbone, then the head.
 
-    Nothing is computed but shapes: the modules are those that are trained, on PyTorch's meta device.
+    Two faces pass through, and the batch's number stands for two: no module's output depends on how many they are.
     """
     margin, terms = recipe.margin, [term for term in recipe.regularizers if isinstance(term, IAM)]
     assert isinstance(margin, Margin)
-    with torch.device("meta"):
-        network = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=SHAPE)
-        head = MarginHead(recipe.embedding_dim, CLASSES, margin, terms, chunk_size=None)
-        faces, labels = torch.empty(batch, *SHAPE), torch.empty(batch, dtype=torch.int64)
+    head = MarginHead(recipe.embedding_dim, CLASSES, margin, terms)
     passed: list[Stage] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        passed.append(Stage(_name(module), tuple(output.shape), "network"))
+        passed.append(Stage(_name(module), (batch, *output.shape[1:]), "network"))
 
-    for module in network.children():
-        module.register_forward_hook(note)
-    features = network(faces)
-    stages = [Stage("faces", tuple(faces.shape), "face"), *_together(passed[:-1])]
-    stages.append(Stage("feature: pooling, fully connected, BatchNorm", tuple(features.shape), "feature"))
-    stages.append(Stage("class weights: logits", tuple(head.logits(features).shape), "loss"))
-    return [*stages, Stage("loss", tuple(head(features, labels).shape), "loss")]
+    hooks = [module.register_forward_hook(note) for module in network.children()]
+    with torch.no_grad():
+        features = network.eval()(torch.zeros(2, *SHAPE))
+        logits, loss = head.logits(features), head(features, torch.arange(2))
+    for hook in hooks:
+        hook.remove()
+    stages = [Stage("faces", (batch, *SHAPE), "face"), *_together(passed[:-1])]
+    stages.append(Stage("feature: pooling, fully connected, BatchNorm", (batch, *features.shape[1:]), "feature"))
+    stages.append(Stage("class weights: logits", (batch, *logits.shape[1:]), "loss"))
+    return [*stages, Stage("loss", tuple(loss.shape), "loss")]
+
+
+@cache
+def network_of(recipe: Recipe = RECIPE) -> nn.Module:
+    """The backbone with fresh weights."""
+    return backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=SHAPE)
 
 
 def _name(module: nn.Module) -> str:
@@ -77,10 +84,9 @@ def _together(stages: list[Stage]) -> list[Stage]:
 
 def claims(chosen: SimpleNamespace) -> list[Claim]:
     """What §1 says of the figure, of the modules."""
-    stages = pipeline(batch=chosen.batch)
+    network = network_of()
+    stages = pipeline(network, batch=chosen.batch)
     feature, logits, loss = stages[-3:]
-    with torch.device("meta"):
-        network = backbones.create(RECIPE.backbone, embedding_dim=RECIPE.embedding_dim, image_shape=SHAPE)
     inside = [name for name, weight in network.named_parameters() if CLASSES in weight.shape]
     return [
         Claim(
