@@ -141,6 +141,22 @@ def test_other_people_of_the_same_test_bed_are_judged_together(runs_folder: Path
     assert halves._beds(there) == {}  # the other half is what was asked for
 
 
+def test_records_from_before_a_test_count_as_missing(runs_folder: Path) -> None:
+    for group in made(0.01).values():
+        for run in group:
+            store(run)
+    needy = replace(TOY, needs=("search",))
+    assert TOY.recorded() is not None
+    assert needy.recorded() is None
+    assert needy.verdict().word == "not yet"
+    with pytest.raises(ValueError, match="records lack search: make runs ONLY=toy RETEST=1"):
+        needy.obtain()
+    for group in made(0.01).values():
+        for run in group:
+            store(replace(run, metrics=run.metrics | {"search rank-1": 0.5}))
+    assert needy.recorded() is not None
+
+
 def test_a_parameter_that_an_item_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'beta'"):
         TOY.obtain(betta=0.3)

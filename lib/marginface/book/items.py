@@ -38,6 +38,8 @@ class Item:
     `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
     `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
 
+    `needs` are tests that its runs must have been put to: records from before there were these count as missing.
+
     `beds` are what else its rows are trained on, by name. Their records are shown and judged, with as many seeds as every row
     there has.
     """
@@ -55,6 +57,7 @@ class Item:
     judge: Callable[["Results"], Verdict] | None = None
     tabulate: Callable[["Results"], pd.DataFrame] | None = None
     beds: Mapping[str, Bed] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
 
     def obtain(
         self,
@@ -78,6 +81,8 @@ class Item:
             wanted = wanted[:2]
             _warn(SMOKE)
         runs = obtain.obtain(asked.rows, wanted, profile, device=device, root=root)
+        if profile == "book" and not self._tested(runs):
+            raise ValueError(f"records lack {' and '.join(self.needs)}: make runs ONLY={self.notebook} RETEST=1 (or FORCE=1)")
         return replace(asked, runs=runs, root=root, beds=self._beds(asked, root))
 
     def ask(self, profile: str = "book", **parameters: Any) -> "Results":
@@ -89,7 +94,7 @@ class Item:
         """What its page shows with all defaults, from records alone; None where one is missing."""
         asked = self.ask()
         runs = obtain.recorded(asked.rows, list(self.seeds))
-        return None if runs is None else replace(asked, runs=runs, beds=self._beds(asked))
+        return None if runs is None or not self._tested(runs) else replace(asked, runs=runs, beds=self._beds(asked))
 
     def verdict(self) -> Verdict:
         """The verdict of its page with all defaults."""
@@ -127,9 +132,13 @@ class Item:
     def _beds(self, asked: "Results", root: str | Path | None = None) -> dict[str, "Results"]:
         """The other test beds with what is recorded there of every row; only the page's own profile has any."""
         found = self._others(asked, root) if asked.settings.profile == "book" else {}
-        return {
-            bed: replace(there, runs=obtain.recorded_in_part(there.rows, self.beds[bed].seeds)) for bed, there in found.items()
-        }
+        runs = {bed: obtain.recorded_in_part(there.rows, self.beds[bed].seeds) for bed, there in found.items()}
+        return {bed: replace(there, runs=runs[bed] if self._tested(runs[bed]) else {}) for bed, there in found.items()}
+
+    def _tested(self, runs: Runs) -> bool:
+        """Whether all runs have what the item needs."""
+        every = [run for group in runs.values() for run in group]
+        return all(any(key.startswith(f"{test} ") for key in run.metrics) for run in every for test in self.needs)
 
 
 @dataclass(frozen=True)

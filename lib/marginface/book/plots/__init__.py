@@ -14,7 +14,7 @@ from marginface.book.plots.curves import (
     pam_phi,
 )
 from marginface.book.plots.display import show, source, style, table
-from marginface.book.plots.drawings import arc_margin, residual_unit
+from marginface.book.plots.drawings import arc_margin, residual_unit, sizes_and_speeds
 from marginface.book.plots.forest import Forest, forest
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
 from marginface.book.plots.pipeline import pipeline
@@ -49,6 +49,7 @@ __all__ = [
     "search_curves",
     "sectors",
     "show",
+    "sizes_and_speeds",
     "source",
     "sphere",
     "spheres",

@@ -4,6 +4,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Wedge
@@ -108,3 +109,15 @@ def _box(ax: Axes, x: float, y: float, text: str) -> None:
     ax.text(x, y + (0.12 if detail else 0), kind, ha="center", va="center", weight="bold", fontsize=9)
     if detail:
         ax.text(x, y - 0.15, detail, ha="center", va="center", fontsize=6.5)
+
+
+def sizes_and_speeds(ours: pd.DataFrame, sizes: pd.Series, speeds: pd.Series) -> Figure:
+    """ArcFace Table 8: each network's size and time an image here over those printed, on logarithmic axes."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+    for ax, own, theirs, unit in zip(panels, (ours.size_mb, ours.ms), (sizes, speeds), ("MB", "ms"), strict=True):
+        for i, name in enumerate(theirs.index):
+            ax.plot(theirs[name], own[name], "o", color=COLOURS[i % len(COLOURS)], label=name)
+        ax.set(xscale="log", yscale="log", xlabel=f"printed, {unit}", ylabel=f"here, {unit}")
+    panels[0].axline((100, 100), (600, 600), color="0.6", linewidth=0.8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return figure

@@ -8,6 +8,7 @@ from marginface.book.papers.arcface.figure7 import FIGURE7
 from marginface.book.papers.arcface.megaface import FIGURE8, TABLE9
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
 from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.arcface.table8 import TABLE8
 from marginface.book.papers.arcface.table11 import TABLE11
 from marginface.book.papers.arcface.values import TABLE5, TABLE6
 
@@ -19,6 +20,7 @@ ITEMS = (
     TABLE5,
     TABLE6,
     TABLE7,
+    TABLE8,
     TABLE9,
     TABLE11,
     FIGURE1,

@@ -177,6 +177,7 @@ def _item(name: str, notebook: str, seeds: Sequence[int] = range(5)) -> Item:
         parameters=item.parameters,
         rows=rows,
         seeds=seeds,
+        needs=(SEARCH,),
         beds={bed: Bed(seeds, there.settings) for bed, there in item.beds.items()},
     )
 
