@@ -15,6 +15,8 @@ import plotly.graph_objects as go
 from IPython.display import HTML, Markdown, display
 from plotly.offline import get_plotlyjs_version
 
+from marginface.book.plots import inline
+
 # seaborn's "colorblind", after Wong, Nature Methods 8 (2011), 441: as in book.mplstyle
 COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"]
 GRID = "rgba(128, 128, 128, 0.3)"
@@ -25,6 +27,7 @@ def style() -> None:
     """The style of static figures and tables: call it once, at the top of a notebook."""
     pd.set_option("display.max_colwidth", None)
     plt.style.use("marginface.book.plots.book")
+    inline.use()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,8 @@
 """The standard figure of differences: a line for each, with its interval, what is printed, and zero."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from marginface.book.effects import EXPLORED, Effect, Within, power, table
+from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
 
 
@@ -29,13 +28,11 @@ class Forest:
         return f"By how many percent the errors change, with intervals of 95 % and what is printed: {lines}."
 
     def _repr_html_(self) -> str:
-        figure, content = forest(self.effects), BytesIO()
-        figure.savefig(content, format="png")
+        figure = forest(self.effects)
+        picture = inline.html(figure, self.description)
         plt.close(figure)
-        picture = f"data:image/png;base64,{b64encode(content.getvalue()).decode()}"
-        image = f'<img src="{picture}" alt="{escape(self.description)}" style="max-width: 100%">'
         numbers = Table(table(self.effects), self.stands_on)._repr_html_()
-        return f"{image}<p>{escape(power(self.effects))}</p>{numbers}"
+        return f"{picture}<p>{escape(power(self.effects))}</p>{numbers}"
 
 
 def forest(effects: Sequence[Effect]) -> Figure:
