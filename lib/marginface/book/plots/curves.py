@@ -15,6 +15,7 @@ from marginface.book.papers.iam import gradients
 from marginface.book.papers.interface import figure1
 from marginface.book.papers.interface.sign import BETWEEN
 from marginface.book.plots.display import COLOURS, GRID, layout, skip, slider
+from marginface.book.plots.looks import looks
 from marginface.book.profiles import Profile
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, SphereFace
 
@@ -24,12 +25,13 @@ def loss_profile(losses: Mapping[str, Margin | Profile], length: float = 1.0) ->
     degrees = np.linspace(0, 180, 721)
     figure, axes = plt.subplots(2, 1, figsize=(6.4, 7.2), sharex=True, layout="constrained")
     others = {}
-    for i, ((name, loss), colour) in enumerate(zip(losses.items(), COLOURS, strict=False)):
+    for i, (name, look) in enumerate(looks(losses).items()):
+        loss = losses[name]
         profile = loss if isinstance(loss, Profile) else Profile(loss)
-        line = {"color": colour, "linewidth": max(1.2, 3.6 - 0.8 * i)}  # curves that coincide stay visible
+        line = {"color": look.colour, "linewidth": max(1.2, 3.6 - 0.8 * i)}  # curves that coincide stay visible
         axes[0].plot(degrees, target_logit(profile.margin, degrees), **line, label=name)
         axes[1].plot(degrees, profile.gradient(degrees, length), **line)
-        others[tuple(profile.others(degrees))] = colour
+        others[tuple(profile.others(degrees))] = look.colour
     for U, colour in others.items():
         axes[0].plot(degrees, U, "--", color="0.3" if len(others) == 1 else colour, label="U" if len(others) == 1 else None)
     axes[0].set(ylabel="target logit T(θ)", xlim=(0, 180))
@@ -43,8 +45,8 @@ def logit_curves(losses: Mapping[str, Margin]) -> Figure:
     """ArcFace Figure 4 (a): T(θ) of every loss."""
     degrees = np.linspace(0, 180, 361)
     figure, axes = plt.subplots(figsize=(7, 4.2))
-    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
-        axes.plot(degrees, target_logit(margin, degrees), label=name, color=colour)
+    for name, look in looks(losses).items():
+        axes.plot(degrees, target_logit(losses[name], degrees), label=name, **look.of_line)
     axes.set(xlabel="angle between a sample and its class weight θ, degrees", ylabel="target logit T(θ)", xlim=(0, 180))
     axes.set_xticks(range(0, 181, 30))
     axes.legend()
@@ -67,7 +69,7 @@ def logit_explorer() -> tuple[go.Figure, str]:
         "ArcFace": arc[start["additive"]],
     }
     figure = go.Figure(
-        [go.Scatter(x=degrees, y=y, name=name, line={"color": COLOURS[i]}) for i, (name, y) in enumerate(curves.items())]
+        [go.Scatter(x=degrees, y=curves[name], name=name, line={"color": look.colour}) for name, look in looks(curves).items()]
     )
     steps = [
         {"label": f"{m:.2f}", "method": "restyle", "args": [{"y": [c.tolist(), a.tolist()]}, [2, 3]]}
@@ -112,8 +114,8 @@ def boundaries(rows: Mapping[str, Boundary]) -> Figure:
 def margin_widths(losses: Mapping[str, Margin]) -> Figure:
     """The width of the margin between two classes over the angle between their weights."""
     figure, axes = plt.subplots(figsize=(7, 3.6))
-    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
-        axes.plot(figure1.BETWEEN, figure1.widths(margin), label=name, color=colour)
+    for name, look in looks(losses).items():
+        axes.plot(figure1.BETWEEN, figure1.widths(losses[name]), label=name, **look.of_line)
     axes.set(xlabel="angle between the two class weights, degrees", ylabel="width of the margin, degrees", xlim=(30, 180))
     axes.legend()
     return figure
@@ -138,7 +140,7 @@ def interface_signs(losses: Mapping[str, InterFace], between: float = BETWEEN, o
     """f over γ = θ_y / d_inter with both signs, and what that does to the logit of a class at the angle `other`."""
     gamma = np.linspace(0, 1.2, 241)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    for (name, margin), colour in zip(losses.items(), COLOURS, strict=False):
+    for (name, margin), colour in zip(losses.items(), (look.colour for look in looks(losses).values()), strict=True):
         f = figure1.shift_degrees(margin, gamma * between, between)
         for sign, line in ((1, "-"), (-1, "--")):
             label = f"{name}, as {'printed' if sign > 0 else 'released'}"

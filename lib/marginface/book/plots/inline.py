@@ -46,7 +46,7 @@ def html(figure: Figure, description: str = "") -> str:
 
 
 def describe(figure: Figure) -> str:
-    """A figure in words, from its data: of every panel what is over what, and where each line that has a name begins and ends."""
+    """A figure in words, from its data: of every panel what is over what, and the course of each line that has a name."""
     names = {line.get_color(): text.get_text() for legend in figure.legends for line, text in _entries(legend)}
     panels = [_panel(axes, names) for axes in figure.axes if axes.get_visible()]
     shared = [text.get_text() for text in (figure._supxlabel, figure._supylabel) if text is not None]  # type: ignore[attr-defined]
