@@ -1,6 +1,7 @@
 """Sphinx extension: pages that need no network, are run two or more at a time, and again when code or data have changed."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -114,6 +115,23 @@ def forget_old_outputs(app: Sphinx) -> None:
         stamp.write_text(now)
 
 
+def make_boxes(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Write what stands atop each page, and what it offers to take along, where the library or the data have changed."""
+    folder, now = Path(app.outdir) / "_static" / "taken", fingerprint()
+    if app.builder.format == "html" and not ((stamp := folder / "fingerprint").exists() and stamp.read_text() == now):
+        subprocess.run([sys.executable, "-m", "marginface.book.boxes", str(folder)], check=True)
+        stamp.write_text(now)
+
+
+def add_box(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """Put the box of a table or figure beneath the title of its page."""
+    found = Path(app.outdir) / "_static" / "taken" / "boxes.json"
+    box = json.loads(found.read_text()).get(page) if found.exists() else None
+    if box:
+        box = box.replace("{root}", "../" * page.count("/"))
+        context["body"] = context["body"].replace("</h1>", f"</h1>{box}", 1)
+
+
 def run_outdated(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Run the pages that Sphinx is about to read, as far as nobody has, so that it finds their outputs in the cache."""
     cache = get_cache(env.mystnb_config.execution_cache_path)  # type: ignore[attr-defined]
@@ -195,10 +213,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", find_papers)
     app.connect("config-inited", set_up_theme)
     app.connect("builder-inited", forget_old_outputs)
+    app.connect("env-before-read-docs", make_boxes)
     app.connect("env-before-read-docs", run_outdated)
     app.connect("autodoc-process-docstring", set_docstring, priority=400)  # before napoleon reads the sections that remain
     app.connect("source-read", list_modules)
     app.connect("autodoc-process-signature", name_arrays)
     app.connect("html-page-context", drop_thebe)
+    app.connect("html-page-context", add_box)
     app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -56,6 +56,6 @@ def repeat_runs() -> pd.DataFrame:
 
 
 def items() -> pd.DataFrame:
-    """Every numbered table and figure of the papers: paper, item, what it shows, and the notebook it belongs to."""
+    """Every numbered table and figure of the papers: paper, item, what it shows, its notebook, what is claimed, and where."""
     lists = [data_folder() / "items.csv", *sorted(PAPERS.glob("*/items.csv"))]
-    return pd.concat([pd.read_csv(path, keep_default_na=False) for path in lists], ignore_index=True)
+    return pd.concat([pd.read_csv(path, keep_default_na=False) for path in lists], ignore_index=True).fillna("")
