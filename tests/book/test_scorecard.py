@@ -1,11 +1,14 @@
 """The scorecard: every table and figure once, with the verdict of its page."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from marginface.book import published
 from marginface.book.papers import find
-from marginface.book.scorecard import scorecard, tally, verdicts
-from marginface.book.verdicts import Verdict
+from marginface.book.scorecard import KINDS, bar, chips, findings, scorecard, tally, verdicts
+from marginface.book.verdicts import WORDS, Verdict
 
 
 @pytest.mark.slow
@@ -17,6 +20,11 @@ def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     html = scorecard(found)
     assert html.count("<tr class=") == len(numbered) == len(found)
     assert html.count("<a href=") == sum(find(*key) is not None and verdict.word != "not yet" for key, verdict in found.items())
+    first = chips(found)
+    assert first.count('class="chip ') == len(numbered)
+    assert first.count("<a href=") == html.count("<a href=")
+    assert sum(int(count) for count in re.findall(r"<b>(\d+)</b>", bar(found))) == len(numbered)
+    assert len(findings()) == 4  # each claim that a finding is about is there, and decided by records
     assert sum(int(part.split()[0]) for part in tally(found).split(": ")[1].split(", ") if part[0].isdigit()) == len(numbered)
 
 
@@ -26,3 +34,17 @@ def test_the_scorecard_leaves_long_evidence_to_the_page() -> None:
     html = scorecard(dict.fromkeys(keys, Verdict("undecided", ("one", "two", "three", "4th", "5th"))))
     assert "one<br>two<br>three<br>and 2 more on its page" in html
     assert "4th" not in html
+
+
+def test_every_word_has_its_kind_on_the_first_page() -> None:
+    assert sorted(word for words in KINDS.values() for word in words) == sorted(WORDS)
+
+
+def test_every_claim_is_in_the_papers_own_words(shared: Path) -> None:
+    """A quotation may leave something out where it says so."""
+    numbered = published.items()
+    for line in numbered[numbered.claim != ""].to_dict("records"):
+        text = " ".join((shared.parent / "papers" / f"{line['paper'].lower()}.txt").read_text().split())
+        for part in line["claim"].split(" … "):
+            assert part in text, line
+    assert (numbered.claim != "").sum() == 42

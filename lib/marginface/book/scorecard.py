@@ -1,12 +1,29 @@
-"""The scorecard: every numbered table and figure of the four papers with its verdict."""
+"""The first page and the scorecard: every numbered table and figure of the papers with its verdict."""
 
+import json
+from collections.abc import Mapping
 from html import escape
+from itertools import groupby
 
 from marginface.book import published
 from marginface.book.papers import find
+from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.interface.sign import SIGN
+from marginface.book.papers.interface.table1 import TABLE1
+from marginface.book.records import folder
 from marginface.book.verdicts import WORDS, Verdict
 
 SHOWN = 3  # lines of evidence
+# the words by what they say to a reader in a hurry
+KINDS = {
+    "holds": ("reproduced", "holds"),
+    "in part": ("reproduced in part", "holds in part", "smaller than printed"),
+    "undecided": ("absent here", "undecided"),
+    "does not hold": ("contradicted", "opposite"),
+    "shown": ("as printed", "cannot be tested here", "not judged"),
+    "not yet": ("not yet",),
+}
+Found = Mapping[tuple[str, str], Verdict]
 
 
 def verdicts() -> dict[tuple[str, str], Verdict]:
@@ -16,27 +33,96 @@ def verdicts() -> dict[tuple[str, str], Verdict]:
     return {key: item.verdict() if (item := find(*key)) else Verdict("not yet") for key in keys}
 
 
-def scorecard(found: dict[tuple[str, str], Verdict]) -> str:
+def scorecard(found: Found) -> str:
     """The scorecard as HTML: every item by paper, with its verdict and a link to its page where it has one."""
     rows = []
-    for paper, group in published.items().groupby("paper", sort=False):
-        rows.append(f'<tr><th colspan="4">{escape(str(paper))}</th></tr>')
-        for line in group.to_dict("records"):
-            verdict, item = found[line["paper"], line["item"]], find(line["paper"], line["item"])
-            name = escape(line["item"])
-            there = item is not None and verdict.word != "not yet"  # a page comes with its runs
-            title = f'<a href="notebooks/{item.notebook}.html">{name}</a>' if item and there else name
-            word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
-            more = len(verdict.evidence) - SHOWN
-            lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
-            cells = (title, escape(line["shows"]), word, "<br>".join(map(escape, lines)))
-            kind = verdict.word.replace(" ", "-")
-            rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return f'<div class="wide"><table class="scorecard"><tbody>{"".join(rows)}</tbody></table></div>'
+    for line in published.items().to_dict("records"):
+        verdict, item = found[line["paper"], line["item"]], find(line["paper"], line["item"])
+        name = escape(line["item"])
+        there = item is not None and verdict.word != "not yet"  # a page comes with its runs
+        title = f'<a href="notebooks/{item.notebook}.html">{name}</a>' if item and there else name
+        word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
+        more = len(verdict.evidence) - SHOWN
+        lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
+        cells = (escape(line["paper"]), title, escape(line["shows"]), word, "<br>".join(map(escape, lines)))
+        kind = verdict.word.replace(" ", "-")  # by which the page colours it
+        rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("paper", "item", "shows", "verdict", "evidence"))
+    table = f'<table class="scorecard sortable"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<div class="wide">{table}</div>'
 
 
-def tally(found: dict[tuple[str, str], Verdict]) -> str:
+def tally(found: Found) -> str:
     """How many of the items have which verdict, in a line of Markdown."""
     words = [verdict.word for verdict in found.values()]
     counted = ", ".join(f"{words.count(word)} {word}" for word in WORDS if word in words)
     return f"Of {len(words)} tables and figures: {counted}."
+
+
+def bar(found: Found) -> str:
+    """How many verdicts say what, as a bar: a part for each of `KINDS` that occurs, as wide as it is frequent."""
+    counts = {kind: sum(verdict.word in words for verdict in found.values()) for kind, words in KINDS.items()}
+    parts = "".join(
+        f'<span class="{kind.replace(" ", "-")}" style="flex-grow: {count}"><b>{count}</b> {kind}</span>'
+        for kind, count in counts.items()
+        if count
+    )
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return f'<div class="bar" role="img" aria-label="{len(found)} tables and figures: {said}">{parts}</div>'
+
+
+def chips(found: Found) -> str:
+    """A row for each paper: its tables and figures as links to their pages, each in the colour of its verdict."""
+    rows = []
+    for paper, keys in groupby(found, key=lambda key: key[0]):
+        links = []
+        for key in keys:
+            verdict, item = found[key], find(*key)
+            kind = next(kind for kind, words in KINDS.items() if verdict.word in words).replace(" ", "-")
+            text = f'<span class="chip {kind}" title="{escape(key[1])}: {escape(verdict.word)}">{escape(_short(key[1]))}</span>'
+            there = item is not None and verdict.word != "not yet"
+            links.append(f'<a href="notebooks/{item.notebook}.html">{text}</a>' if item and there else text)
+        rows.append(f"<div><b>{escape(paper)}</b> {' '.join(links)}</div>")
+    return f'<div class="chips">{"".join(rows)}</div>'
+
+
+def _short(name: str) -> str:
+    """T7 of "Table 7", F2 of "Figure 2"."""
+    kind, _, number = name.partition(" ")
+    return f"{kind[0]}{number}"
+
+
+def findings() -> list[str]:
+    """What the trainings came to, in three sentences, each with its number and its page."""
+    about = (
+        (TABLE7, "ArcFace over Softmax on glyphs seen", "ArcFace against Softmax, on glyphs, changes the errors by {}"),
+        (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, each at its best margin, by {}"),
+        (
+            SIGN,
+            "InterFace cid&ct: as printed over as released",
+            "InterFace's f as printed against f as released, on faces, by {}",
+        ),
+        (
+            TABLE1,
+            "m1 = 0.2, m2 = 0.3 like ArcFace",
+            "ArcFace's margin moved to the other classes, said to change nothing, by {}",
+        ),
+    )
+    lines = []
+    for item, claim, sentence in about:
+        results = item.recorded()
+        effect = next((each for each in results.judged() if each.claim.text == claim), None) if results is not None else None
+        if effect is not None:
+            page = f'<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, {escape(item.name)}</a>'
+            lines.append(f"{escape(sentence.format(effect.difference))}: <em>{escape(effect.word)}</em> ({page}).")
+    return lines
+
+
+def scale() -> str:
+    """How small our trainings are beside the papers', and how many there are, in two sentences."""
+    seconds = [json.loads(path.read_text())["provenance"]["duration_s"] for path in sorted(folder().glob("*.json"))]
+    return (
+        f"All of it stands on {len(seconds):,} recorded trainings that took {sum(seconds) / 3600:.0f} hours on one thread: "
+        "networks of some hundred thousand to a million weights, and about a thousand identities. The papers train networks of "
+        "up to a hundred layers on 85 thousand people, and one network a row."
+    )
