@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +78,11 @@ def find_papers(app: Sphinx, config: Config) -> None:
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
-    """Light or dark as the reader's system is; repository and Colab buttons if _config.yml knows where the repository is."""
+    """Light or dark as the reader's system is; version and date beneath each page; repository and Colab buttons if _config.yml knows where the repository is."""
     config.html_context.setdefault("default_mode", "auto")
     options = config.html_theme_options
     options["navbar_persistent"] = []  # one search field, in the sidebar, is enough
+    options["extra_footer"] = f"<p>marginface {version('marginface')}, built {date.today().isoformat()}</p>"
     if options.get("repository_url"):
         options |= {"use_repository_button": True, "use_issues_button": True}
         options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}

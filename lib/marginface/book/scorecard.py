@@ -6,6 +6,7 @@ from html import escape
 from itertools import groupby
 
 from marginface.book import published
+from marginface.book.items import Item
 from marginface.book.papers import find
 from marginface.book.papers.arcface.table7 import TABLE7
 from marginface.book.papers.interface.sign import SIGN
@@ -90,6 +91,31 @@ def _short(name: str) -> str:
     """T7 of "Table 7", F2 of "Figure 2"."""
     kind, _, number = name.partition(" ")
     return f"{kind[0]}{number}"
+
+
+def of_paper(paper: str) -> str:
+    """A paper's tables and figures, each with its verdict and the first line of what that stands on."""
+    numbered = published.items()
+    lines = []
+    for line in numbered[numbered.paper == paper].to_dict("records"):
+        item = find(paper, line["item"])
+        verdict = item.verdict() if item is not None else Verdict("not yet")
+        there = item is not None and verdict.word != "not yet"
+        name = f'<a href="../notebooks/{item.notebook}.html">{line["item"]}</a>' if item and there else line["item"]
+        first = f": {escape(verdict.evidence[0])}" if verdict.evidence and there else ""
+        lines.append(f"<li>{name}, {escape(line['shows'])}: <em>{escape(verdict.word)}</em>{first}</li>")
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def answer(item: Item, *about: str) -> str:
+    """What was found for an item's claims, a line each, or for those whose text has one of some words."""
+    results = item.recorded()
+    if results is None:
+        return "<p>Nothing is recorded yet.</p>"
+    judged = [each for each in results.judged() if not about or any(words in each.claim.text for words in about)]
+    lines = "".join(f"<li>on {escape(each.bed)}, {escape(each.told)}: <em>{escape(each.word)}</em></li>" for each in judged)
+    page = f'<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, {escape(item.name)}</a>'
+    return f"<ul>{lines}</ul><p>From {page}.</p>"
 
 
 def findings() -> list[str]:
