@@ -78,7 +78,7 @@ def find_papers(app: Sphinx, config: Config) -> None:
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
-    """Light or dark as the reader's system is; version and date beneath each page; with a repository, its button and Colab's."""
+    """Light or dark as the reader's system is; version and date on each page; with a repository, its button and Colab's."""
     config.html_context.setdefault("default_mode", "auto")
     options = config.html_theme_options
     options["navbar_persistent"] = []  # one search field, in the sidebar, is enough
