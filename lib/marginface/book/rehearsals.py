@@ -93,8 +93,9 @@ def _is_rehearsal(known: object) -> bool:
 
 def main() -> None:
     from marginface.book.papers import grids
+    from marginface.book.records import lookup
 
-    prepare(recipe for recipes in grids().values() for recipe in recipes)
+    prepare(recipe for recipes in grids().values() for recipe in recipes if lookup(recipe) is not None)
 
 
 if __name__ == "__main__":
