@@ -121,7 +121,12 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     for image in page.locator("article img").all():
         assert image.evaluate("image => image.naturalWidth") > 0, image.get_attribute("src")
     outputs = "[...document.querySelectorAll('.cell_output')]"
-    assert page.evaluate(f"{outputs}.filter(o => !o.innerText.trim() && !o.querySelector('img, .figures')).length") == 0
+    assert (
+        page.evaluate(
+            f"{outputs}.filter(o => !o.innerText.trim() && !o.querySelector('img, .figures, .figure, [data-play]')).length"
+        )
+        == 0
+    )
     if name.startswith("notebooks/"):
         assert page.locator(".verdict").count() == 1
     page.set_viewport_size({"width": 390, "height": 844})  # a phone
@@ -197,4 +202,41 @@ def test_figures_follow_the_theme(context: BrowserContext, address: str) -> None
     for theme, follows in (("light" if now == "dark" else "dark", "!=="), (now, "===")):
         page.evaluate("theme => document.documentElement.setAttribute('data-theme', theme)", theme)
         page.wait_for_function(f"first => {colour} {follows} first", arg=first)
+    page.close()
+
+
+def test_sliders_move_what_a_margin_does(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/explorer.html")
+    curves = "[...document.querySelectorAll('[data-play] polyline')].map(line => line.getAttribute('points')).join()"
+    first = page.evaluate(curves)
+    page.locator("[data-play] input[type=range]").first.fill("1")
+    assert page.evaluate(curves) != first
+    page.locator("[data-play] select").first.select_option("SphereFace")
+    assert page.locator("[data-play] figure").count() == 1
+    assert trouble == []
+    page.close()
+
+
+def test_the_calculator_answers_for_other_numbers(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/calculator.html")
+    answer = page.locator("[data-play] .answer")
+    assert "not told from nothing" in answer.inner_text()
+    page.get_by_label("accuracy of the other").fill("97")
+    assert "The difference is 2.83 points" in answer.inner_text()
+    assert "not told from nothing" not in answer.inner_text()
+    assert trouble == []
+    page.close()
+
+
+def test_the_scorecard_is_sorted_and_searched(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/scorecard.html")
+    rows = page.locator("table.sortable tbody tr")
+    every = rows.count()
+    assert every >= 42
+    page.get_by_role("button", name="verdict").click()
+    words = [text.split("\n")[0] for text in page.locator("table.sortable tbody td:nth-child(4)").all_inner_texts()]
+    assert words == sorted(words, key=str.lower)
+    page.locator(".tools input").fill("PAM")
+    assert page.locator("table.sortable tbody tr:visible").count() < every
+    assert trouble == []
     page.close()

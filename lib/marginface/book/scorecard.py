@@ -20,7 +20,7 @@ KINDS = {
     "holds": ("reproduced", "holds"),
     "in part": ("reproduced in part", "holds in part", "smaller than printed"),
     "undecided": ("absent here", "undecided"),
-    "does not hold": ("contradicted", "opposite"),
+    "not so": ("contradicted", "opposite"),
     "shown": ("as printed", "cannot be tested here", "not judged"),
     "not yet": ("not yet",),
 }
