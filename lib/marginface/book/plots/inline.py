@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 INK = {"#262626": "currentColor", "#000000": "currentColor", "#cccccc": "var(--figure-grid, #cccccc)"}  # of book.mplstyle
 LEAST = 0.7  # of its size to which a figure shrinks before it scrolls: smaller, nobody reads its text
@@ -20,7 +22,7 @@ def use() -> None:
     """From now on show Matplotlib's figures so, where there is a notebook."""
     from IPython.core.getipython import get_ipython
 
-    if (shell := get_ipython()) is None:
+    if (shell := get_ipython()) is None or shell.display_formatter is None:
         return
     from matplotlib_inline.config import InlineBackend
 
@@ -53,8 +55,8 @@ def describe(figure: Figure) -> str:
     return " ".join([*(panel for panel in panels if panel), *shared])
 
 
-def _entries(legend: object) -> list[tuple[Line2D, object]]:
-    pairs = zip(legend.legend_handles, legend.get_texts(), strict=True)  # type: ignore[attr-defined]
+def _entries(legend: Legend) -> list[tuple[Line2D, Text]]:
+    pairs = zip(legend.legend_handles, legend.get_texts(), strict=True)
     return [(handle, text) for handle, text in pairs if isinstance(handle, Line2D)]
 
 

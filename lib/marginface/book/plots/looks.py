@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,12 +14,12 @@ class Look:
     line: str = "-"
 
     @property
-    def of_line(self) -> dict[str, str]:
+    def of_line(self) -> dict[str, Any]:
         """For Matplotlib's `plot`."""
         return {"color": self.colour, "linestyle": self.line}
 
     @property
-    def of_dots(self) -> dict[str, str]:
+    def of_dots(self) -> dict[str, Any]:
         return {"color": self.colour, "marker": self.marker, "linestyle": ""}
 
 
