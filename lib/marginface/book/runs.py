@@ -30,6 +30,7 @@ import pooch
 import torch
 
 from marginface import training
+from marginface.backbones.baselines import NAMES as FITTED
 from marginface.book import descriptions, rehearsals
 from marginface.book.records import RUNS, commit, folder, lookup, stale, store
 from marginface.book.workers import start_worker
@@ -73,14 +74,15 @@ def run_missing(
 
     Arguments:
         force: whether to run again what is recorded.
-        retest: whether to test again, and nothing else, what is recorded and has left its last checkpoint: with the tests that
-            its data has come to have since.
+        retest: whether to test again, and nothing else, what is recorded and needs no training or has left its last checkpoint:
+            with the tests that its data has come to have since.
         jobs: how many to run at once, each with its share of the CPU's cores.
         limit: seconds after which to stop. What is under way then goes on from its checkpoint the next time.
     Raises: after the last run, what the first of those that failed has failed with.
     """
     if retest:
-        todo = [r for r in recipes if lookup(r) is not None and (unfinished(r) / "checkpoint.pt").exists()]
+        kept = [r for r in recipes if r.backbone in FITTED or (unfinished(r) / "checkpoint.pt").exists()]
+        todo = [recipe for recipe in kept if lookup(recipe) is not None]
     else:
         todo = [r for r in recipes if force or (run := lookup(r)) is None or stale(run, root)]
     deadline = None if limit is None else time.time() + limit

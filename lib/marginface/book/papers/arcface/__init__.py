@@ -7,6 +7,7 @@ from marginface.book.papers.arcface.figure4 import FIGURE4
 from marginface.book.papers.arcface.figure7 import FIGURE7
 from marginface.book.papers.arcface.megaface import FIGURE8, TABLE9
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
+from marginface.book.papers.arcface.noise import FIGURE5, FIGURE6
 from marginface.book.papers.arcface.table7 import TABLE7
 from marginface.book.papers.arcface.table8 import TABLE8
 from marginface.book.papers.arcface.table11 import TABLE11
@@ -27,6 +28,8 @@ ITEMS = (
     FIGURE2,
     FIGURE3,
     FIGURE4,
+    FIGURE5,
+    FIGURE6,
     FIGURE7,
     FIGURE8,
 )

@@ -1,5 +1,6 @@
 """ArcFace Table 8: ten networks, their sizes and their speeds, which benchmarks/speeds.py measures."""
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -7,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from marginface.book import published
-from marginface.book.items import Item
-from marginface.book.verdicts import Claim
+from marginface.book.items import Item, Results
+from marginface.book.verdicts import Claim, Verdict, of_claims
 from marginface.data.files import data_folder
 
 # the paper's names, and ours where they differ: its bottleneck is a grouped one, see `backbones.lresnet`
@@ -131,9 +132,17 @@ def _ahead(ours: pd.DataFrame, of: str = "LResNet100E-IR") -> list[str]:
     ]
 
 
+def judge(results: Results) -> Verdict:
+    """Of sizes and speeds; the accuracies need trainings."""
+    verdict = of_claims(table8_claims(results.settings))
+    word = "reproduced in part" if verdict.word == "reproduced" else verdict.word
+    return replace(verdict, word=word, evidence=("sizes and speeds only; accuracies not yet", *verdict.evidence))
+
+
 TABLE8 = Item(
     "ArcFace",
     "Table 8",
     notebook="arcface/table8",
     statements=table8_claims,
+    judge=judge,
 )
