@@ -104,7 +104,6 @@ def test_what_has_left_its_checkpoint_is_tested_again_and_not_trained(
     monkeypatch.setattr("marginface.training.loop.Loop.learn", lambda *args: pytest.fail("it was trained"))
     (again,) = runs.run_missing([QUICK, replace(QUICK, seed=7)], retest=True)
     assert (again.metrics, again.curves) == (whole.metrics, whole.curves)
-    assert again.provenance["duration_s"] == whole.provenance["duration_s"]
     assert (runs.unfinished(QUICK) / "checkpoint.pt").exists()
 
 

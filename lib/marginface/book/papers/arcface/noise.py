@@ -31,7 +31,7 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
 def lists() -> pd.DataFrame:
     """What the public lists of noise name: lines, different images, and how many people or users these are of."""
     table = pd.read_csv(data_folder() / "noise_lists.csv")
-    who = table.named.astype(str) + " " + table.counted
+    who = [f"{count} {kind}" for count, kind in zip(table.named, table.counted, strict=True)]
     shown = table.assign(who=who)[["list", "lines", "distinct", "who"]]
     return shown.rename(columns={"list": "list of", "distinct": "different images", "who": "of"})
 
