@@ -73,6 +73,6 @@ def test_the_lists_are_counted_rightly(shared: Path) -> None:
     for name, file in (("FaceScrub", "facescrub_noises.txt"), ("MegaFace", "megaface_noises.txt")):
         lines = [line for line in read_lines(shared / "protocols" / file) if line and not line.startswith("#")]
         people = Counter(line.rsplit("_", 1)[0] if name == "FaceScrub" else line.split("/")[1] for line in lines)
-        counted = [int(kept.loc[name, column]) for column in ("lines", "distinct", "named")]
+        counted = kept.loc[[name], ["lines", "distinct", "named"]].to_numpy()[0].tolist()
         assert counted == [len(lines), len(set(lines)), len(people)]
     assert noise.lists()["of"].to_list() == ["265 people", "512 Flickr users"]
