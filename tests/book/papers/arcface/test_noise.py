@@ -66,6 +66,7 @@ def test_what_doubles_cost_if_they_are_as_near_as_the_mate() -> None:
     assert expected_loss(0.0) == 0
     assert expected_loss(noise.doubles_for(0.15)) == pytest.approx(0.15)
     assert noise.doubles_for(0.15) < 707 / 530
+    assert noise.chance()["pairs that lose rank 1"].to_list() == ["45%", "15%"]
 
 
 def test_the_lists_are_counted_rightly(shared: Path) -> None:

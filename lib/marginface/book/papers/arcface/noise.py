@@ -51,6 +51,12 @@ def doubles_for(loss: float) -> float:
     return float(brentq(lambda doubles: expected_loss(doubles) - loss, 1e-9, 50))
 
 
+def chance(loss: float = 0.15) -> pd.DataFrame:
+    """What 707 doubles of 530 people would cost, and how many would cost what the paper prints, where chance spreads them."""
+    lines = [(f"{DOUBLES:.2f}", f"{expected_loss(DOUBLES):.0%}"), (f"{doubles_for(loss):.2f}", f"{loss:.0%}")]
+    return pd.DataFrame(lines, columns=["doubles a person", "pairs that lose rank 1"])
+
+
 def gain(run: Run, kind: str) -> float:
     """How many points of rank 1 come from taking away the wrong names ("names"), or the doubles after them ("doubles")."""
     names = run.metrics[f"{NAMES} rank-1"]
