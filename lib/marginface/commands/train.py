@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RUN = "run.json"  # in the folder of a run: what it was begun with, which --resume reads
 DEFAULT = "small"
-OF_A_RUN = ("data", "validate", "size", "start", "steps", "validate_every", "save_every", "compile")
+OF_A_RUN = ("data", "validate", "size", "start", "steps", "validate_every", "save_every", "compile", "sharded")
 EXAMPLE = """\b
 Examples:
   marginface train --data photographs/ --out runs/mine
@@ -63,6 +63,9 @@ Examples:
 @click.option("--workers", type=click.IntRange(0), help="Processes that read images; by default one a core, at most 8.")
 @click.option("--save-every", type=click.IntRange(1), default=1000, show_default=True, metavar="STEPS")
 @click.option("--compile", is_flag=True, help="Compile the network.")
+@click.option(
+    "--sharded/--whole", default=None, help="Whether every process has classes of its own; by default from 100,000 classes on."
+)
 def train(resume: Path | None, show: bool, **options: Any) -> None:
     """Train a network, on a folder of photographs or by a paper's recipe.
 
@@ -97,7 +100,10 @@ def _begun(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{printable(folder)}: there is no run in it that was begun by marginface train ({RUN})")
     try:
         found = json.loads(read_bytes(path))
-        return {name: found[name] for name in OF_A_RUN} | {"recipe": found["recipe"], "out": folder}
+        return {name: found.get(name) if name == "sharded" else found[name] for name in OF_A_RUN} | {
+            "recipe": found["recipe"],
+            "out": folder,
+        }
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{printable(path)}: not a run's ({type(error).__name__}: {error})") from error
 
@@ -150,6 +156,7 @@ def _run(recipe: "Recipe", options: dict[str, Any]) -> None:
                 validate_every=options["validate_every"],
                 workers=min(8, os.cpu_count() or 1) if workers is None else workers,
                 compiled=options["compile"],
+                sharded=options["sharded"],
             )
         except KeyboardInterrupt:
             if leads:
@@ -212,6 +219,7 @@ def _report(run: "Run", out: Path) -> None:
         shown = f"{value:.1f}°" if name.endswith("_angle") else f"{100 * value:.2f} %"
         click.echo(f"{name} {shown}")
     took, device = run.provenance["duration_s"], run.provenance["device"]
-    click.echo(f"trained in {took:.0f} s on {device}; the last state is {out / 'checkpoint.pt'}", err=True)
+    last = max((out / "checkpoints").glob("step-*/run.pt"), default=out / "checkpoint.pt")
+    click.echo(f"trained in {took:.0f} s on {device}; the last state is {last}", err=True)
     if (best := out / "best.pt").exists():
         click.echo(f"the best on people set aside is {best}", err=True)

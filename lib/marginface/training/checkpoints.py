@@ -125,8 +125,8 @@ def _wrong_numbers(found: Checkpoint) -> str | None:
     return None
 
 
-def check(found: Checkpoint, recipe: Recipe, data: dict[str, str], steps: int, world: int, path: Path) -> None:
-    """Raise a ValueError that says in what a checkpoint belongs to another run."""
+def check(found: Checkpoint, recipe: Recipe, data: dict[str, str], steps: int, world: int | None, path: Path) -> None:
+    """Raise a ValueError that says in what a checkpoint belongs to another run; `world` processes, or None for any number."""
     wanted = recipe.to_json()
     for name in sorted(wanted.keys() | found.recipe.keys()):
         if wanted.get(name) != found.recipe.get(name):
@@ -138,7 +138,7 @@ def check(found: Checkpoint, recipe: Recipe, data: dict[str, str], steps: int, w
         raise ValueError(f"{printable(path)} was trained on other data: {changed[0]!r} was {then}, and is {now} now{more}")
     for name, theirs, ours in (
         ("number of steps", found.steps, steps),
-        ("number of processes", len(found.random), world),
+        ("number of processes", len(found.random), len(found.random) if world is None else world),
     ):
         if theirs != ours:
             raise ValueError(f"{printable(path)} is of another run: its {name} is {theirs}, not {ours}")

@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,23 @@ from torch.optim.swa_utils import AveragedModel
 
 from marginface import backbones
 from marginface.data.align import normalise
-from marginface.data.batches import Batches, IdentityBatches, augment
+from marginface.data.batches import Batches, BlockBatches, IdentityBatches, augment
 from marginface.data.types import FaceData, ImageData
 from marginface.heads import MarginHead, NonFiniteError
 from marginface.margins import Margin
+from marginface.ranks import Ranks
 from marginface.regularizers import Fresh
+from marginface.sharded import ShardedMarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
 from marginface.training.learner import Learner
 from marginface.training.logs import Log
 from marginface.training.recipes import Recipe
+from marginface.training.sharded_checkpoints import Saver, Tables, put_back, take_out
 from marginface.training.validation import MEASURE, NotConvergingWarning, Validation, trouble
 from marginface.triplet import Triplet, TripletHead
 
+READ_EVERY = 20  # steps on a GPU, which is not waited for in between
 THETA_BINS, THETA_STRETCHES = 90, 20  # a record keeps histograms of θ, 2° a bin, over so many stretches of the run
 
 
@@ -49,14 +54,21 @@ class Loop:
             batches,
             steps,
         )
+        self.ranks = Ranks()
+        self.sharded = learner.head if isinstance(learner.head, ShardedMarginHead) else None
+        if self.sharded is not None:
+            fabric.strategy.precision.convert_module(self.sharded).to(fabric.device)
         optimizer = make_optimizer(recipe, learner)
         self.schedule = make_schedule(recipe, optimizer, steps)
-        self.wrapped, self.optimizer = fabric.setup(learner, optimizer)
+        self.setup: Any  # what is averaged over processes: without a sharded head, of which every one has its own classes
+        self.setup, self.optimizer = fabric.setup(learner if self.sharded is None else learner.backbone, optimizer)
+        self.wrapped: Any = self.setup if self.sharded is None else Learner(self.setup, self.sharded)
         self.average = moving_average(learner.backbone, recipe.average) if recipe.average else None
         self.dtype = dtype_of(recipe)
         self.step = self.position = 0
         self.epoch_start = batches.generator.get_state()
         self.losses: list[float] = []
+        self._unread: list[tuple[int, Tensor, float, list[Tensor]]] = []
         self.theta = torch.zeros(THETA_STRETCHES, THETA_BINS, dtype=torch.int64)
         self.film: Film | None = None
         self.validation: Validation | None = None
@@ -74,105 +86,145 @@ class Loop:
         self.position = 0
 
     def learn(self, images: Tensor, labels: Tensor, log: Log) -> None:
-        """One step of the optimizer. Raises: NonFiniteLossError before the weights are touched."""
+        """One step of the optimizer. Raises: NonFiniteLossError before the weights are touched; on a GPU some steps later."""
         recipe, fabric = self.recipe, self.fabric
         self.learner.frozen = self.step < round(recipe.freeze * self.steps)
         x = normalise(images, recipe.normalisation).to(self.dtype)
         if recipe.flip or recipe.jitter:
-            seed = (recipe.seed * 2**32 + self.step) * 1024 + fabric.global_rank
-            x = augment(x, seed, recipe.flip, recipe.jitter)
+            seed = (recipe.seed * 2**32 + self.step) * 1024
+            x = augment(x, seed, recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
+        if self.sharded is not None:
+            self.wrapped.frozen = self.learner.frozen
         self.optimizer.zero_grad()
-        value, cosines = self._backward(x, labels)
+        loss, cosines = self._backward(x, labels)
         if self.learner.frozen:
             for parameter in self.learner.backbone.parameters():
                 parameter.grad = None  # zeros would be decayed and moved by momentum
-        if recipe.clip is not None:
+        if recipe.clip is not None and self.sharded is not None:
+            fabric.strategy.precision.unscale_gradients(self.optimizer)
+            self.sharded.clip_gradients(self.learner.backbone.parameters(), recipe.clip)
+        elif recipe.clip is not None:
             fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.learner.backbone)
-        self._note(value, cosines, log)
+        self._unread.append((self.step, loss, float(self.schedule.get_last_lr()[0]), cosines))
+        if loss.device.type == "cpu" or len(self._unread) == READ_EVERY or self._due():
+            self.read(log)
         self.schedule.step()
         self.step += 1
         self.position += 1
         if self.film is not None:
             self.film.watch(self.learner, self.step)
 
-    def _backward(self, x: Tensor, labels: Tensor) -> tuple[float, list[Tensor]]:
-        """Gradients of a batch, part by part: its mean loss, and cosines of its images with their classes."""
-        value, cosines, parts = 0.0, [], self.recipe.accumulate
+    def _backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of a batch, part by part: its mean loss (), and cosines of its images with their classes."""
+        device, cosines, parts = self.fabric.device, [], self.recipe.accumulate
+        total = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         for i, (images, own) in enumerate(zip(x.chunk(parts), labels.chunk(parts), strict=True)):
             share = len(own) / len(labels)
-            with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < parts):
+            with self.fabric.no_backward_sync(self.setup, enabled=i + 1 < parts):
                 try:
                     loss = share * self.wrapped(images.contiguous(memory_format=torch.channels_last), own)
-                    value += loss.item()
                 except NonFiniteError:
-                    value = math.nan
-                if not math.isfinite(value):
-                    what = f"of {self.recipe.margin}, lr {self.recipe.lr}"
-                    raise NonFiniteLossError(f"the loss is {value} at step {self.step + 1} {what}")
+                    raise self._not_finite(math.nan, self.step) from None
+                total += loss.detach()
+                if total.device.type == "cpu" and not math.isfinite(value := total.item()):
+                    raise self._not_finite(value, self.step)
                 self.fabric.backward(loss)
             if isinstance(self.learner.head, MarginHead):
                 cosines.append(self.learner.head.cosine)
-        return value, cosines
+        return total, cosines
+
+    def _not_finite(self, value: float, step: int) -> NonFiniteLossError:
+        return NonFiniteLossError(f"the loss is {value} at step {step + 1} of {self.recipe.margin}, lr {self.recipe.lr}")
+
+    def _due(self) -> bool:
+        return self.validation is not None and self.validation.due(self.step + 1, self.steps)
 
     def _validate(self) -> dict[str, float]:
-        """What the first process measures, if it is time."""
-        if self.validation is None or not self.validation.due(self.step + 1, self.steps):
+        """What is measured, by all processes together, if it is time."""
+        if self.validation is None or not self._due():
             return {}
-        found = self.validation.measure(self.evaluated()) if self.fabric.is_global_zero else {}
-        found = self.fabric.broadcast(found)
+        found = self.validation.measure(self.evaluated(), self.ranks)
         self.validation.note(self.step + 1, found[MEASURE])
         return found
 
-    def _note(self, loss: float, cosines: list[Tensor], log: Log) -> None:
-        """Keep and log what the step was like."""
-        margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
-        if isinstance(margin, Margin) and cosines:
-            cosine = torch.cat(cosines).cpu().double()
-            theta, target = cosine.acos().rad2deg(), margin.at(self.step).target(cosine)
-            self.theta[self.step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
-        self.losses.append(loss)
-        log(self.step + 1, loss, float(self.schedule.get_last_lr()[0]), theta, target, self._validate())
-        if (
-            why := trouble(self.losses, self.theta.numpy(), self.steps, len(self.batches), margin)
-        ) and self.fabric.is_global_zero:
-            warnings.warn(NotConvergingWarning(why), stacklevel=3)
+    def read(self, log: Log) -> None:
+        """Keep and log what steps were like that nobody has looked at. Raises: NonFiniteLossError."""
+        unread, self._unread = self._unread, []
+        values = torch.stack([loss for _, loss, *_ in unread]).tolist() if unread else []
+        for value, (step, _, lr, cosines) in zip(values, unread, strict=True):
+            if not math.isfinite(value):
+                raise self._not_finite(value, step)
+            margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
+            if isinstance(margin, Margin) and cosines:
+                cosine = torch.cat(cosines).cpu().double()
+                theta, target = cosine.acos().rad2deg(), margin.at(step).target(cosine)
+                self.theta[step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
+            self.losses.append(value)
+            log(step + 1, value, lr, theta, target, self._validate() if step == self.step else {})
+            why = trouble(self.losses, self.theta.numpy(), self.steps, len(self.batches), margin)
+            if why and self.fabric.is_global_zero:
+                warnings.warn(NotConvergingWarning(why), stacklevel=3)
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint; with several processes the first one does."""
+    def save(self, path: Path, saver: Saver | None = None) -> None:
+        """Write a checkpoint of all steps that were read; with several processes the first one does.
+
+        Of a sharded head every one writes its part with its `saver`; without one the network and its optimizer alone are kept.
+        """
         states: list[Any] = [_random_state(self.fabric.device)]
         if self.fabric.world_size > 1:
             states = [None] * self.fabric.world_size
             dist.all_gather_object(states, _random_state(self.fabric.device))
+        learner, optimizer = self.learner.state_dict(), self.optimizer.state_dict()
+        if self.sharded is not None:
+            learner, optimizer, tables = take_out(learner, optimizer, self._table_names())
+            if saver is not None:
+                saver.save(self._checkpoint(learner, optimizer, states), tables)
+                return
         if self.fabric.is_global_zero:
-            checkpoint = checkpoints.Checkpoint(
-                recipe=self.recipe.to_json(),
-                data=self.data.trained_on,
-                steps=self.steps,
-                step=self.step,
-                position=self.position,
-                epoch_start=self.epoch_start,
-                learner=self.learner.state_dict(),
-                optimizer=self.optimizer.state_dict(),
-                schedule=self.schedule.state_dict(),
-                scaler=self.fabric.strategy.precision.state_dict(),
-                average=self.average.state_dict() if self.average else None,
-                random=states,
-                losses=self.losses,
-                theta=self.theta,
-                film=self.film.frames if self.film else [],
-                seconds=self.seconds(),
-                about=checkpoints.about(self.data),
-                validation=self.validation.history if self.validation else [],
-            )
-            checkpoints.save(checkpoint, path)
+            checkpoints.save(self._checkpoint(learner, optimizer, states), path)
         self.fabric.barrier()
 
-    def restore(self, found: checkpoints.Checkpoint) -> None:
-        """Go on from a checkpoint. Raises: ValueError where what it holds does not fit."""
+    def _checkpoint(self, learner: dict[str, Any], optimizer: dict[str, Any], random: list[Any]) -> checkpoints.Checkpoint:
+        return checkpoints.Checkpoint(
+            recipe=self.recipe.to_json(),
+            data=self.data.trained_on,
+            steps=self.steps,
+            step=self.step,
+            position=self.position,
+            epoch_start=self.epoch_start,
+            learner=learner,
+            optimizer=optimizer,
+            schedule=self.schedule.state_dict(),
+            scaler=self.fabric.strategy.precision.state_dict(),
+            average=self.average.state_dict() if self.average else None,
+            random=random,
+            losses=self.losses,
+            theta=self.theta,
+            film=self.film.frames if self.film else [],
+            seconds=self.seconds(),
+            about=checkpoints.about(self.data),
+            validation=self.validation.history if self.validation else [],
+        )
+
+    def _table_names(self) -> dict[str, int]:
+        """The tables with a row for each class, with the optimizer's numbers of those that are parameters, else -1."""
+        if self.sharded is None:
+            return {}
+        parameters = [p for group in self.optimizer.optimizer.param_groups for p in group["params"]]
+        numbers = {id(parameter): number for number, parameter in enumerate(parameters)}
+        named = dict(self.sharded.named_parameters())
+        return {f"head.{name}": numbers[id(named[name])] if name in named else -1 for name in self.sharded.per_class()}
+
+    def restore(self, found: checkpoints.Checkpoint, fill: Callable[[Tables], None] | None = None) -> None:
+        """Go on from a checkpoint; `fill` fills the tables of a sharded head. Raises: ValueError where it does not fit."""
         try:
+            if fill is not None:
+                names, own = self._table_names(), self.learner.state_dict()
+                learner, optimizer = put_back(found.learner, found.optimizer, own, names, fill)
+                found = replace(found, learner=learner, optimizer=optimizer)
             self._restore(found)
         except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
             raise ValueError(f"not a checkpoint of this run ({type(error).__name__}: {str(error).splitlines()[0]})") from error
@@ -194,7 +246,8 @@ class Loop:
             self.validation.history = found.validation
         self._before = found.seconds
         self.batches.generator.set_state(found.epoch_start)
-        _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
+        if len(found.random) == self.fabric.world_size:
+            _set_random_state(found.random[self.fabric.global_rank], self.fabric.device)
 
     def _check_forms(self, found: checkpoints.Checkpoint) -> None:
         """That every state is of the form of this run's own, before any of them is touched."""
@@ -218,8 +271,11 @@ class Loop:
         checkpoints.check_form(states, {i: state for i, state in moved.items() if i not in unmoved}, "optimizer's state")
 
     def evaluated(self) -> Learner:
-        """The learner with the weights that count."""
-        return Learner(self.average.module, self.learner.head) if self.average is not None else self.learner
+        """The learner with the weights that count, the same on all processes, which have to call this together."""
+        learner = Learner(self.average.module, self.learner.head) if self.average is not None else self.learner
+        for buffer in learner.backbone.buffers():  # the first process's, as at the beginning of every step
+            self.ranks.broadcast(buffer, 0)
+        return learner
 
 
 def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, world: int = 1) -> Batches:
@@ -237,18 +293,25 @@ def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, worl
             raise ValueError(f"batch_size={size} does not divide in {what}, on {world} processes")
         labels = train.labels if hasattr(train, "labels") else train.tensors[1].numpy()
         return IdentityBatches(labels, recipe.margin.each, size, generator, rank, world)
+    if recipe.block:
+        return BlockBatches(len(train), size, generator, rank, world, recipe.block)
     return Batches(len(train), size, generator, rank, world)
 
 
-def make_learner(recipe: Recipe, data: ImageData | FaceData) -> Learner:
-    """A backbone and a head with fresh weights."""
+def make_learner(recipe: Recipe, data: ImageData | FaceData, sharded: bool = False) -> Learner:
+    """A backbone and a head with fresh weights, its classes over processes if `sharded`."""
     options = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     backbone = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=data.image_shape, **options)
     if isinstance(recipe.margin, Triplet):
         head: MarginHead | TripletHead = TripletHead(recipe.margin)
     else:
         regularizers = [r.build() if isinstance(r, Fresh) else r for r in recipe.regularizers]
-        head = MarginHead(recipe.embedding_dim, data.num_classes, recipe.margin, regularizers)
+        size = recipe.embedding_dim, data.num_classes
+        if sharded or recipe.sample_rate < 1:
+            sampling: Any = {"sample_rate": recipe.sample_rate, "corrected": recipe.corrected, "seed": recipe.seed}
+            head = ShardedMarginHead(*size, recipe.margin, regularizers, **sampling)
+        else:
+            head = MarginHead(*size, recipe.margin, regularizers)
     return Learner(backbone, head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -303,7 +366,9 @@ def moving_average(backbone: nn.Module, decay: float) -> AveragedModel:
         n = int(count)  # once for all parameters, because a GPU is waited for
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
-    return AveragedModel(backbone, multi_avg_fn=blend)
+    average = AveragedModel(backbone, multi_avg_fn=blend)
+    average.n_averaged = average.n_averaged.cpu()  # which a GPU would be waited for to say
+    return average
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:

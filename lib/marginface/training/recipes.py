@@ -31,6 +31,10 @@ class Recipe:
 
     In the first `freeze` of the run the backbone stays as it is, and the head alone learns. `accumulate` cuts a batch in so
     many parts, one after the other, which takes less memory: a step is still one of the whole batch, statistics are a part's.
+
+    With a `sample_rate` below 1 a batch meets a part of the classes, which stand for the others, too, if `corrected` (see
+    `sharded.ShardedMarginHead`). A `block` is how many images are read in a row of what does not fit memory (see
+    `batches.BlockBatches`); 0 draws each by itself.
     """
 
     margin: Margin | Triplet
@@ -62,6 +66,9 @@ class Recipe:
     start: "Recipe | None" = None
     freeze: float = 0.0
     accumulate: int = 1
+    sample_rate: float = 1.0
+    corrected: bool = False
+    block: int = 0
 
     def __post_init__(self) -> None:
         checks = {
@@ -86,6 +93,8 @@ class Recipe:
             "average": 0 <= self.average < 1,
             "steps": self.steps is None or self.steps >= 1,
             "freeze": 0 <= self.freeze < 1,
+            "sample_rate": 0 < self.sample_rate <= 1,
+            "block": self.block >= 0,
             "accumulate": 1 <= self.accumulate <= self.batch_size,
         }
         for name, valid in checks.items():

@@ -3,8 +3,9 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,23 @@ from marginface.data.files import printable
 from marginface.data.progress import track
 from marginface.data.types import VALIDATION, DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
+from marginface.sharded import ShardedMarginHead
 from marginface.training import checkpoints
 from marginface.training.film import Film
 from marginface.training.geometry import geometry
+from marginface.training.learner import Learner
 from marginface.training.logs import logging
 from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
 from marginface.training.memory import keep_memory
 from marginface.training.recipes import Recipe
 from marginface.training.run import Run
+from marginface.training.sharded_checkpoints import RUN, Saver, Tables
 from marginface.training.testing import check_tests, evaluate
 from marginface.training.validation import Validation
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 VALIDATIONS = 20  # in a run, where nothing else is said
+SHARDED_FROM = 100_000  # classes, on several processes: of fewer, each can have all
 CURVE_POINTS = 100  # a record keeps the loss curve as means over so many stretches of the run
 
 
@@ -52,10 +57,11 @@ def train(
     workers: int = 0,
     compiled: bool = False,
     progress: bool = True,
+    sharded: bool | None = None,
 ) -> Run:
     """Train a backbone with a margin head, then evaluate it.
 
-    Started by `torchrun`, every process trains with its share of each batch.
+    Started by `torchrun`, every process trains with its share of each batch; of many classes, each has its own (`sharded`).
 
     Arguments:
         recipe: what to train.
@@ -64,7 +70,8 @@ def train(
         device: "auto" takes a GPU where there is one. Precision "auto" is bf16-mixed on a GPU that has it, else float32.
         max_steps: stop after so many steps, at least one; the schedule is fitted to them.
         out: a folder for log.csv, TensorBoard's files and checkpoint.pt. A run goes on from a checkpoint that is there, and
-            ends with the same weights as if it had not been interrupted.
+            ends with the same weights as if it had not been interrupted. With classes over processes checkpoints are folders
+            in `checkpoints`, and a run may go on with another number of processes.
         start: the checkpoint of the run whose backbone to start from. That run becomes the recipe's `start`; where the recipe
             names one, it must be that.
         save_every: steps between checkpoints; there is one at the end, too.
@@ -73,6 +80,8 @@ def train(
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
+        sharded: whether classes are over processes (`sharded.ShardedMarginHead`). None is where there are several processes
+            and at least `SHARDED_FROM` classes, and where the recipe has a `sample_rate`.
     Raises: ValueError for a device that is unknown or not here, a checkpoint of another run and, before any step, a test that
         cannot be made; NonFiniteLossError where training diverges, which leaves the last checkpoint as it is; OSError where a
         file cannot be written or a process that reads images was killed.
@@ -95,7 +104,13 @@ def train(
     fabric = _fabric(device, precision)
     seed_everything(recipe.seed, verbose=False)
     batches = make_batches(recipe, data, fabric.global_rank, fabric.world_size)
-    learner = make_learner(recipe, data)
+    if sharded is None:
+        sharded = fabric.world_size > 1 and data.num_classes >= SHARDED_FROM
+    if (sharded or recipe.sample_rate < 1) and precision == "16-mixed":
+        raise ValueError(
+            "16-mixed: its scale would differ between processes that have classes of their own; bf16-mixed has none"
+        )
+    learner = make_learner(recipe, data, sharded)
     if start is not None:
         checkpoints.load_backbone(learner.backbone, Path(start))
     if compiled:
@@ -108,24 +123,22 @@ def train(
         learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
         steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
-    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps:
+    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps and loop.sharded is None:
         loop.film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
     if isinstance(data, FaceData) and VALIDATION in data.tests and steps:
         every = validate_every or max(1, steps // VALIDATIONS)
         loop.validation = Validation(data, every, recipe.normalisation, dtype_of(recipe))
     path = Path(out) / "checkpoint.pt" if out else None
-    if path is not None and path.exists():
-        found = checkpoints.read(path)
-        checkpoints.check(found, recipe, data.trained_on, steps, fabric.world_size, path)
-        try:
-            loop.restore(found)
-        except ValueError as error:
-            raise ValueError(f"{printable(path)}: {error}") from error
-    elif loop.film is not None:
-        loop.film.watch(learner, 0)
-    first = loop.step
     leads = fabric.is_global_zero
-    with logging(Path(out) if out and leads else None, first, steps, progress and leads, loop.validation is not None) as log:
+    with ExitStack() as stack:
+        saver = None
+        if path is not None and loop.sharded is not None:
+            saver = stack.enter_context(Saver(path.with_name("checkpoints"), loop.ranks, data.num_classes))
+        goes_on = path is not None and _go_on(loop, path, saver)
+        if loop.film is not None and not goes_on:
+            loop.film.watch(learner, 0)
+        folder = Path(out) if out and leads else None
+        log = stack.enter_context(logging(folder, loop.step, steps, progress and leads, loop.validation is not None))
         loader = DataLoader(
             data.train,
             batch_sampler=batches,
@@ -139,18 +152,24 @@ def train(
                 for images, labels in loop.epoch(batches_to_device):
                     loop.learn(images, labels, log)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
-                        loop.save(path)
+                        loop.read(log)
+                        loop.save(path, saver)
                     if path is not None and loop.validation is not None and loop.validation.best_now(loop.step):
                         loop.save(path.with_name("best.pt"))
                     if loop.step == steps:
                         break
+        loop.read(log)
     duration = loop.seconds()
 
-    metrics, arrays = evaluate(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe), progress=progress and leads)
+    final = loop.evaluated()
+    if loop.sharded is not None and data.num_classes < SHARDED_FROM:
+        final = Learner(final.backbone, loop.sharded.gather())
+    how: dict[str, Any] = {"normalisation": recipe.normalisation, "dtype": dtype_of(recipe)}
+    metrics, arrays = evaluate(final, data, progress=progress and leads, ranks=loop.ranks, **how)
     if leads and isinstance(learner.head, MarginHead):
         arrays["theta_histogram"] = loop.theta.numpy()
-        if steps:
-            arrays |= geometry(loop.evaluated(), data, recipe.normalisation, dtype_of(recipe), progress=progress)
+        if steps and not isinstance(final.head, ShardedMarginHead):
+            arrays |= geometry(final, data, progress=progress, **how)
     if loop.film is not None:
         arrays |= loop.film.arrays()
     stretches = np.array_split(np.array(loop.losses), min(CURVE_POINTS, len(loop.losses)) or 1)
@@ -173,6 +192,26 @@ def train(
         },
         learner=learner,
     )
+
+
+def _go_on(loop: Loop, path: Path, saver: Saver | None) -> bool:
+    """Go on from a checkpoint, if there is one; whether there is. Raises: ValueError naming one of another run."""
+    world: int | None = loop.fabric.world_size
+    fill: Callable[[Tables], None] | None = None
+    if saver is not None:
+        folder = saver.newest()
+        if folder is None:
+            return False
+        path, world, fill = folder / RUN, None, partial(saver.load, folder)
+    elif not path.exists():
+        return False
+    found = checkpoints.read(path)
+    checkpoints.check(found, loop.recipe, loop.data.trained_on, loop.steps, world, path)
+    try:
+        loop.restore(found, fill)
+    except ValueError as error:
+        raise ValueError(f"{printable(path)}: {error}") from error
+    return True
 
 
 def _fabric(device: str, precision: Any) -> Fabric:

@@ -9,6 +9,7 @@ import torch
 
 from marginface.data.types import VALIDATION, FaceData
 from marginface.margins import Margin, described
+from marginface.ranks import Ranks
 from marginface.training.learner import Learner
 from marginface.training.testing import evaluate
 
@@ -35,10 +36,10 @@ class Validation:
     def due(self, step: int, steps: int) -> bool:
         return step % self.every == 0 or step == steps
 
-    def measure(self, learner: Learner) -> dict[str, float]:
-        """AUC and TAR at FARs over all pairs of the people set aside."""
+    def measure(self, learner: Learner, ranks: Ranks | None = None) -> dict[str, float]:
+        """AUC and TAR at FARs over all pairs of the people set aside; `ranks` share the images."""
         alone = replace(self.data, tests={VALIDATION: self.data.tests[VALIDATION]})
-        return evaluate(learner, alone, self.normalisation, self.dtype)[0]
+        return evaluate(learner, alone, self.normalisation, self.dtype, ranks=ranks)[0]
 
     def note(self, step: int, value: float) -> None:
         self.history.append([step, value])
