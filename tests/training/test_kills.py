@@ -4,10 +4,8 @@ python -m tests.training.test_kills 200
 """
 
 import multiprocessing
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -89,8 +87,7 @@ def attempt(folder: Path, kill: tuple[float, list[int]] | None = None) -> list[i
         if kill is not None:
             time.sleep(kill[0])
             for rank in kill[1]:
-                if processes[rank].is_alive() and processes[rank].pid is not None:
-                    os.kill(processes[rank].pid, signal.SIGKILL)
+                processes[rank].kill()  # by SIGKILL, if it is still there
         for process in processes:
             process.join(900)  # half of what gloo waits for a process that says nothing
         assert not any(process.is_alive() for process in processes), "a process waits for one that was killed"
