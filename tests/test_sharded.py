@@ -410,6 +410,38 @@ def test_no_step_looks_at_a_value(margin: str, regularizer: str | None, sample_r
     assert head.weight.grad.shape == (10, 8)
 
 
+class Counted(Shapes):
+    """It counts the bytes that a rank hands over."""
+
+    sent = 0
+
+    def gather(self, tensor: Tensor, sizes: Any) -> Tensor:
+        self.sent += tensor.nbytes
+        return super().gather(tensor, sizes)
+
+    def scatter(self, tensor: Tensor, sizes: Any) -> Tensor:
+        self.sent += tensor.nbytes
+        return super().scatter(tensor, sizes)
+
+    def _reduced(self, tensor: Tensor, how: Any) -> Tensor:
+        self.sent += tensor.nbytes
+        return tensor
+
+
+@pytest.mark.parametrize("classes", [40, 4000])
+@pytest.mark.parametrize("margin", ["NormFace", "ArcFace", "RedefinedArcFace", "InterFace cid&ct", "InterFace did&dt"])
+def test_what_travels_does_not_depend_on_the_classes(margin: str, classes: int) -> None:
+    """Rows and labels there, gradients back; own cosine, max and sum of each sample, and with a real d_inter a direction."""
+    ranks, own, dim = Counted(), 6, 8
+    head = ShardedMarginHead(dim, classes, MARGINS[margin], group=ranks).to("meta")
+    head(
+        torch.empty(own, dim, device="meta", requires_grad=True), torch.empty(own, dtype=torch.int64, device="meta")
+    ).backward()
+    N = own * ranks.world
+    expected = own * (4 * dim + 8) + 4 * N * dim + 3 * 4 * N + 4 * N * dim * MARGINS[margin].needs_centres
+    assert ranks.sent == expected
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("sample_rate", [1.0, 0.5])
 @pytest.mark.parametrize("margin", MARGINS)

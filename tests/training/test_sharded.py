@@ -110,7 +110,7 @@ def on_two(rank: int, root: Path) -> dict[str, dict[str, Any]]:
     if rank == 0:
         shutil.copytree(root / "stopped", root / "elsewhere")
     found["went on"] = go(root / "stopped", sharded=True)
-    sampled = replace(RECIPE, margin=Softmax(), sample_rate=0.3, regularizers=(), batch_size=2, clip=0.1)
+    sampled = replace(RECIPE, margin=Softmax(), sample_rate=0.3, regularizers=(), batch_size=4, clip=0.1)
     found["sampled"] = go(root / "sampled through", sampled)
     with stop_after(5), pytest.raises(StoppedError):
         go(root / "sampled", sampled)

@@ -7,6 +7,7 @@ go. What was interrupted is swept away when the run goes on.
 """
 
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -33,6 +34,8 @@ class Saver:
         self.folder, self.ranks, self.classes = folder, ranks, classes
         # what the thread tells other ranks must not come between what the training tells them
         self._group = self._mesh = None
+        if ranks.world == 1:  # which is what is meant; the thread that writes could not say so for itself alone
+            warnings.filterwarnings("ignore", message="torch.distributed is (disabled|unavailable|not initialized)")
         if ranks.world > 1:
             from torch.distributed.tensor import DeviceMesh
 
