@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def attempt(folder: Path, kill: tuple[float, list[int]] | None = None) -> list[i
         return [process.exitcode for process in processes]
 
 
-def survive(root: Path, kills: int, seed: int = 0) -> dict[str, int]:
+def survive(root: Path, kills: int, seed: int = 0, tell: Callable[[object], None] = lambda counts: None) -> dict[str, int]:
     """Kill so many times, and compare the end with that of a run that was left alone."""
     (root / "whole").mkdir()
     (root / "killed").mkdir()
@@ -115,6 +116,7 @@ def survive(root: Path, kills: int, seed: int = 0) -> dict[str, int]:
         counts["killed"] += 1
         counts["one" if len(who) == 1 else "all"] += 1
         counts["went on"] += any((root / "killed").glob("step-*"))
+        tell(counts)
     assert attempt(root / "killed") == [0] * WORLD
     assert_same(root)
     return counts
@@ -138,4 +140,4 @@ def test_killed_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> No
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        print(survive(Path(folder), int(sys.argv[1])))
+        print(survive(Path(folder), int(sys.argv[1]), tell=print))
