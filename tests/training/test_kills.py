@@ -26,6 +26,7 @@ from marginface.training.checkpoints import Checkpoint
 from marginface.training.sharded_checkpoints import RUN, Saver, put_back, take_out
 
 WORLD, STEPS, CLASSES, DIM = 2, 12, 23, 8
+BEGUN = "begun"  # a file that is there once a run trains
 NAMES = {"head.weight": 1, "head.stateful.0.centre": -1}  # with the optimizer's numbers
 
 
@@ -49,6 +50,8 @@ def run(rank: int, meeting: str, folder: Path) -> None:
             learner.load_state_dict(learned)
             optimizer.load_state_dict(optimized)
             losses = found.losses
+        started = time.monotonic()
+        (folder / BEGUN).touch()
         for step in range(len(losses), STEPS):
             source = torch.Generator().manual_seed(step)
             x, y = torch.randn(8, 6, generator=source), torch.randint(CLASSES, (8,), generator=source)
@@ -59,7 +62,8 @@ def run(rank: int, meeting: str, folder: Path) -> None:
             losses.append(loss.item())
             saver.save(*checkpoint(learner, optimizer, losses))
     if rank == 0:
-        torch.save({"losses": losses, "weight": head.weight.detach()}, folder / "losses.pt")
+        ended = {"losses": losses, "weight": head.weight.detach(), "seconds": time.monotonic() - started}
+        torch.save(ended, folder / "losses.pt")
     dist.barrier()
 
 
@@ -76,18 +80,22 @@ def checkpoint(
 
 
 def attempt(folder: Path, kill: tuple[float, list[int]] | None = None) -> list[int | None]:
-    """How the processes of one try ended; after so many seconds some of them are killed."""
+    """How the processes of one try ended. Some are killed so many seconds after they begin to train; if negative, to start."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["torch", "torch.distributed.tensor", "torch.distributed.checkpoint", "tests.training.test_kills"]
     )
+    (folder / BEGUN).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as meeting:
         processes = [context.Process(target=run, args=(rank, f"{meeting}/at", folder)) for rank in range(WORLD)]
         for process in processes:
             process.start()
         if kill is not None:
-            time.sleep(kill[0])
-            for rank in kill[1]:
+            delay, who = kill
+            while delay >= 0 and not (folder / BEGUN).exists() and all(process.is_alive() for process in processes):
+                time.sleep(0.01)
+            time.sleep(abs(delay))
+            for rank in who:
                 processes[rank].kill()  # by SIGKILL, if it is still there
         for process in processes:
             process.join(900)  # half of what gloo waits for a process that says nothing
@@ -99,15 +107,12 @@ def survive(root: Path, kills: int, seed: int = 0, tell: Callable[[object], None
     """Kill so many times, and compare the end with that of a run that was left alone."""
     (root / "whole").mkdir()
     (root / "killed").mkdir()
-    attempt(root / "whole")  # starts what later ones are forked from
-    started = time.monotonic()
-    empty(root / "whole")
     assert attempt(root / "whole") == [0] * WORLD
-    seconds, numbers = time.monotonic() - started, random.Random(seed)
+    seconds, numbers = torch.load(root / "whole" / "losses.pt")["seconds"], random.Random(seed)
     counts = {"killed": 0, "one": 0, "all": 0, "went on": 0, "ended before": 0}
     while counts["killed"] < kills:
         who = numbers.choice([[0], [1], [0, 1]])
-        ended = attempt(root / "killed", (numbers.uniform(0, seconds), who))
+        ended = attempt(root / "killed", (numbers.uniform(-seconds / 10, seconds), who))
         if ended == [0] * WORLD:
             counts["ended before"] += 1
             assert_same(root)

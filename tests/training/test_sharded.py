@@ -136,7 +136,8 @@ def two(folder: Path) -> list[dict[str, dict[str, Any]]]:
 def assert_close(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert one.keys() == other.keys()
     for name in one.keys() - {"metrics"}:
-        assert torch.allclose(one[name], other[name], rtol=1e-9, atol=1e-11), name
+        rounded = name == "loss"  # to float32, by which it is handed out
+        assert torch.allclose(one[name], other[name], rtol=1e-6 if rounded else 1e-9, atol=1e-11), name
 
 
 @pytest.mark.slow
@@ -144,8 +145,10 @@ def test_it_is_the_run_of_whole_heads(two: list[dict[str, dict[str, Any]]]) -> N
     """And of one process, which has the whole batch."""
     alone = go(None)
     for found in two:
-        assert_close(found["sharded"], found["whole"])
         assert_close(found["sharded"], alone)
+        assert_close(
+            found["sharded"], found["whole"] | {"loss": found["sharded"]["loss"]}
+        )  # there it is of one process's share
         assert found["sharded"]["metrics"] == found["whole"]["metrics"] == alone["metrics"]
 
 

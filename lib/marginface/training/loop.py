@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from marginface import backbones
@@ -56,13 +57,12 @@ class Loop:
         )
         self.ranks = Ranks()
         self.sharded = learner.head if isinstance(learner.head, ShardedMarginHead) else None
-        if self.sharded is not None:
-            fabric.strategy.precision.convert_module(self.sharded).to(fabric.device)
+        if self.sharded is not None:  # every process has classes of its own: nothing of them is averaged
+            of_head = [f"head.{name}" for name, _ in (*learner.head.named_parameters(), *learner.head.named_buffers())]
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(learner, of_head)
         optimizer = make_optimizer(recipe, learner)
         self.schedule = make_schedule(recipe, optimizer, steps)
-        self.setup: Any  # what is averaged over processes: without a sharded head, of which every one has its own classes
-        self.setup, self.optimizer = fabric.setup(learner if self.sharded is None else learner.backbone, optimizer)
-        self.wrapped: Any = self.setup if self.sharded is None else Learner(self.setup, self.sharded)
+        self.wrapped, self.optimizer = fabric.setup(learner, optimizer)
         self.average = moving_average(learner.backbone, recipe.average) if recipe.average else None
         self.dtype = dtype_of(recipe)
         self.step = self.position = 0
@@ -93,8 +93,6 @@ class Loop:
         if recipe.flip or recipe.jitter:
             seed = (recipe.seed * 2**32 + self.step) * 1024
             x = augment(x, seed, recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
-        if self.sharded is not None:
-            self.wrapped.frozen = self.learner.frozen
         self.optimizer.zero_grad()
         loss, cosines = self._backward(x, labels)
         if self.learner.frozen:
@@ -123,7 +121,7 @@ class Loop:
         total = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
         for i, (images, own) in enumerate(zip(x.chunk(parts), labels.chunk(parts), strict=True)):
             share = len(own) / len(labels)
-            with self.fabric.no_backward_sync(self.setup, enabled=i + 1 < parts):
+            with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < parts):
                 try:
                     loss = share * self.wrapped(images.contiguous(memory_format=torch.channels_last), own)
                 except NonFiniteError:
