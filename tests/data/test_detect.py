@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from marginface.data.align import LFW_A, TEMPLATE, align, cfp_landmarks
-from marginface.data.detect import align_people, detect, main
+from marginface.data.align import LFW_A, TEMPLATE, align, cfp_landmarks, crop_of
+from marginface.data.detect import align_people, detect
 from marginface.data.folders import list_people
 from marginface.data.images import read_image
 
@@ -98,8 +98,10 @@ def test_a_folder_of_people_is_aligned(photographs: list[np.ndarray], tmp_path: 
     for name, image in {"b/1.jpg": photographs[0], "a/x/2.png": photographs[1], "a/none.png": nobody}.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / "in" / name), image[..., ::-1])
-    faceless = align_people(tmp_path / "in", tmp_path / "out", size=160)
-    assert faceless == ["a/none.png"]
+    (tmp_path / "in" / "b" / "2.jpg").write_bytes(b"damaged")
+    done = align_people(tmp_path / "in", tmp_path / "out", size=160)
+    assert (done.faces, done.faceless, list(done.unreadable)) == (2, ("a/none.png",), ["b/2.jpg"])
+    assert crop_of(tmp_path / "out") == "insightface"
     aligned = list_people(tmp_path / "out")
     assert aligned.names == ("a", "b")
     assert aligned.paths == ("a/x/2.png", "b/1.png")
@@ -128,22 +130,6 @@ def test_a_size_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "in" / "a" / "1.png"), np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(ValueError, match="size=0 must be at least 1 pixel"):
         align_people(tmp_path / "in", tmp_path / "out", size=0)
-
-
-def test_the_command_says_who_has_no_face_and_what_went_wrong(
-    photographs: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "in" / "a").mkdir(parents=True)
-    for name, image in {"1.png": photographs[0], "2.png": np.zeros((50, 50, 3), np.uint8)}.items():
-        cv2.imwrite(str(tmp_path / "in" / "a" / name), image)
-    monkeypatch.setattr(sys, "argv", ["detect", str(tmp_path / "in"), str(tmp_path / "out"), "--size", "64"])
-    main()
-    assert capsys.readouterr().out == "no face: a/2.png\n"
-    assert list_people(tmp_path / "out").read(0).shape == (64, 64, 3)
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 1
-    assert "exists already" in capsys.readouterr().err
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

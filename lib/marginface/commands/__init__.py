@@ -12,13 +12,23 @@ from typing import Any
 import click
 
 from marginface import __version__
+from marginface.commands.align import align
+from marginface.commands.convert import convert
+from marginface.commands.embed import embed
+from marginface.commands.evaluate import evaluate
+from marginface.commands.export import export
+from marginface.commands.threshold import threshold
 from marginface.commands.train import train
+from marginface.commands.verify import verify
 
 INTERRUPTED = 130  # as shells have it
 
 
 class Commands(click.Group):
-    """Errors that say what was wrong end a command with their text alone; warnings are a line."""
+    """Errors end a command with their text alone, warnings are a line, commands stand in the order in which one uses them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
@@ -47,9 +57,13 @@ def main() -> None:
     """Train a network on photographs of people, test it, find a threshold, compare two pictures.
 
     \b
-    marginface train --data photographs/ --out runs/mine
+    marginface align photographs/ aligned/
+    marginface train --data aligned/ --out runs/mine
+    marginface evaluate runs/mine/best.pt --people others/
+    marginface threshold runs/mine/best.pt --people others/ --far 1e-3
+    marginface verify runs/mine/best.pt a.jpg b.jpg
     """
 
 
-for command in (train,):
+for command in (align, train, evaluate, threshold, verify, embed, export, convert):
     main.add_command(command)

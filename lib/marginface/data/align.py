@@ -105,14 +105,16 @@ def cfp_landmarks(fiducials: np.ndarray, frontal: bool) -> np.ndarray:
     return half if eye[0] <= other_eye[0] else half[[1, 0, 2, 4, 3]]
 
 
-def normalise(images: Tensor, how: Literal["unit", "fixed", "whitened"] = "fixed") -> Tensor:
+def normalise(images: Tensor, how: Literal["unit", "fixed", "whitened", "none"] = "fixed") -> Tensor:
     """What a network reads, (N, C, H, W) float, from images (N, C, H, W) uint8.
 
     "unit" lies in [-1, 1] (InterFace §III); "fixed" is (x - 127.5) / 128 (ArcFace §3.2); "whitened" gives each image mean 0 and
     variance 1, as the Inception networks of IAM and PAM had it, with a deviation of at least 1/√(values), so that a flat
-    image stays finite.
+    image stays finite. "none" leaves 0 to 255, for networks that do it themselves.
     """
     x = images.float()
+    if how == "none":
+        return x
     if how == "unit":
         return x.div_(127.5).sub_(1)
     if how == "fixed":

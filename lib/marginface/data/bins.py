@@ -25,6 +25,26 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         number of answers than of pairs.
     Warns: DataWarning where images are damaged that can be decoded.
     """
+    encoded, same, size_of_file = _read(path)
+    first = _decode(encoded[0], f"{printable(path)}, image 0")
+    if (size := len(encoded) * first.nbytes) > most_unpacked(size_of_file):  # one image may stand there a million times
+        claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {size_of_file:,}"
+        raise ValueError(f"{printable(path)}: {claim}")
+    images = np.empty((len(encoded), *first.shape), np.uint8)
+    for i in track(range(len(encoded)), f"reading {printable(Path(path).name)}"):
+        image = _decode(encoded[i], f"{printable(path)}, image {i}")
+        check_size(image.shape[:2], first.shape[:2], f"{printable(path)}, image {i}")
+        images[i] = image
+    return images, same
+
+
+def encoded_pairs(path: str | Path) -> tuple[list[bytes], np.ndarray]:
+    """The encoded images (2P) and the answers (P,) bool of a .bin file, as they are. Raises: ValueError as `load_bin`."""
+    encoded, same, _ = _read(path)
+    return [_as_bytes(image, f"{printable(path)}, image {i}") for i, image in enumerate(encoded)], same
+
+
+def _read(path: str | Path) -> tuple[Any, np.ndarray, int]:
     file = read_bytes(path)
     try:
         encoded, answers = _sequences(read_pickle(file))
@@ -35,16 +55,7 @@ def load_bin(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"{printable(path)}: {len(encoded)} images for {len(same)} pairs, expected two each and at least one pair"
         )
-    first = _decode(encoded[0], f"{printable(path)}, image 0")
-    if (size := len(encoded) * first.nbytes) > most_unpacked(len(file)):  # one image may stand there a million times
-        claim = f"{len(encoded)} images of {first.shape} are {size:,} bytes, too many for a file of {len(file):,}"
-        raise ValueError(f"{printable(path)}: {claim}")
-    images = np.empty((len(encoded), *first.shape), np.uint8)
-    for i in track(range(len(encoded)), f"reading {printable(Path(path).name)}"):
-        image = _decode(encoded[i], f"{printable(path)}, image {i}")
-        check_size(image.shape[:2], first.shape[:2], f"{printable(path)}, image {i}")
-        images[i] = image
-    return images, same
+    return encoded, same, len(file)
 
 
 def _sequences(content: Any) -> tuple[Any, Any]:
@@ -64,6 +75,10 @@ def _booleans(answers: Any) -> np.ndarray:
 
 
 def _decode(encoded: Any, name: str) -> np.ndarray:
+    return decode_image(_as_bytes(encoded, name), name)
+
+
+def _as_bytes(encoded: Any, name: str) -> bytes:
     if isinstance(encoded, str):  # Python 2's bytes, read and written again by a Python 3 that took them for text
         try:
             encoded = encoded.encode("latin1")
@@ -73,7 +88,7 @@ def _decode(encoded: Any, name: str) -> np.ndarray:
         encoded = encoded.tobytes()
     if not isinstance(encoded, bytes):
         raise ValueError(f"{name}: expected bytes, got {_kind(encoded)}")
-    return decode_image(encoded, name)
+    return encoded
 
 
 def _kind(value: Any) -> str:

@@ -1,11 +1,10 @@
 """Faces found in photographs, with the five landmarks that `align.align` needs: what comes before every aligned set.
 
-    python -m marginface.data.detect photographs/ aligned/
+    marginface align photographs/ aligned/
 
 The detector is libfacedetection's, by its own authors; its package holds the weights, and is the optional extra [detector].
 """
 
-import argparse
 import importlib
 from collections import Counter
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from marginface.data.align import TEMPLATE_SIZE, align
+from marginface.data.align import TEMPLATE_SIZE, align, write_note
 from marginface.data.damage import counted
 from marginface.data.files import new_folder, printable
 from marginface.data.folders import list_people
+from marginface.data.images import encode_image
 from marginface.data.progress import track
 
 LONG_SIDE = 640  # what the detector sees of any image; it gives whole pixels, so that small images must be enlarged
@@ -58,14 +58,23 @@ def detect(image: np.ndarray, confidence: float = 0.5) -> list[Detection]:
     return sorted(found, key=lambda face: -face.box[2] * face.box[3])
 
 
+@dataclass(frozen=True)
+class Aligned:
+    """What became of photographs: how many `faces` were written, which are `faceless`, and why some are `unreadable`."""
+
+    faces: int
+    faceless: tuple[str, ...]
+    unreadable: dict[str, str]
+
+
 @counted()
-def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> list[str]:
+def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> Aligned:
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 
-    `insightface.load` trains on what comes out. `to` is written whole or not at all.
-    Returns: the photographs in which no face was found, and which are not in `to`.
-    Raises: what `list_people`, `read_image` and `detect` raise; ValueError where `to` exists, where two photographs differ
-        only in their extension, or where no photograph has a face.
+    `own.load` and `insightface.load` train on what comes out. `to` is written whole or not at all, with a note on how faces
+    were cut out. Photographs without a face, and those that cannot be read, are not in it.
+    Raises: what `list_people` and `detect` raise; ValueError where `to` exists, where two photographs differ only in their
+        extension, or where no photograph has a face.
     """
     people, to = list_people(photographs), Path(to)
     names = [Path(path).with_suffix(".png") for path in people.paths]
@@ -76,19 +85,25 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
             f"{printable(people.root)}: {printable(min(twice))} would be written twice, "
             "because photographs differ only in their extension"
         )
-    faceless = []
+    faceless, unreadable = [], {}
     with new_folder(to) as folder:
         for i, name in enumerate(track(names, "aligning")):
-            image = people.read(i)
+            try:
+                image = people.read(i)
+            except ValueError as error:
+                unreadable[people.paths[i]] = str(error)
+                continue
             if not (faces := detect(image, confidence)):
                 faceless.append(people.paths[i])
                 continue
             crop = align(image, faces[0].landmarks, size).transpose(1, 2, 0)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(cv2.imencode(".png", crop[..., ::-1])[1].tobytes())
-        if len(faceless) == len(names):
+            (folder / name).write_bytes(encode_image(crop))
+        left = len(names) - len(faceless) - len(unreadable)
+        if not left:
             raise ValueError(f"{printable(people.root)}: no face was found in any of its {len(names)} photographs")
-    return faceless
+        write_note(folder, size)
+    return Aligned(left, tuple(faceless), unreadable)
 
 
 def _detector() -> Any:
@@ -96,22 +111,3 @@ def _detector() -> Any:
         return importlib.import_module("yuface")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("finding faces needs an optional package: pip install 'marginface[detector]'") from error
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m marginface.data.detect", description="Align the photographs of people.")
-    parser.add_argument("photographs", help="a folder with a folder of photographs for each person")
-    parser.add_argument("to", help="a new folder for the aligned faces")
-    parser.add_argument("--size", type=int, default=TEMPLATE_SIZE, help="of a face in pixels; 160 for the Inception networks")
-    parser.add_argument("--confidence", type=float, default=0.5, help="from which on a face counts, in [0, 1]")
-    options = parser.parse_args()
-    try:
-        faceless = align_people(options.photographs, options.to, options.size, options.confidence)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        parser.exit(1, f"{error}\n")
-    for name in faceless:
-        print(f"no face: {printable(name)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -88,13 +88,27 @@ def list_people(root: str | Path) -> People:
     return People(root, tuple(names), tuple(paths), np.array(labels))
 
 
+def pictures_in(root: str | Path) -> list[str]:
+    """The images in a folder and in folders below it, as paths from it on, in the order of their names.
+
+    Raises: DataMissingError where there is no such folder; ValueError where there are no images in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataMissingError(f"{printable(root)}: there is no such folder")
+    found = [path for path in _photographs(root, ".") if path.lower().endswith(EXTENSIONS)]
+    if not found:
+        raise ValueError(f"{printable(root)}: there are no images in it ({', '.join(EXTENSIONS)})")
+    return sorted((path.removeprefix("./") for path in found), key=_numbers_as_such)
+
+
 def _may_be_somebody(entry: os.DirEntry[str]) -> bool:
     return entry.name[0] != "." and entry.name not in NOBODY and entry.is_dir()
 
 
 def _photographs(root: Path, person: str) -> Iterator[str]:
     """The photographs in a person's folder and below, by their extensions, as paths from `root` on."""
-    waiting: list[tuple[str, tuple[os.stat_result, ...]]] = [(person, (os.stat(root),))]
+    waiting: list[tuple[str, tuple[os.stat_result, ...]]] = [(person, () if person == "." else (os.stat(root),))]
     while waiting:
         below, above = waiting.pop()
         here = os.stat(root / below)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from marginface.data.types import DataMissingError, FaceData, PairTest
 
 BIN_NAMES = {"lfw": "LFW", "cfp_ff": "CFP-FF", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30", "calfw": "CALFW", "cplfw": "CPLFW"}
 FOLDS = 10
+NAMES = "classes.txt"  # beside record files: the people's names, a line for each label
 CROP = (112, 112)  # pixels: record files of such images are InsightFace's, and cut out as theirs, unless a note says otherwise
 SAMPLES, SAMPLE = 100, 2**16  # how many and of how many bytes: all of 6 MB, and something of every GB of the largest sets
 
@@ -70,7 +72,7 @@ def load(root: Path, name: str) -> FaceData:
         tests={test: pair_test(path) for test, path in bins.items()} | others,
         fingerprint=digest.hexdigest(),
         parts=parts,
-        classes=train.people.names if isinstance(train, PeopleImages) else (),
+        classes=train.people.names if isinstance(train, PeopleImages) else names_beside(folder, train.num_classes),
         crop=crop_of(folder, "insightface" if isinstance(train, RecordDataset) and image.shape[1:] == CROP else ""),
     )
 
@@ -85,6 +87,17 @@ def _verification_sets(folder: Path) -> dict[str, Path]:
                 raise ValueError(f"{printable(other)} and {printable(path.name)} are both test {known!r}: rename one of them")
         found[name] = path
     return found
+
+
+def names_beside(folder: Path, classes: int) -> tuple[str, ...]:
+    """People's names beside record files, none where there is no list. Raises: ValueError where they are not as many."""
+    path = folder / NAMES
+    if not path.exists():
+        return ()
+    names = tuple(os.fsdecode(line) for line in read_bytes(path).split(b"\n")[:-1])
+    if len(names) != classes or len(set(names)) != classes:
+        raise ValueError(f"{printable(path)}: {len(set(names))} names for {classes} people")
+    return names
 
 
 def _record_files(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ Names are paths relative to the image folder of the data set, with "/" between t
 "Sadie_Frost/1". Folds count from 0.
 """
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,13 @@ import numpy as np
 
 from marginface.data.bins import load_bin
 from marginface.data.files import printable, quoted, read_lines
+from marginface.data.folders import EXTENSIONS
 from marginface.data.types import DataMissingError
 
-__all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "ytf_pairs"]
+__all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "people_of", "read_pairs", "ytf_pairs"]
+
+FOLDS = 10
+ANSWERS = dict.fromkeys(("1", "true", "same", "yes"), True) | dict.fromkeys(("0", "false", "different", "no"), False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,59 @@ def lfw_people(path: str | Path) -> dict[str, tuple[int, int]]:
     if at != len(lines):
         raise ValueError(f"{printable(path)}, line {at + 1}: expected the end after {lines[0]} folds, got {quoted(lines[at])}")
     return people
+
+
+def read_pairs(path: str | Path) -> Pairs:
+    """Pairs in LFW's format (see `lfw_pairs` and `lfw_view1`), or in a table of two paths and whether they show one person.
+
+    Fields of a table are parted by commas or tabs; the third is 1, true, same or yes, or 0, false, different or no. There are
+    ten folds of neighbours. A first line of titles is left out.
+    Raises: ValueError naming the file and the line.
+    """
+    lines = read_lines(path)
+    numbers = lines[0].split() if lines else []
+    if numbers and all(_counts(number) for number in numbers):
+        return _lfw(path, len(numbers)) if len(numbers) < 3 else _lfw(path, 2)
+    rows = [
+        (i, [field.strip() for field in next(csv.reader([line], delimiter="\t" if "\t" in line else ","))])
+        for i, line in enumerate(lines, 1)
+        if line
+    ]
+    if rows and len(rows[0][1]) == 3 and rows[0][1][2].lower() not in ANSWERS:
+        rows = rows[1:]
+    for number, row in rows:
+        if len(row) != 3 or not row[0] or not row[1] or row[2].lower() not in ANSWERS:
+            got = quoted(lines[number - 1])
+            raise ValueError(f"{printable(path)}, line {number}: expected two paths and same or not (1 or 0), got {got}")
+    if len(rows) < 2:
+        raise ValueError(f"{printable(path)}: there are no pairs in it")
+    same = np.array([ANSWERS[row[2].lower()] for _, row in rows])
+    fold = np.repeat(np.arange(min(FOLDS, len(rows))), [len(part) for part in np.array_split(same, min(FOLDS, len(rows)))])
+    return Pairs(tuple(row[0] for _, row in rows), tuple(row[1] for _, row in rows), same, fold)
+
+
+def image_at(folder: Path, name: str) -> Path:
+    """The image of a name in a list, whatever its extension: `marginface align` writes PNG for every photograph.
+
+    Raises: DataMissingError naming it.
+    """
+    path = folder / name
+    if path.is_file():
+        return path
+    for ending in EXTENSIONS:
+        if (other := path.with_suffix(ending)).is_file():
+            return other
+    raise DataMissingError(f"{printable(path)}: the list names it, but it is not there")
+
+
+def people_of(pairs: Pairs) -> tuple[np.ndarray, np.ndarray] | None:
+    """Who is on the left and the right images, (P,) int64 each, by their folders; None where these contradict the answers."""
+    folders = [[name.rpartition("/")[0] for name in names] for names in (pairs.left, pairs.right)]
+    agree = all((a == b) == s for a, b, s in zip(*folders, pairs.same.tolist(), strict=True))
+    if not agree:
+        return None
+    who = np.unique(folders[0] + folders[1], return_inverse=True)[1]
+    return who[: len(pairs)], who[len(pairs) :]
 
 
 def cfp_pairs(protocol_folder: str | Path, protocol: str) -> Pairs:

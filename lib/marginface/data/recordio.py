@@ -88,6 +88,13 @@ class RecordDataset(Dataset[tuple[Any, int]]):
         check_size(image.shape[1:], self._size, self._name(key))
         return image, int(label)
 
+    def encoded(self, index: int) -> tuple[int, bytes]:
+        """Label and encoded image of the image at this place, not decoded. Raises: as `dataset[index]` for a damaged record."""
+        key, start = int(self._keys[index]), int(self._starts[index])
+        labels, content = self._read(key, start)
+        self._check(np.asarray(labels[:1]), np.array([key]))
+        return int(labels[0]), bytes(content)
+
     @property
     def num_classes(self) -> int:
         """As the file property says; without it, one more than the largest label."""

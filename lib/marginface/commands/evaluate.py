@@ -1,0 +1,124 @@
+"""marginface evaluate: what a network is worth on pairs, or on a folder of people."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from marginface.commands import options
+
+if TYPE_CHECKING:
+    from marginface.evaluation.people import PeopleReport
+    from marginface.evaluation.reports import PairReport
+    from marginface.training.enrolment import Compared
+
+EXAMPLE = """\b
+Examples:
+  marginface evaluate runs/mine/best.pt --pairs pairs.txt --images lfw/
+  marginface evaluate runs/mine/best.pt --pairs lfw.bin --json
+  marginface evaluate net.onnx --people others/ --plot curves.png
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@options.checkpoint
+@options.tested_on
+@options.find_faces
+@options.device
+@options.as_json
+@click.option("--plot", type=options.PATH, metavar="FILE", help="Draw ROC and DET (.png, .svg, .pdf).")
+def evaluate(
+    checkpoint: Path,
+    pairs: Path | None,
+    images: Path | None,
+    people: Path | None,
+    find: bool,
+    device: str,
+    as_json: bool,
+    plot: Path | None,
+) -> None:
+    """Test a network on people that it was not trained on.
+
+    CHECKPOINT is a checkpoint (.pt) or an exported network (.onnx, .safetensors); it knows how its images have to be. With
+    --pairs: accuracy by folds, AUC, EER, and TAR at FARs. With --people: all pairs, templates, identification, open-set search.
+    Intervals are of 95 %, over people drawn anew where it is known who is who.
+    """
+    from marginface.data.progress import Meter
+    from marginface.evaluation.people import people_report
+    from marginface.evaluation.reports import RESAMPLES, report
+    from marginface.training import enrolment
+
+    if (pairs is None) == (people is None):
+        raise click.UsageError("Give either --pairs (and --images), or --people.")
+    network = options.load(checkpoint, device)
+    options.warn_of(network, people or images, find)
+    found: PairReport | PeopleReport
+    if pairs is not None:
+        compared = enrolment.compare_pairs(network, pairs, images, find)
+        with Meter("resampling", RESAMPLES) as meter:
+            found = report(
+                compared.scores,
+                compared.same,
+                compared.left,
+                compared.right,
+                folds=compared.fold,
+                failed=compared.failed,
+                progress=meter.update,
+            )
+    else:
+        assert people is not None
+        compared, enrolled, who = enrolment.compare_people(network, people, find)
+        with Meter("resampling", 2 * RESAMPLES) as meter:
+            found = people_report(enrolled.embeddings, who, progress=meter.update)
+    if plot is not None:
+        from marginface.evaluation.charts import roc_and_det
+
+        roc_and_det(compared.scores, compared.same, plot, f"{checkpoint.name} on {compared.label}")
+    if as_json:
+        options.tell_json(
+            {"network": network.card.label, "tested on": compared.label, "failures": compared.failures, "report": found}
+        )
+        return
+    options.tell_failures(compared.failures)
+    _tell(found, compared)
+
+
+def _tell(found: "PairReport | PeopleReport", compared: "Compared") -> None:
+    from marginface.evaluation.people import PeopleReport
+
+    if not isinstance(found, PeopleReport):
+        click.echo(compared.label)
+        _tell_pairs(found)
+        return
+    click.echo(f"{compared.label}: {found.images:,} images of {found.people:,} people")
+    click.echo("every two images:")
+    _tell_pairs(found.pairs)
+    if found.templates is not None:
+        click.echo("every two templates of half of a person's images:")
+        _tell_pairs(found.templates)
+    click.echo("identification, a gallery of each person's first image:")
+    for k, share in found.ranks.items():
+        click.echo(f"  rank {k:<14} {100 * share:6.2f} %")
+    if found.searches:
+        click.echo("open-set search in two galleries kept apart, templates of half of a person's images:")
+    for fpir, share in found.searches.items():
+        click.echo(f"  TPIR at FPIR {fpir:<6g} {100 * share:6.2f} %")
+
+
+def _tell_pairs(found: "PairReport") -> None:
+    over = f"{found.people:,} people" if found.people else "pairs, for nobody knows who is who"
+    of = " drawn at random" if found.sampled else ""
+    click.echo(f"  {found.genuine:,} pairs of one person, {found.impostors:,} of two{of}; intervals over {over}")
+    if found.failed:
+        click.echo(f"  {found.failed:,} pairs failed to enrol, and count as not the same")
+    std = f"±{100 * found.accuracy_std:.2f} between {found.folds} folds"
+    click.echo(f"  accuracy            {options.percent(found.accuracy)}  {std}")
+    click.echo(f"  AUC                 {options.percent(found.auc)}")
+    click.echo(f"  EER                 {options.percent(found.eer)}")
+    for point in found.points:
+        if point.let_through:
+            threshold = f"from a score of {point.threshold.value:.4f} on; {point.let_through:,} impostor pairs let through"
+            click.echo(f"  TAR at FAR {point.far:<8g} {options.percent(point.tar)}  {threshold}")
+        else:
+            click.echo(f"  FAR {point.far:g} means nothing here: it takes {point.needed:,} impostor pairs")
+            break

@@ -1,0 +1,215 @@
+"""What pairs of images say of a network, with intervals over people drawn anew: the numbers that people ask for, at once.
+
+A pair hangs on the people who are in it: drawn anew are people, and a pair counts as often as its people were drawn, which for
+an impostor pair is the product. Where nobody knows who is on an image, pairs are drawn anew, and intervals are too narrow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from marginface.evaluation.curves import auc, eer
+from marginface.evaluation.scores import TIE, Bools, Floats, pairs_of
+from marginface.evaluation.statistics import wilson
+from marginface.evaluation.verification import far_threshold, impostors_allowed, kfold_accuracy
+
+FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+RESAMPLES = 500
+MOST_PAIRS = 2_000_000  # impostor pairs of all that a set of people has
+Ints = NDArray[np.int64]
+Told = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point: the least score that no more than the share `far` of impostor pairs reaches, and what reaches it.
+
+    let_through: how many impostor pairs that allows. With none, the FAR means nothing here: `needed` pairs let one through.
+    """
+
+    far: float
+    threshold: Range
+    tar: Range
+    let_through: int
+    needed: int
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """What scores of pairs are worth.
+
+    failed: pairs of which an image could not be enrolled, which count as not the same. people: how many the intervals are
+        over, 0 where they are over pairs. least_far: the least FAR that lets an impostor pair through. sampled: whether the
+        impostor pairs are drawn at random from more.
+    """
+
+    genuine: int
+    impostors: int
+    failed: int
+    people: int
+    folds: int
+    accuracy: Range
+    accuracy_std: float
+    auc: Range
+    eer: Range
+    points: tuple[Point, ...]
+    least_far: float
+    sampled: bool = False
+
+
+def report(
+    scores: ArrayLike,
+    same: ArrayLike,
+    left_people: ArrayLike | None = None,
+    right_people: ArrayLike | None = None,
+    *,
+    folds: int | ArrayLike = 10,
+    failed: ArrayLike | None = None,
+    fars: Sequence[float] = FARS,
+    sampled: bool = False,
+    progress: Told | None = None,
+    seed: int = 0,
+) -> PairReport:
+    """The whole report on P pairs.
+
+    Arguments: scores (P,), higher is more alike; same (P,) bool; left_people, right_people (P,) int, who is on the two images;
+        folds: as `kfold_accuracy` takes them; failed (P,) bool: pairs that could not be compared, whose scores should be -1;
+        fars: the operating points; progress: is told after each resample, of `RESAMPLES`.
+    Raises: ValueError for pairs of one kind only, and what `kfold_accuracy` raises.
+    """
+    values, truth = pairs_of(scores, same)
+    verified = kfold_accuracy(values, truth, folds)
+    draw = _Draw.of(truth, left_people, right_people, seed)
+    order = np.argsort(-values, kind="stable")
+    shown = [far for far in fars if impostors_allowed(far, int((~truth).sum())) >= 1]
+    drawn: list[list[float]] = []
+    for _ in range(RESAMPLES):
+        weights = draw.weights()
+        found = _measures(values, truth, order, weights, shown)
+        if found is not None:
+            drawn.append([float(np.average(verified.correct, weights=weights)), *found])
+        if progress is not None:
+            progress(1)
+    lows, highs = np.quantile(np.array(drawn), (0.025, 0.975), axis=0) if drawn else (np.full(99, np.nan),) * 2
+    interval = (float(lows[0]), float(highs[0])) if draw.people else wilson(int(verified.correct.sum()), len(values))
+    impostors = int((~truth).sum())
+    return PairReport(
+        genuine=int(truth.sum()),
+        impostors=impostors,
+        failed=0 if failed is None else int(np.count_nonzero(failed)),
+        people=draw.people,
+        folds=len(verified.per_fold),
+        accuracy=Range(verified.accuracy, *interval),
+        accuracy_std=verified.std,
+        auc=Range(auc(values, truth), float(lows[1]), float(highs[1])),
+        eer=Range(eer(values, truth), float(lows[2]), float(highs[2])),
+        points=tuple(_points(values, truth, fars, shown, lows[3:], highs[3:])),
+        least_far=1 / impostors,
+        sampled=sampled,
+    )
+
+
+def _points(
+    scores: Floats, same: Bools, fars: Sequence[float], shown: Sequence[float], lows: Floats, highs: Floats
+) -> list[Point]:
+    impostors = int((~same).sum())
+    found = []
+    for far in fars:
+        threshold = far_threshold(scores, same, far, TIE)
+        tar = float(np.mean(scores[same] >= threshold))
+        nothing = (np.nan, np.nan)
+        i = shown.index(far) if far in shown else None
+        of_tar, of_threshold = (
+            ((nothing,) * 2) if i is None else [(float(lows[2 * i + k]), float(highs[2 * i + k])) for k in (0, 1)]
+        )
+        found.append(
+            Point(far, Range(threshold, *of_threshold), Range(tar, *of_tar), impostors_allowed(far, impostors), round(1 / far))
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """People, or where nobody knows them pairs, drawn anew: how often each of P pairs counts."""
+
+    same: Bools
+    left: Ints
+    right: Ints
+    people: int
+    numbers: np.random.Generator
+
+    @classmethod
+    def of(cls, same: Bools, left: ArrayLike | None, right: ArrayLike | None, seed: int) -> "_Draw":
+        numbers = np.random.default_rng(seed)
+        if left is None or right is None:
+            place = np.arange(len(same))
+            return cls(same, place, place, 0, numbers)
+        both = np.concatenate([np.asarray(left), np.asarray(right)])
+        if both.shape != (2 * len(same),):
+            raise ValueError(f"left_people and right_people must be ({len(same)},), not {np.shape(left)} and {np.shape(right)}")
+        names, who = np.unique(both, return_inverse=True)
+        return cls(same, who[: len(same)], who[len(same) :], len(names), numbers)
+
+    def weights(self) -> NDArray[np.int64]:
+        count = self.people or len(self.same)
+        times = np.bincount(self.numbers.integers(0, count, count), minlength=count)
+        if not self.people:
+            return times
+        return times[self.left] * np.where(self.same, 1, times[self.right])
+
+
+def _measures(
+    scores: Floats, same: Bools, order: Ints, weights: NDArray[np.int64], fars: Sequence[float]
+) -> list[float] | None:
+    """AUC, EER and for each FAR TAR and threshold of weighted pairs in descending order; None for pairs of one kind."""
+    truth, w = same[order], weights[order]
+    genuine, impostors = np.cumsum(w * truth), np.cumsum(w * ~truth)
+    if not genuine[-1] or not impostors[-1]:
+        return None
+    tar, far = genuine / genuine[-1], impostors / impostors[-1]
+    area = float(np.sum((tar[1:] + tar[:-1]) * np.diff(far)) / 2 + tar[0] * far[0] / 2)
+    found = [area, float((far + 1 - tar)[np.argmin(np.abs(far - (1 - tar)))] / 2)]
+    for wanted in fars:
+        cut = int(np.searchsorted(far, wanted, side="right"))  # the first impostor too many; what is above it is accepted
+        found += [float(tar[cut - 1]) if cut else 0.0, float(scores[order[min(cut, len(order) - 1)]])]
+    return found
+
+
+def pairs_among(people: ArrayLike, most: int = MOST_PAIRS, seed: int = 0) -> tuple[Ints, Ints, bool]:
+    """All pairs of M images of people (M,) int: places of the left and the right image (P,) int64; whether some are missing.
+
+    Where there are more than `most` impostor pairs, so many are drawn at random; genuine pairs are all there, up to as many.
+    """
+    who = np.asarray(people)
+    numbers = np.random.default_rng(seed)
+    count = len(who)
+    if count * (count - 1) // 2 <= most:
+        left, right = np.triu_indices(count, 1)
+        return left, right, False
+    order = np.argsort(who, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(who[order])) + 1)
+    genuine = [np.stack(np.triu_indices(len(group), 1)) for group in groups]
+    left, right = (np.concatenate([group[pair[k]] for group, pair in zip(groups, genuine, strict=True)]) for k in (0, 1))
+    if len(left) > most:
+        chosen = np.sort(numbers.choice(len(left), most, replace=False))
+        left, right = left[chosen], right[chosen]
+    drawn = numbers.integers(0, count, (2, most + most // 4))
+    drawn = np.unique(np.sort(drawn[:, who[drawn[0]] != who[drawn[1]]], axis=0), axis=1)[:, :most]
+    return np.concatenate([left, drawn[0]]), np.concatenate([right, drawn[1]]), True
+
+
+def folds_of(left_people: ArrayLike, right_people: ArrayLike, folds: int = 10) -> Ints:
+    """A fold for each pair (P,), by its left image's person, so that no fold has another's genuine pairs."""
+    names, who = np.unique(np.concatenate([np.asarray(left_people), np.asarray(right_people)]), return_inverse=True)
+    return (np.arange(len(names)) % min(folds, max(2, len(names) // 2)))[who[: len(np.asarray(left_people))]]

@@ -1,0 +1,232 @@
+"""All commands but train, on a network that was trained in the test: each with real files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from tests.commands.test_train import SMALLEST
+from tests.conftest import draw_people
+
+from marginface.commands import main
+from marginface.data.images import encode_image, read_image
+from marginface.evaluation import reports
+from marginface.training.networks import load_network
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "RESAMPLES", 20)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def start(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """As somebody would, in a process of its own."""
+    command = [sys.executable, "-m", "marginface", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=1800)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with people to train on, others to test on, pairs of these in three formats, and a network."""
+    root = tmp_path_factory.mktemp("commands")
+    draw_people(root / "people", 12, 6)
+    draw_people(root / "others", 10, 5, seed=5)
+    names = [f"person_{i}" for i in range(1, 11)]
+    for i, name in enumerate(names, 1):
+        (root / "others" / f"person {i}").rename(root / "others" / name)
+        for number in range(1, 6):
+            (root / "others" / name / f"{number}.png").rename(root / "others" / name / f"{name}_{number:04d}.png")
+    lines = ["5\t4"]
+    for fold in range(5):
+        a, b = names[2 * fold], names[2 * fold + 1]
+        lines += [f"{who}\t{x}\t{x + 1}" for who in (a, b) for x in (1, 3)]
+        lines += [f"{a}\t{x}\t{b}\t{x + 1}" for x in range(1, 5)]
+    (root / "pairs.txt").write_text("\n".join(lines) + "\n")
+    done = run("train", "--data", root / "people", "--out", root / "run", "--epochs", "4", "--device", "cpu", *SMALLEST)
+    assert done.exit_code == 0, done.output
+    return root
+
+
+@pytest.fixture
+def network(root: Path, tmp_path: Path) -> Path:
+    """The network in a folder of its own, where thresholds may be kept."""
+    (tmp_path / "net.pt").write_bytes((root / "run" / "best.pt").read_bytes())
+    return tmp_path / "net.pt"
+
+
+def test_help_of_every_command_has_an_example() -> None:
+    for name, command in main.commands.items():
+        shown = run(name, "--help")
+        assert shown.exit_code == 0
+        assert f"marginface {name} " in shown.output, name
+        assert command.get_short_help_str() in run("--help").output
+
+
+@pytest.mark.slow
+def test_evaluate_on_lfws_pairs_in_a_process_of_its_own(root: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "curves.png"
+    arguments = ["--pairs", root / "pairs.txt", "--images", root / "others", "--device", "cpu", "--plot", plot]
+    done = start("evaluate", root / "run" / "best.pt", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "20 pairs of one person, 20 of two; intervals over 10 people" in done.stdout
+    assert "FAR 0.01 means nothing here: it takes 100 impostor pairs" in done.stdout
+    assert plot.stat().st_size > 1000
+
+
+def test_evaluate_gives_json_and_the_same_for_each_format_of_pairs(root: Path, tmp_path: Path) -> None:
+    from marginface.data.pairs import read_pairs
+
+    pairs = read_pairs(root / "pairs.txt")
+    rows = zip(pairs.left, pairs.right, pairs.same.astype(int), strict=True)
+    (tmp_path / "pairs.csv").write_text("".join(f"{a},{b},{s}\n" for a, b, s in rows))
+    assert run("convert", root / "pairs.txt", tmp_path / "pairs.bin", "--images", root / "others").exit_code == 0
+    found = []
+    for arguments in (
+        ["--pairs", root / "pairs.txt", "--images", root / "others"],
+        ["--pairs", tmp_path / "pairs.csv", "--images", root / "others"],
+        ["--pairs", tmp_path / "pairs.bin"],
+    ):
+        done = run("evaluate", root / "run" / "best.pt", *arguments, "--json", "--device", "cpu")
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout)["report"])
+    assert found[0]["auc"] == found[1]["auc"]
+    assert found[0]["auc"]["value"] == pytest.approx(found[2]["auc"]["value"], abs=1e-6)
+    assert [each["people"] for each in found] == [10, 10, 0]
+    assert found[0]["points"][3]["tar"]["low"] is None
+
+
+def test_evaluate_on_a_folder_of_people_with_failed_enrolments(root: Path, tmp_path: Path) -> None:
+    others = draw_people(tmp_path / "others", 6, 4, seed=9)
+    (others / "person 1" / "1.png").write_bytes(b"damaged")
+    done = run("evaluate", root / "run" / "best.pt", "--people", others, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "others: 24 images of 6 people" in done.output
+    assert "could not be enrolled, and match nobody: 1" in done.output
+    assert "23 pairs failed to enrol" in done.output
+    for expected in ("every two templates", "rank 1 ", "TAR at FAR 0.1"):
+        assert expected in done.output
+
+
+def test_threshold_and_verify(root: Path, network: Path) -> None:
+    """From a threshold on others to an answer about two pictures, each with its exit code."""
+    one, two, other = (
+        root / "others" / name
+        for name in ("person_1/person_1_0001.png", "person_1/person_1_0002.png", "person_2/person_2_0001.png")
+    )
+    without = run("verify", network, one, two, "--aligned")
+    assert without.exit_code == 2
+    assert "no threshold is kept for this network" in without.output
+    done = run("threshold", network, "--people", root / "others", "--far", "0.01", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "over 10 people" in done.output
+    assert network.with_name("net.thresholds.json").exists()
+    answers = [run("verify", network, one, picture, "--aligned", "--device", "cpu") for picture in (one, other)]
+    assert answers[0].exit_code == 0
+    assert "the same person: the threshold at FAR 0.01 is" in answers[0].output
+    told = json.loads(run("verify", network, one, other, "--aligned", "--json").stdout)
+    assert answers[1].exit_code == (0 if told["same"] else 1)
+    assert told["same"] == (told["score"] >= told["threshold"])
+    strict = run("verify", network, one, two, "--aligned", "--threshold", "1.5")
+    assert (strict.exit_code, "not the same person" in strict.output) == (1, True)
+    for wrong in (["--far", "0.5"], []):
+        done = run("verify", network, one, root / "nowhere.png", "--aligned", *wrong)
+        assert done.exit_code == 2
+    few = run("threshold", network, "--people", root / "others", "--far", "1e-6")
+    assert (few.exit_code, "takes 1,000,000 impostor pairs" in few.output) == (1, True)
+
+
+@pytest.mark.slow
+def test_verify_in_a_process_of_its_own_says_when_there_is_no_face(root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("yuface")
+    (tmp_path / "wall.png").write_bytes(encode_image(np.full((200, 200, 3), 90, np.uint8)))
+    done = start("verify", root / "run" / "best.pt", tmp_path / "wall.png", tmp_path / "wall.png")
+    assert done.returncode == 2
+    assert "wall.png: there is no face in it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_embed_writes_names_and_embeddings(root: Path, tmp_path: Path) -> None:
+    others = draw_people(tmp_path / "others", 3, 2)
+    (others / "person 1" / "1.png").write_bytes(b"damaged")
+    done = run("embed", root / "run" / "best.pt", others, tmp_path / "embeddings.npz", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    found = np.load(tmp_path / "embeddings.npz")
+    assert found["names"].tolist() == [f"person {i}/{k}.png" for i in (1, 2, 3) for k in (1, 2)][1:]
+    network = load_network(root / "run" / "best.pt", "cpu")
+    expected = network.embed(network.prepare(read_image(others / "person 3" / "2.png"))[None])
+    np.testing.assert_allclose(found["embeddings"][-1], expected[0], atol=1e-6)
+    other = run("embed", root / "run" / "best.pt", others, tmp_path / "embeddings.csv")
+    assert (other.exit_code, "write to .npz or .parquet" in other.output) == (1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_align_leaves_out_what_has_no_face_or_cannot_be_read(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("yuface")
+    people = tmp_path / "photographs"
+    for name in ("Abba Eban", "Грейс"):
+        (people / name).mkdir(parents=True)
+    source = sorted((shared / "lfw" / "Abba_Eban").iterdir())[0]
+    (people / "Abba Eban" / "1.jpg").write_bytes(source.read_bytes())
+    (people / "Грейс" / "стена.png").write_bytes(encode_image(np.full((90, 90, 3), 90, np.uint8)))
+    (people / "Грейс" / "2.jpg").write_bytes(b"\xff\xd8 damaged")
+    done = run("align", people, tmp_path / "aligned", "--size", "64")
+    assert done.exit_code == 0, done.output
+    assert "1 faces of 64 × 64 pixels" in done.output
+    assert "left out: 1 without a face, 1 that cannot be read" in done.output
+    assert read_image(tmp_path / "aligned" / "Abba Eban" / "1.png").shape == (64, 64, 3)
+    again = run("align", people, tmp_path / "aligned")
+    assert (again.exit_code, "it exists already" in again.output) == (1, True)
+
+
+def test_export_to_safetensors_is_read_back(root: Path, network: Path, tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    assert run("threshold", network, "--people", root / "others", "--far", "0.1").exit_code == 0
+    done = run("export", network, tmp_path / "net.safetensors")
+    assert done.exit_code == 0, done.output
+    assert "the FAR is 0.1" in done.output
+    picture = root / "others" / "person_1" / "person_1_0001.png"
+    assert run("verify", tmp_path / "net.safetensors", picture, picture, "--aligned").exit_code == 0
+    other = run("export", network, tmp_path / "net.doc")
+    assert other.exit_code == 2
+
+
+def test_convert_counts_what_it_left_out(root: Path, tmp_path: Path) -> None:
+    people = draw_people(tmp_path / "people", 4, 3)
+    (people / "person 1" / "1.png").write_bytes(b"damaged")
+    done = run("convert", people, tmp_path / "records")
+    assert done.exit_code == 0, done.output
+    assert "11 images of 4 people" in done.output
+    assert "left out: 1\n  1: cannot be read" in done.output
+    back = run("convert", tmp_path / "records", tmp_path / "again")
+    assert "11 images of 4 people" in back.output
+    assert run("convert", people, tmp_path / "set.bin", "--pairs", "5").output.startswith("10 pairs in ")
+    assert run("convert", tmp_path / "set.bin", tmp_path / "images").output.startswith("10 pairs in ")
+    assert run("convert", tmp_path / "records", tmp_path / "other.bin").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate", "threshold"])
+def test_people_or_pairs_are_needed(command: str, root: Path) -> None:
+    done = run(command, root / "run" / "best.pt")
+    assert (done.exit_code, "Give either --pairs (and --images), or --people" in done.output) == (2, True)
+    missing = run(command, root / "run" / "best.pt", "--pairs", root / "pairs.txt", "--images", root / "people")
+    assert (missing.exit_code, "the list names it, but it is not there" in missing.output) == (1, True)
+
+
+def test_a_network_of_aligned_faces_is_not_quietly_fed_others(root: Path, network: Path, tmp_path: Path) -> None:
+    from marginface.training import checkpoints
+
+    found = checkpoints.read(network)
+    found.about["crop"] = "insightface"
+    checkpoints.save(found, network)
+    done = run("evaluate", network, "--people", root / "others", "--json")
+    assert done.exit_code == 0
+    assert "does not say how its faces were cut out" in done.stderr

@@ -1,0 +1,88 @@
+"""Sets of faces from one form to another and back."""
+
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marginface.data import own
+from marginface.data.align import crop_of, write_note
+from marginface.data.bins import load_bin
+from marginface.data.converting import from_bin, to_bin, to_people, to_records
+from marginface.data.folders import list_people
+from marginface.data.images import encode_image
+from marginface.data.pairs import read_pairs
+from marginface.data.recordio import RecordDataset
+
+IMAGE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3).repeat(4, axis=0).repeat(4, axis=1)
+
+
+def test_people_to_records_and_back(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "person 1").rename(photographs / "Грейс Hopper")
+    write_note(photographs, 16)
+    done = to_records(photographs, tmp_path / "records")
+    assert (done.written, done.people, done.left_out) == (96, 16, {})
+    data = own.load(tmp_path / "records" / "train.rec", validate=0.2)
+    assert data.crop == "insightface"
+    assert len(data.classes) == 13
+    again = to_people(tmp_path / "records", tmp_path / "again")
+    assert (again.written, again.people) == (96, 16)
+    before, after = list_people(photographs), list_people(tmp_path / "again")
+    assert before.names == after.names
+    assert crop_of(tmp_path / "again") == "insightface"
+    for path in before.paths:
+        assert (photographs / path).read_bytes() == (tmp_path / "again" / path).read_bytes(), "not encoded anew"
+
+
+def test_what_is_left_out_is_counted(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "person 1" / "1.png").write_bytes(b"damaged")
+    for number in (2, 3):
+        (photographs / "person 2" / f"{number}.png").write_bytes(encode_image(IMAGE.repeat(2, axis=0)))
+    done = to_records(photographs, tmp_path / "records")
+    assert done.written == 93
+    assert dict(done.left_out) == {"cannot be read": 1, "of another size than 16 × 16 (--size scales them)": 2}
+    scaled = to_records(photographs, tmp_path / "scaled", size=16)
+    assert (scaled.written, dict(scaled.left_out)) == (95, {"cannot be read": 1})
+    assert {tuple(RecordDataset(tmp_path / "scaled")[i][0].shape) for i in range(95)} == {(3, 16, 16)}
+    with pytest.raises(ValueError, match="it exists already"):
+        to_records(photographs, tmp_path / "scaled")
+    for path in photographs.glob("*/*"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="none of its images can be read"):
+        to_records(photographs, tmp_path / "none")
+
+
+def test_pairs_to_bin_and_back(photographs: Path, tmp_path: Path) -> None:
+    names = [f"person {i}/{k}.png" for i in range(1, 17) for k in range(1, 4)]
+    rows = [(a, b, int(a.split("/")[0] == b.split("/")[0])) for a, b in pairwise(names)]
+    (tmp_path / "pairs.csv").write_text("left,right,same\n" + "".join(f"{a},{b},{s}\n" for a, b, s in rows))
+    (photographs / "person 3" / "2.png").write_bytes(b"damaged")
+    done = to_bin(tmp_path / "pairs.csv", tmp_path / "set.bin", photographs)
+    assert (done.written, sum(done.left_out.values())) == (len(rows) - 2, 2)
+    images, same = load_bin(tmp_path / "set.bin")
+    assert (len(images), same.sum()) == (2 * len(same), sum(s for *_, s in rows) - 2)
+    from_bin(tmp_path / "set.bin", tmp_path / "images")
+    pairs = read_pairs(tmp_path / "images" / "pairs.csv")
+    np.testing.assert_array_equal(pairs.same, same)
+    again = to_bin(tmp_path / "images" / "pairs.csv", tmp_path / "again.bin")
+    assert again.written == len(same)
+    assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "set.bin").read_bytes()
+
+
+def test_pairs_are_drawn_from_people(photographs: Path, tmp_path: Path) -> None:
+    done = to_bin(photographs, tmp_path / "set.bin", pairs=50)
+    _, same = load_bin(tmp_path / "set.bin")
+    assert (done.written, same.sum()) == (100, 50)
+    to_bin(photographs, tmp_path / "again.bin", pairs=50)
+    assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "set.bin").read_bytes()
+
+
+def test_a_bin_with_a_damaged_image(tmp_path: Path) -> None:
+    whole = encode_image(IMAGE)
+    (tmp_path / "set.bin").write_bytes(pickle.dumps(([whole, whole, whole, b"damaged", whole, whole], [True, True, False])))
+    done = from_bin(tmp_path / "set.bin", tmp_path / "images")
+    assert (done.written, dict(done.left_out)) == (2, {"an image cannot be read": 1})
+    assert len(read_pairs(tmp_path / "images" / "pairs.csv")) == 2
+    assert not (tmp_path / "images" / "000003.png").exists()

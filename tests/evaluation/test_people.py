@@ -1,0 +1,75 @@
+"""What a folder of people says of a network."""
+
+import numpy as np
+import pytest
+
+from marginface.evaluation import reports
+from marginface.evaluation.people import open_set_tpir, pair_scores, people_report, rank_shares
+
+NUMBERS = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "RESAMPLES", 20)
+
+
+def embedded(people: int, each: int, noise: float, dim: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    numbers = np.random.default_rng(1)
+    who = np.repeat(np.arange(people), each)
+    vectors = numbers.normal(size=(people, dim))[who] + noise * numbers.normal(size=(people * each, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), who
+
+
+def test_people_who_are_told_apart_easily() -> None:
+    vectors, who = embedded(20, 4, 0.05)
+    found = people_report(vectors, who)
+    assert (found.images, found.people, found.failed) == (80, 20, 0)
+    assert found.pairs.auc.value == 1
+    assert found.templates is not None
+    assert (found.templates.genuine, found.templates.impostors) == (20, 380)
+    assert found.ranks == {1: 1.0, 5: 1.0}
+    assert found.searches == {0.1: 1.0}
+
+
+def test_templates_are_easier_than_images_and_ranks_rise() -> None:
+    vectors, who = embedded(20, 6, 1.2)
+    found = people_report(vectors, who)
+    assert found.templates is not None
+    assert found.pairs.auc.value < found.templates.auc.value < 1
+    assert found.ranks[1] < found.ranks[5] < 1
+
+
+def test_ranks_by_hand() -> None:
+    """Two of three images are nearest to their own person's first."""
+    vectors = np.array([[1, 0], [0, 1], [0.9, 0.1], [0.2, 0.8], [0.9, 0.2]], dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert rank_shares(vectors, np.array([0, 1, 0, 1, 1]), (1, 2)) == {1: pytest.approx(2 / 3), 2: 1.0}
+
+
+def test_what_failed_matches_nobody_and_is_counted() -> None:
+    vectors, who = embedded(20, 4, 0.05)
+    vectors[[0, 5]] = 0  # the first of a person, whom nobody finds then, and another one
+    found = people_report(vectors, who)
+    assert found.failed == 2
+    assert found.pairs.failed == 2 * 79 - 1
+    assert found.ranks[1] == (60 - 3 - 1) / 60
+    assert found.pairs.points[0].tar.value == pytest.approx(1 - 6 / 120)
+    scores = pair_scores(vectors, np.array([0, 1]), np.array([5, 2]))
+    assert scores[0] == -1
+    assert scores[1] > 0.9
+
+
+def test_open_set_galleries_are_kept_apart() -> None:
+    """A stranger who looks like somebody enrolled is found where FPIR allows it, and only there."""
+    vectors, who = embedded(20, 4, 0.05)
+    assert open_set_tpir(vectors, who, (0.1,)) == {0.1: 1.0}
+    vectors[4 * 1 + 1] = vectors[0]  # an image to be looked for, of a person in the other gallery
+    assert open_set_tpir(vectors, who, (0.1,))[0.1] == pytest.approx(0.975)
+    assert open_set_tpir(vectors, who, (0.05, 0.001)).keys() == {0.05}
+
+
+def test_two_people_and_two_images_are_needed() -> None:
+    vectors, who = embedded(2, 1, 0.1)
+    with pytest.raises(ValueError, match="need two people and two images of one of them, not 2 with 1"):
+        people_report(vectors, who)
