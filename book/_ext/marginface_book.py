@@ -78,14 +78,15 @@ def find_papers(app: Sphinx, config: Config) -> None:
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
-    """Light or dark as the reader's system is; version and date on each page; with a repository, its button and Colab's."""
+    """Light or dark as the reader's system is; version and date on each page; buttons where there is an address."""
     config.html_context.setdefault("default_mode", "auto")
     options = config.html_theme_options
     options["navbar_persistent"] = []  # one search field, in the sidebar, is enough
     options["extra_footer"] = f"<p>marginface {version('marginface')}, built {date.today().isoformat()}</p>"
     if options.get("repository_url"):
         options |= {"use_repository_button": True, "use_issues_button": True}
-        options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+        services = {"colab_url": "https://colab.research.google.com", "binderhub_url": "https://mybinder.org"}
+        options["launch_buttons"] = services
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:

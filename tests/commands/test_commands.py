@@ -13,6 +13,8 @@ from tests.commands.test_train import SMALLEST
 from tests.conftest import draw_people
 
 from marginface.commands import main
+from marginface.data.align import TEMPLATE
+from marginface.data.detect import Detection
 from marginface.data.images import encode_image, read_image
 from marginface.evaluation import reports
 from marginface.training.networks import load_network
@@ -67,7 +69,8 @@ def test_help_of_every_command_has_an_example() -> None:
         shown = run(name, "--help")
         assert shown.exit_code == 0
         assert f"marginface {name} " in shown.output, name
-        assert command.get_short_help_str() in run("--help").output
+        assert command.short_help is not None
+        assert command.short_help in run("--help").output, "not cut off"
 
 
 @pytest.mark.slow
@@ -141,6 +144,17 @@ def test_threshold_and_verify(root: Path, network: Path) -> None:
         assert done.exit_code == 2
     few = run("threshold", network, "--people", root / "others", "--far", "1e-6")
     assert (few.exit_code, "takes 1,000,000 impostor pairs" in few.output) == (1, True)
+
+
+def test_verify_says_when_a_picture_has_several_faces(root: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector is played here: drawings have no faces."""
+    whole = TEMPLATE / 112 * 16
+    faces = [Detection(whole, (0, 0, 16, 16), 0.9), Detection(whole / 2, (0, 0, 8, 8), 0.9)]
+    monkeypatch.setattr("marginface.training.enrolment.detect", lambda image: faces)
+    picture = root / "others" / "person_1" / "person_1_0001.png"
+    done = run("verify", network, picture, picture, "--threshold", "0.5")
+    assert done.exit_code == 0
+    assert done.output.count("has 2 faces; the largest one is compared") == 2
 
 
 @pytest.mark.slow

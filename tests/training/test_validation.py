@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import draw_people
 
@@ -49,6 +50,15 @@ def test_to_watch_a_run_changes_nothing_in_it(data: FaceData, tmp_path: Path) ->
     assert watched.metrics["validation AUC"] == measured[16]
     board = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in board.Scalars("validation AUC")] == list(measured)
+
+
+def test_lightnings_loggers_are_told_of_every_step(data: FaceData, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="")
+    train(RECIPE, data, max_steps=4, validate_every=2, loggers=[logger], progress=False)
+    rows = list(csv.DictReader(next(tmp_path.rglob("metrics.csv")).read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert [bool(row["validation AUC"]) for row in rows] == [False, True, False, True]
+    assert all(float(row["theta"]) > 0 for row in rows)
 
 
 @pytest.mark.slow

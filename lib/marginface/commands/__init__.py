@@ -5,6 +5,7 @@ was wrong, 2 a command that makes no sense, 130 interrupted; `verify` has its ow
 """
 
 import errno
+import os
 import sys
 import warnings
 from typing import Any
@@ -45,6 +46,8 @@ class Commands(click.Group):
 
 
 def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
+        return
     if category.__module__.startswith("marginface."):
         click.echo(f"warning: {message}", err=True)
     else:

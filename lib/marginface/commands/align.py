@@ -13,7 +13,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Cut the faces out of photographs.")
 @click.argument("photographs", type=options.PATH)
 @click.argument("to", type=options.PATH)
 @click.option("--size", type=click.IntRange(8), default=112, show_default=True, help="Of a face in pixels; 160 for Inception.")

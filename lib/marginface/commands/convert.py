@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Turn folders, record files and .bin into each other.")
 @click.argument("source", type=options.PATH)
 @click.argument("to", type=options.PATH)
 @click.option("--images", type=options.PATH, metavar="FOLDER", help="Where the paths of a list of pairs begin.")

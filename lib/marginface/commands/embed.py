@@ -13,7 +13,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Write the embeddings of a folder.")
 @options.checkpoint
 @click.argument("folder", type=options.PATH)
 @click.argument("to", type=options.PATH)

@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Test a network on other people.")
 @options.checkpoint
 @options.tested_on
 @options.find_faces

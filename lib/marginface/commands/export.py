@@ -13,7 +13,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Write ONNX or safetensors.")
 @options.checkpoint
 @click.argument("to", type=options.PATH)
 def export(checkpoint: Path, to: Path) -> None:

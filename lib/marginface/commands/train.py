@@ -27,7 +27,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Train a network on photographs, or by a recipe.")
 @click.option(
     "--data", help="A folder of people, a list of paths and labels (.csv, .tsv, .txt, .lst), a folder with train.rec."
 )
@@ -62,6 +62,7 @@ Examples:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that read images; by default one a core, at most 8.")
 @click.option("--save-every", type=click.IntRange(1), default=1000, show_default=True, metavar="STEPS")
+@click.option("--wandb", metavar="PROJECT", help="Log to Weights & Biases as well, by Lightning's logger.")
 @click.option("--compile", is_flag=True, help="Compile the network.")
 @click.option(
     "--sharded/--whole", default=None, help="Whether every process has classes of its own; by default from 100,000 classes on."
@@ -91,7 +92,7 @@ def _begun(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
 
     source = click.get_current_context().get_parameter_source
     default = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
-    given = [name for name in options if source(name) not in default and name not in ("device", "workers")]
+    given = [name for name in options if source(name) not in default and name not in ("device", "workers", "wandb")]
     if given:
         name = {"settings": "set"}.get(given[0], given[0]).replace("_", "-")
         raise click.UsageError(f"--resume goes on with a run as it was begun: leave out --{name}.")
@@ -135,6 +136,7 @@ def _recipe(options: dict[str, Any]) -> "Recipe":
 def _run(recipe: "Recipe", options: dict[str, Any]) -> None:
     from marginface.data.damage import counted
     from marginface.training import train
+    from marginface.training.logs import wandb_logger
 
     leads = int(os.environ.get("RANK", 0)) == 0
     out, workers = options["out"], options["workers"]
@@ -157,6 +159,7 @@ def _run(recipe: "Recipe", options: dict[str, Any]) -> None:
                 workers=min(8, os.cpu_count() or 1) if workers is None else workers,
                 compiled=options["compile"],
                 sharded=options["sharded"],
+                loggers=[wandb_logger(options["wandb"], out)] if options["wandb"] and leads else (),
             )
         except KeyboardInterrupt:
             if leads:

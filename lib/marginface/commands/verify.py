@@ -15,7 +15,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLE)
+@click.command(epilog=EXAMPLE, short_help="Compare two pictures.")
 @options.checkpoint
 @click.argument("first", type=options.PATH)
 @click.argument("second", type=options.PATH)

@@ -2,7 +2,7 @@
 
 import csv
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,14 @@ VALIDATED = f"{VALIDATION} AUC", f"{VALIDATION} TAR@FAR=1e-03"  # more columns, 
 BOARD_EVERY = 10  # steps
 
 
+class Logger(Protocol):
+    """One of Lightning's loggers."""
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None: ...
+
+    def finalize(self, status: str) -> None: ...
+
+
 class Log(Protocol):
     def __call__(
         self, step: int, loss: float, lr: float, theta: Tensor, target: Tensor, validation: Mapping[str, float]
@@ -26,8 +34,10 @@ class Log(Protocol):
 
 
 @contextmanager
-def logging(out: Path | None, first: int, steps: int, progress: bool, validated: bool = False) -> Iterator[Log]:
-    """A function that is told every step, and says how far it is if `progress`; `validated` is what will be tested on the way.
+def logging(
+    out: Path | None, first: int, steps: int, progress: bool, validated: bool = False, loggers: Sequence[Logger] = ()
+) -> Iterator[Log]:
+    """A function that is told every step, and says how far it is if `progress`; `validated`: whether it is tested on the way.
 
     Lines of a log.csv that come after `first` belong to a run that was killed.
     """
@@ -53,8 +63,23 @@ def logging(out: Path | None, first: int, steps: int, progress: bool, validated:
             if board:
                 for name, value in validation.items():
                     board.add_scalar(name, value, step)
+            for logger in loggers:
+                logger.log_metrics({"loss": loss, "lr": lr} | means | dict(validation), step)
 
         yield log
+        for logger in loggers:
+            logger.finalize("success")
+
+
+def wandb_logger(project: str, out: Path) -> Logger:
+    """Lightning's logger for Weights & Biases. Raises: ModuleNotFoundError where it is not installed."""
+    for package in ("wandb", "pytorch_lightning"):
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError("logging to Weights & Biases needs: pip install wandb pytorch-lightning")
+    from pytorch_lightning.loggers import WandbLogger
+
+    out.mkdir(parents=True, exist_ok=True)
+    return WandbLogger(project=project, name=out.name, save_dir=out)
 
 
 @contextmanager

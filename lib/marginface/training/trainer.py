@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from marginface.training import checkpoints
 from marginface.training.film import Film
 from marginface.training.geometry import geometry
 from marginface.training.learner import Learner
-from marginface.training.logs import logging
+from marginface.training.logs import Logger, logging
 from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
 from marginface.training.memory import keep_memory
 from marginface.training.recipes import Recipe
@@ -56,6 +56,7 @@ def train(
     validate_every: int | None = None,
     workers: int = 0,
     compiled: bool = False,
+    loggers: Sequence[Logger] = (),
     progress: bool = True,
     sharded: bool | None = None,
 ) -> Run:
@@ -78,6 +79,7 @@ def train(
         validate_every: steps between tests on people set aside, where the data has a test `types.VALIDATION`; None is twenty
             times a run. They change nothing in the training. The best state by them is kept as best.pt beside checkpoint.pt.
         workers: processes that read images; 0 reads them here, which is best for what lies in memory.
+        loggers: Lightning's loggers that are told of every step, such as `lightning.pytorch.loggers.WandbLogger`.
         compiled: whether to compile the backbone (`torch.compile`).
         progress: whether to say on stderr how far it is, where it takes more than some seconds (see `data.progress`).
         sharded: whether classes are over processes (`sharded.ShardedMarginHead`). None is where there are several processes
@@ -137,8 +139,9 @@ def train(
         goes_on = path is not None and _go_on(loop, path, saver)
         if loop.film is not None and not goes_on:
             loop.film.watch(learner, 0)
-        folder = Path(out) if out and leads else None
-        log = stack.enter_context(logging(folder, loop.step, steps, progress and leads, loop.validation is not None))
+        folder, watched = Path(out) if out and leads else None, loop.validation is not None
+        told = logging(folder, loop.step, steps, progress and leads, watched, loggers if leads else ())
+        log = stack.enter_context(told)
         loader = DataLoader(
             data.train,
             batch_sampler=batches,
