@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people, lfw_view1, ytf_pairs
+from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people, lfw_view1, people_of, read_pairs, ytf_pairs
 from marginface.data.types import DataMissingError
 
 LFW = "2\t1\nAnn\t1\t4\nAnn\t2\tBob_C\t3\nEve\t1\t2\nEve\t10\tFay\t1\n"
@@ -185,3 +185,48 @@ def test_the_real_cfp(protocol: str, shared: Path) -> None:
     assert [left[:3] == right[:3] for left, right in zip(pairs.left, pairs.right, strict=True)] == pairs.same.tolist()
     assert {name.split("/")[1] for name in pairs.right} == {"frontal" if protocol == "FF" else "profile"}
     pairs.check(shared / "cfp" / "Data" / "Images")
+
+
+TABLES = {
+    "commas": "a/1.png,a/2.png,1\na/1.png,b/1.png,0\n",
+    "titles": "left,right,same\na/1.png,a/2.png,1\na/1.png,b/1.png,0\n",
+    "tabs and words": "a/1.png\ta/2.png\tTrue\n\na/1.png\tb/1.png\tdifferent\n",
+    "quotes": '"a/1.png","a/2.png",yes\n"a/1.png","b/1.png",no\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_two_paths_and_same_or_not(name: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(TABLES[name])
+    pairs = read_pairs(tmp_path / "pairs.csv")
+    assert (pairs.left, pairs.right) == (("a/1.png", "a/1.png"), ("a/2.png", "b/1.png"))
+    assert (pairs.same.tolist(), pairs.fold.tolist()) == ([True, False], [0, 1])
+    who = people_of(pairs)
+    assert who is not None
+    assert [side.tolist() for side in who] == [[0, 0], [0, 1]]
+
+
+def test_who_is_who_is_not_guessed_where_folders_contradict_the_answers(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("1.png,2.png,1\n1.png,3.png,0\n")
+    assert people_of(read_pairs(tmp_path / "pairs.csv")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "there are no pairs in it"),
+        ("a.png,b.png\nc.png,d.png,1\n", "line 1: expected two paths and same or not"),
+        ("a.png,b.png,1\nc.png,d.png,2\n", "line 2: expected two paths and same or not .1 or 0., got 'c.png,d.png,2'"),
+        ("3\t2\nAnn\t1\t2\n", "1 pairs, but line 1 promises 3 folds of 2 × 2"),
+    ],
+)
+def test_what_is_wrong_in_a_list_of_pairs_is_named(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_pairs(tmp_path / "pairs.txt")
+
+
+def test_lfws_own_list_is_known_by_its_first_line(shared: Path) -> None:
+    ours, own = read_pairs(shared / "protocols" / "lfw_pairs.txt"), lfw_pairs(shared / "protocols" / "lfw_pairs.txt")
+    assert (ours.left, ours.right) == (own.left, own.right)
+    assert people_of(ours) is not None

@@ -34,11 +34,14 @@ def threshold(
 
     The people must not be those that the network was trained on: it knows these too well. marginface verify uses what is kept.
     """
+    from marginface.data.progress import Meter
+    from marginface.evaluation.reports import RESAMPLES
     from marginface.training import thresholds
 
     network = options.load(checkpoint, device)
     compared = options.compared(network, pairs, images, people, find)
-    found = thresholds.find(compared, far)
+    with Meter("resampling", RESAMPLES) as meter:
+        found = thresholds.find(compared, far, meter.update)
     path = thresholds.keep(network, found)
     if as_json:
         options.tell_json({"threshold": found, "failures": compared.failures, "kept in": str(path)})

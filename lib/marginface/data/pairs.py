@@ -148,7 +148,7 @@ def read_pairs(path: str | Path) -> Pairs:
         for i, line in enumerate(lines, 1)
         if line
     ]
-    if rows and len(rows[0][1]) == 3 and rows[0][1][2].lower() not in ANSWERS:
+    if rows and len(rows[0][1]) == 3 and not any("." in path for path in rows[0][1][:2]):  # images have an ending
         rows = rows[1:]
     for number, row in rows:
         if len(row) != 3 or not row[0] or not row[1] or row[2].lower() not in ANSWERS:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from marginface.data.align import normalise
 from marginface.data.files import printable, writing
 from marginface.training import thresholds
-from marginface.training.networks import KEY, Card, Network, load_network, optional
+from marginface.training.networks import KEY, Card, Network, from_onnx, optional
 
 MOST_DIFFERENT = 1e-3  # of a number of an embedding of length 1: more is another network
 
@@ -64,12 +64,12 @@ def to_onnx(network: Network, path: str | Path) -> float:
     card = complete(network)
     onnx.helper.set_model_props(proto, {KEY: card.to_json()})
     proto.doc_string = in_words(card)
-    with writing(path) as file:
-        file.write(proto.SerializeToString())
-    worst = difference(network, load_network(path, "cpu"))
+    content = proto.SerializeToString()
+    worst = difference(network, Network(*from_onnx(content, Path(path)), Path(path)))
     if not worst <= MOST_DIFFERENT:
-        Path(path).unlink()
-        raise ValueError(f"{printable(path)}: its embeddings differ from the network's by {worst:g}, and it is not kept")
+        raise ValueError(f"{printable(path)} is not written: its embeddings differ from the network's by {worst:g}")
+    with writing(path) as file:
+        file.write(content)
     return worst
 
 

@@ -187,11 +187,16 @@ def _from_safetensors(path: Path) -> tuple[nn.Module, Card]:
 
 
 def _from_onnx(path: Path) -> tuple[nn.Module, Card]:
+    return from_onnx(path.read_bytes(), path)
+
+
+def from_onnx(content: bytes, path: Path) -> tuple[nn.Module, Card]:
+    """Network and card of an ONNX file; `path` says in errors which. Raises: ValueError where it is damaged or has no card."""
     runtime = optional("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = runtime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class in common
         raise ValueError(f"{printable(path)}: not a whole ONNX file ({str(error).splitlines()[0]})") from error
     return OnnxBackbone(session), _card(session.get_modelmeta().custom_metadata_map, path)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from marginface.data.files import printable, read_bytes, writing
-from marginface.evaluation.reports import report
+from marginface.evaluation.reports import Told, report
 from marginface.evaluation.verification import impostors_allowed
 from marginface.training.enrolment import Compared
 from marginface.training.networks import Network
@@ -45,8 +45,11 @@ class Threshold:
         return float(np.exp(np.interp(score, scores, np.log(fars)))), False
 
 
-def find(compared: Compared, far: float) -> Threshold:
-    """The threshold at a FAR. Raises: ValueError where there are too few impostor pairs for the FAR to let one through."""
+def find(compared: Compared, far: float, progress: Told | None = None) -> Threshold:
+    """The threshold at a FAR; `progress` as in `report`.
+
+    Raises: ValueError where there are too few impostor pairs for the FAR to let one through.
+    """
     same = compared.same
     impostors = np.sort(compared.scores[~same])[::-1]
     if impostors_allowed(far, len(impostors)) < 1:
@@ -55,7 +58,14 @@ def find(compared: Compared, far: float) -> Threshold:
             f"{len(impostors):,}: take more people, or a larger FAR"
         )
     found = report(
-        compared.scores, same, compared.left, compared.right, folds=compared.fold, failed=compared.failed, fars=(far,)
+        compared.scores,
+        same,
+        compared.left,
+        compared.right,
+        folds=compared.fold,
+        failed=compared.failed,
+        fars=(far,),
+        progress=progress,
     )
     (point,) = found.points
     counts = np.unique(np.geomspace(1, len(impostors), CURVE_POINTS).astype(np.int64))
