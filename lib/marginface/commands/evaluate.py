@@ -111,8 +111,9 @@ def _tell_pairs(found: "PairReport") -> None:
     click.echo(f"  {found.genuine:,} pairs of one person, {found.impostors:,} of two{of}; intervals over {over}")
     if found.failed:
         click.echo(f"  {found.failed:,} pairs failed to enrol, and count as not the same")
-    std = f"±{100 * found.accuracy_std:.2f} between {found.folds} folds"
-    click.echo(f"  accuracy            {options.percent(found.accuracy)}  {std}")
+    if 0.2 <= found.genuine / (found.genuine + found.impostors) <= 0.8:  # to reject every pair is no skill
+        std = f"±{100 * found.accuracy_std:.2f} between {found.folds} folds"
+        click.echo(f"  accuracy            {options.percent(found.accuracy)}  {std}")
     click.echo(f"  AUC                 {options.percent(found.auc)}")
     click.echo(f"  EER                 {options.percent(found.eer)}")
     for point in found.points:
