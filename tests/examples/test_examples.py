@@ -20,7 +20,7 @@ def example(name: str) -> ModuleType:
 
 def test_a_plain_loop_learns_and_says_what_its_head_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert example("plain_loop").main() > 0.9
-    assert "ArcFace(scale=16.0, m=0.2" in capsys.readouterr().out
+    assert "ArcFace(scale=16, m=0.2" in capsys.readouterr().out
 
 
 def test_a_training_that_was_stopped_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,14 +33,6 @@ def test_a_training_that_was_stopped_goes_on(capsys: pytest.CaptureFixture[str])
 def test_a_lightning_module_converges() -> None:
     pytest.importorskip("pytorch_lightning")
     assert example("lightning_module").main() < 60
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_hugging_faces_trainer_converges() -> None:
-    pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-    assert example("hugging_face_trainer").main() < 1
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_to_watch_a_run_changes_nothing_in_it(data: FaceData, tmp_path: Path) ->
 
 
 def test_lightnings_loggers_are_told_of_every_step(data: FaceData, tmp_path: Path) -> None:
-    logger = CSVLogger(tmp_path, name="", version="")
+    logger = CSVLogger(tmp_path / "logs", name="", version="")
     train(RECIPE, data, max_steps=4, validate_every=2, loggers=[logger], progress=False)
     rows = list(csv.DictReader(next(tmp_path.rglob("metrics.csv")).read_text().splitlines()))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]

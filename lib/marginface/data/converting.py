@@ -199,8 +199,12 @@ def _drawn(people: People, pairs: int, seed: int) -> Pairs:
 
 
 def _names(records: RecordDataset) -> list[str]:
+    """Names of folders; a name that can be none, or that would not be read back, gives way to the number."""
     known = names_beside(records.path.parent, records.num_classes)
-    return [re.sub(r"[/\\\0]", "_", name) for name in known] if known else [str(i) for i in range(records.num_classes)]
+    plain = [re.sub(r"[/\\\0]", "_", name) for name in known]
+    times = Counter(plain)
+    fitting = [name and name[0] != "." and times[name] == 1 for name in plain] or [False] * records.num_classes
+    return [plain[i] if fits else str(i) for i, fits in enumerate(fitting)]
 
 
 def _size(records: RecordDataset) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """A network for other programs: ONNX and safetensors, each with the network's card in it."""
 
+import logging
 import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -51,6 +52,7 @@ def to_onnx(network: Network, path: str | Path) -> float:
     example = torch.zeros(2, *network.card.image_shape, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # of packages that it could use, and need not
         program: Any = torch.onnx.export(
             model,
             (example,),
