@@ -73,7 +73,7 @@ def load(root: Path, name: str) -> FaceData:
         fingerprint=digest.hexdigest(),
         parts=parts,
         classes=train.people.names if isinstance(train, PeopleImages) else names_beside(folder, train.num_classes),
-        crop=crop_of(folder, "insightface" if isinstance(train, RecordDataset) and image.shape[1:] == CROP else ""),
+        crop=crop_of(folder, "insightface" if record_folders and image.shape[1:] == CROP else ""),
     )
 
 

@@ -27,6 +27,7 @@ from marginface.data.folders import People, list_people
 from marginface.data.images import read_image
 from marginface.data.insightface import PeopleImages
 from marginface.data.progress import Meter
+from marginface.data.record_parts import record_parts
 from marginface.data.types import VALIDATION, AllPairsTest, DataWarning, FaceData
 
 LISTS = (".csv", ".tsv", ".txt", ".lst")
@@ -38,7 +39,7 @@ def load(source: str | Path, validate: float | None = None, size: int | None = N
     """A training set of one's own, with a test on people who are set aside.
 
     Arguments:
-        source: a folder of people, a folder with train.rec (or the file), or a list (.csv, .tsv, .txt, .lst).
+        source: a folder of people, one with train.rec (or the file) or parts, or a list (.csv, .tsv, .txt, .lst).
         validate: the share of people to set aside, of those with two images at least, and no more than have 10,000 images; who
             they are hangs on their names alone. None is 0.05, and 0 for record files, which come with tests.
         size: of the images, which are scaled to size × size pixels. None leaves them as they are, or scales them to 112 × 112
@@ -52,7 +53,7 @@ def load(source: str | Path, validate: float | None = None, size: int | None = N
         raise ValueError(f"size={size} must be at least 8 pixels")
     source = Path(source).expanduser().resolve()
     records = source.parent if source.suffix == ".rec" else source
-    if (records / "train.rec").is_file():
+    if (records / "train.rec").is_file() or record_parts(records):
         return set_aside(insightface.load(records.parent, records.name), validate or 0.0)
     return set_aside(of_people(people_in(source), source, size), 0.05 if validate is None else validate)
 
