@@ -5,7 +5,7 @@ from marginface.book.papers.arcface.figure1 import FIGURE1
 from marginface.book.papers.arcface.figure2 import FIGURE2
 from marginface.book.papers.arcface.figure4 import FIGURE4
 from marginface.book.papers.arcface.figure7 import FIGURE7
-from marginface.book.papers.arcface.megaface import FIGURE8, TABLE9
+from marginface.book.papers.arcface.megaface import FIGURE8, TABLE9, TABLE10
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
 from marginface.book.papers.arcface.noise import FIGURE5, FIGURE6
 from marginface.book.papers.arcface.table7 import TABLE7
@@ -23,6 +23,7 @@ ITEMS = (
     TABLE7,
     TABLE8,
     TABLE9,
+    TABLE10,
     TABLE11,
     FIGURE1,
     FIGURE2,
