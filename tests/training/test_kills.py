@@ -95,7 +95,8 @@ def attempt(folder: Path, kill: tuple[float, list[int]] | None = None) -> list[i
             while delay >= 0 and not (folder / BEGUN).exists() and all(process.is_alive() for process in processes):
                 time.sleep(0.01)
             time.sleep(abs(delay))
-            for rank in who:
+            met = (folder / BEGUN).exists()
+            for rank in who if met else range(WORLD):  # who waits for others to come is ended by torchrun, and here by this
                 processes[rank].kill()  # by SIGKILL, if it is still there
         for process in processes:
             process.join(900)  # half of what gloo waits for a process that says nothing
