@@ -27,11 +27,9 @@ SETTINGS: tuple[Recipe, ...] = tuple(
     replace(FACES, **other)
     for other in (
         {"jitter": 0.1},
-        {"jitter": 0.1, "epochs": 32},
-        {"jitter": 0.1, "epochs": 48},
-        {"jitter": 0.2, "epochs": 32},
-        {"jitter": 0.1, "epochs": 32, "backbone": "ResNet10E-IR-w32"},
-        {"jitter": 0.1, "epochs": 32, "backbone": "ResNet18E-IR-w16"},
+        {"jitter": 0.1, "epochs": 22},
+        {"jitter": 0.1, "epochs": 40, "backbone": "ResNet10E-IR-w16"},
+        {"jitter": 0.1, "epochs": 24, "backbone": "ResNet18E-IR-w16"},
     )
 )
 

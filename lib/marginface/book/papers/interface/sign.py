@@ -13,14 +13,17 @@ from marginface.book.papers.interface.figure1 import shift_degrees
 from marginface.evaluation.statistics import estimate
 from marginface.margins import ArcFace, InterFace, Margin
 
+# f moves all logits, and may be nothing but another margin: ArcFace with one that does in the mean what f of that sign does
+CONTROLS = {"paper": ("ArcFace, m = 0.4", 0.4), "released": ("ArcFace, m = 0.6", 0.6)}
 BETWEEN = 90.0  # degrees between two class weights, where they are not otherwise given
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """ArcFace, and the three parameter sets with both signs."""
+    """ArcFace, the three parameter sets with both signs, and ArcFace with the margins about its own."""
     s = losses.scale_of(chosen)
     margins: dict[str, Margin] = {"ArcFace": ArcFace(s, 0.5)}
-    return losses.rows(margins | losses.signs(chosen.alpha, s), chosen, 1)
+    controls = {name: ArcFace(s, m) for name, m in CONTROLS.values()}
+    return losses.rows(margins | losses.signs(chosen.alpha, s) | controls, chosen, 1)
 
 
 def sets(alpha: float = 0.1, scale: float = losses.SCALE) -> dict[str, InterFace]:
@@ -82,9 +85,11 @@ def claims(results: Results) -> list[Above]:
 
 
 def explored(results: Results) -> list[Above]:
-    """Each of them against ArcFace, which has no f."""
+    """Each row against ArcFace, which has no f, and each with f against ArcFace with another margin."""
     tests = tuple(results.tests)
-    return [Above(name, "ArcFace", tests, f"{name} over ArcFace") for name in results.runs if name != "ArcFace"]
+    pairs = [(name, "ArcFace") for name in results.runs if name != "ArcFace"]
+    pairs += [(f"{name}, {sign}", control) for sign, (control, _) in CONTROLS.items() for name in losses.variants()]
+    return [Above(name, over, tests, f"{name} over {over}") for name, over in pairs]
 
 
 SIGN = Item(
