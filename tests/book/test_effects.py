@@ -285,7 +285,7 @@ def test_the_figure_has_a_line_a_claim_and_a_panel_a_test_bed() -> None:
 def test_the_page_has_the_figure_in_words_too() -> None:
     claim = replace(made("holds")[0].claim, text="<a> over b", printed=-0.15)
     html = Forest([replace(made("holds")[0], claim=claim)], "made up")._repr_html_()
-    assert 'alt="By how many percent the errors change' in html
+    assert 'aria-label="By how many percent the errors change' in html
     assert "&lt;a&gt; over b: -9.5 % [" in html
     assert "printed -15.0 %" in html
     assert "with a probability of 80 % (One claim: 5.0 %)" in html

@@ -226,7 +226,7 @@ def test_a_folder_that_is_added_brings_its_items_its_list_and_its_printed_number
     del sys.modules["marginface.book.papers.wide"]
     monkeypatch.setattr(published, "PAPERS", tmp_path)
     assert {(i.paper, i.name) for i in papers.discover()} - {(i.paper, i.name) for i in ITEMS} == {("Wide", "Table 1")}
-    assert published.items().iloc[-1].to_list() == ["Wide", "Table 1", "the margin", "wide/table1"]
+    assert published.items().iloc[-1].to_list() == ["Wide", "Table 1", "the margin", "wide/table1", "", ""]
     assert published.value(published.table("wide", 1), {"m": 0.1}) == 99.5
     with pytest.raises(ValueError, match=r"no printed table wide 2; there are .*, wide_table1"):
         published.table("wide", 2)

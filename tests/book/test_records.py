@@ -75,6 +75,11 @@ def test_every_field_of_a_recipe_is_in_its_key() -> None:
         "average": 0.9,
         "steps": 10,
         "start": QUICK,
+        "freeze": 0.1,
+        "accumulate": 2,
+        "sample_rate": 0.5,
+        "corrected": True,
+        "block": 100,
     }
     assert set(changed) == {field.name for field in fields(Recipe)}
     keys = {QUICK.key, *(replace(QUICK, **{name: value}).key for name, value in changed.items())}
