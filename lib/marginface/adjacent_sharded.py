@@ -29,12 +29,12 @@ def penalty_over(ranks: Ranks, W: Tensor, R: Tensor, version: int, include_self:
     """
     sizes = [size for (size,) in ranks.agree(None, len(W))]
     with ranks.together():
-        round_ = _Round(ranks, W, R, sizes, block_size)
+        round_ = Round(ranks, W, R, sizes, block_size)
         pairs = narrowest_pairs_over(round_) if version == 1 else nearest_neighbours_over(round_, include_self)
         return _Penalty.apply(W, round_, pairs) / (sum(sizes) * version)
 
 
-class _Round:
+class Round:
     """The blocks of class weights as they go round: directions and ranges of rows, and which rows they are."""
 
     def __init__(self, ranks: Ranks, W: Tensor, R: Tensor, sizes: list[int], block_size: int) -> None:
@@ -66,7 +66,7 @@ class _Round:
 
 
 @torch.no_grad()
-def narrowest_pairs_over(round_: _Round) -> Pairs:
+def narrowest_pairs_over(round_: Round) -> Pairs:
     """The P of all pairs with the largest φ, on every rank the same; all pairs where there are no more than P.
 
     Two blocks are compared by one of the ranks whose they are, in turn.
@@ -105,7 +105,7 @@ def _largest(found: list[Found], count: int) -> Found:
 
 
 @torch.no_grad()
-def nearest_neighbours_over(round_: _Round, include_self: bool) -> Pairs:
+def nearest_neighbours_over(round_: Round, include_self: bool) -> Pairs:
     """For each class i of any rank the two classes j with the largest φ, or the one there is; on every rank the same."""
     unit, R, theta, ranks = round_.unit, round_.R, angle(round_.R), round_.ranks
     value = unit.new_full((len(unit), 2), -math.inf)
@@ -129,7 +129,7 @@ class _Penalty(torch.autograd.Function):
     """Σ φ over pairs, and its gradient for this rank's class weights, both found in one round."""
 
     @staticmethod
-    def forward(ctx: Any, W: Tensor, round_: _Round, pairs: Pairs) -> Tensor:
+    def forward(ctx: Any, W: Tensor, round_: Round, pairs: Pairs) -> Tensor:
         unit, R, ranks = round_.unit, round_.R, round_.ranks
         # every pair from either end: what it adds to the sum counts at i, and each end has its part of the gradient
         end, other = torch.cat(pairs), torch.cat(pairs[::-1])

@@ -16,8 +16,8 @@ def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[s
     Arguments: embeddings (N, d) float, labels (N,) int64, class_weights (C, d) float.
     Returns:
         own: between a sample and the weight of its class;
-        nearest: between a sample and the nearest other class's weight; gap: that less the own one, negative for a sample that
-            is nearer to another class;
+        nearest: between a sample and the nearest other class's weight;
+        gap: that less the own one, negative for a sample that is nearer to another class;
         within: between a sample and the mean direction of its class;
         centres: between the mean direction of a class and the nearest other one, of the classes that have samples;
         weights: between the weight of such a class and the nearest other weight, of all classes;
