@@ -37,7 +37,7 @@ def nonzero(length: Tensor) -> Tensor:
 
 def _if_safe(v: Tensor) -> Tensor | None:
     """The norms as one computes them, if the squares have kept all their digits and nobody waits to know that."""
-    if len(v) == 0 or not looks(v):
+    if not looks(v) or len(v) == 0:  # in this order: an exported graph must not be asked for its number of rows
         return None
     length, number = v.norm(dim=1), torch.finfo(v.dtype)
     low, high = (value_of(end) for end in length.detach().aminmax())

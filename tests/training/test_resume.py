@@ -333,7 +333,7 @@ def test_triplets_tune_a_trained_backbone(people: FaceData, tmp_path: Path) -> N
     scratch = train(tuned, people)
     assert run.curves["loss"][0] < scratch.curves["loss"][0]
     assert run.metrics["pairs"] >= 0.8
-    with pytest.raises(ValueError, match="batch_size=18 must hold 4"):
+    with pytest.raises(ValueError, match="batch_size=18 does not divide in 1 parts with 4 images"):
         train(replace(tuned, batch_size=18), people)
 
 

@@ -172,7 +172,7 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -
         tests |= planted(tested.images, tested.find(looked_for), who, unknown)
     for name, names in everybody.items():
         tests[f"{name} all pairs"] = _all_pairs_test(tested, names, across=name == "CFP-FP")
-    if "CFP-FP" in everybody:
+    if "CFP-FP" in everybody and not choice:
         everyone = np.unique([name.split("/")[1] for name in everybody["CFP-FP"]], return_inverse=True)[1]
         tests |= misnamed(tested.images, tested.find(everybody["CFP-FP"]), everyone)
     return FaceData(
