@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import quickjs
 import torch
 from scipy import special
 
@@ -14,7 +15,6 @@ from marginface import margins
 from marginface.data.files import data_folder
 from marginface.margins import Margin
 
-quickjs = pytest.importorskip("quickjs")
 SCRIPT = data_folder().parent / "book" / "_static" / "play.js"
 DEGREES = np.linspace(0, 180, 37)
 

@@ -14,7 +14,8 @@ import pandas as pd
 from marginface.book import descriptions, effects, published
 from marginface.book.items import Item, Results, beside
 from marginface.book.papers import ITEMS
-from marginface.book.verdicts import Verdict
+from marginface.book.verdicts import Verdict, claims_table
+from marginface.data.progress import spoken
 
 MANY = 3  # values of one kind that are named
 ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
@@ -104,13 +105,9 @@ def again(item: Item, results: Results | None) -> str:
     seconds = [run.provenance["duration_s"] for group in results.runs.values() for run in group]
     trained = [took for took in seconds if took > 0]
     whole = (
-        f"{len(trained)} trainings of {_spoken(sum(trained) / len(trained))}, {_spoken(sum(trained))} in all" if trained else ""
+        f"{len(trained)} trainings of {spoken(sum(trained) / len(trained))}, {spoken(sum(trained))} in all" if trained else ""
     )
     return f"{command}; from nothing, {whole} on the device named above" if whole else command
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _taken(item: Item, results: Results, folder: Path) -> str:
@@ -125,8 +122,6 @@ def _taken(item: Item, results: Results, folder: Path) -> str:
             links["differences (CSV)"] = _write(effects.table(judged), folder, f"{name}-differences.csv")
             links["differences (SVG)"] = _draw(results, folder, f"{name}-differences.svg")
     elif item.statements is not None:
-        from marginface.book.verdicts import claims_table
-
         links["statements (CSV)"] = _write(claims_table(item.statements(results.settings)), folder, f"{name}.csv")
     return ", ".join(f'<a href="{{root}}{path}" download>{escape(text)}</a>' for text, path in links.items())
 

@@ -38,10 +38,8 @@ def scorecard(found: Found) -> str:
     """The scorecard as HTML: every item by paper, with its verdict and a link to its page where it has one."""
     rows = []
     for line in published.items().to_dict("records"):
-        verdict, item = found[line["paper"], line["item"]], find(line["paper"], line["item"])
-        name = escape(line["item"])
-        there = item is not None and verdict.word != "not yet"  # a page comes with its runs
-        title = f'<a href="notebooks/{item.notebook}.html">{name}</a>' if item and there else name
+        key = line["paper"], line["item"]
+        verdict, title = found[key], _linked(key, found[key], escape(line["item"]))
         word = f"{escape(verdict.word)}<small>{verdict.leg}</small>"
         more = len(verdict.evidence) - SHOWN
         lines = [*verdict.evidence[:SHOWN], *([f"and {more} more on its page"] if more > 0 else [])]
@@ -51,6 +49,12 @@ def scorecard(found: Found) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("paper", "item", "shows", "verdict", "evidence"))
     table = f'<table class="scorecard sortable"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     return f'<div class="wide">{table}</div>'
+
+
+def _linked(key: tuple[str, str], verdict: Verdict, text: str, root: str = "") -> str:
+    """A text as a link to the item's page, which comes with its runs; by itself where there is none yet."""
+    item = find(*key)
+    return f'<a href="{root}notebooks/{item.notebook}.html">{text}</a>' if item and verdict.word != "not yet" else text
 
 
 def tally(found: Found) -> str:
@@ -78,11 +82,10 @@ def chips(found: Found) -> str:
     for paper, keys in groupby(found, key=lambda key: key[0]):
         links = []
         for key in keys:
-            verdict, item = found[key], find(*key)
+            verdict = found[key]
             kind = next(kind for kind, words in KINDS.items() if verdict.word in words).replace(" ", "-")
             text = f'<span class="chip {kind}" title="{escape(key[1])}: {escape(verdict.word)}">{escape(_short(key[1]))}</span>'
-            there = item is not None and verdict.word != "not yet"
-            links.append(f'<a href="notebooks/{item.notebook}.html">{text}</a>' if item and there else text)
+            links.append(_linked(key, verdict, text))
         rows.append(f"<div><b>{escape(paper)}</b> {' '.join(links)}</div>")
     return f'<div class="chips">{"".join(rows)}</div>'
 
@@ -100,9 +103,8 @@ def of_paper(paper: str) -> str:
     for line in numbered[numbered.paper == paper].to_dict("records"):
         item = find(paper, line["item"])
         verdict = item.verdict() if item is not None else Verdict("not yet")
-        there = item is not None and verdict.word != "not yet"
-        name = f'<a href="../notebooks/{item.notebook}.html">{line["item"]}</a>' if item and there else line["item"]
-        first = f": {escape(verdict.evidence[0])}" if verdict.evidence and there else ""
+        name = _linked((paper, line["item"]), verdict, escape(line["item"]), "../")
+        first = f": {escape(verdict.evidence[0])}" if verdict.evidence and verdict.word != "not yet" else ""
         lines.append(f"<li>{name}, {escape(line['shows'])}: <em>{escape(verdict.word)}</em>{first}</li>")
     return f"<ul>{''.join(lines)}</ul>"
 
@@ -119,7 +121,7 @@ def answer(item: Item, *about: str) -> str:
 
 
 def findings() -> list[str]:
-    """What the trainings came to, in three sentences, each with its number and its page."""
+    """What the trainings came to, a sentence each with its number and its page."""
     about = (
         (TABLE7, "ArcFace over Softmax on glyphs seen", "ArcFace against Softmax, on glyphs, changes the errors by {}"),
         (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, each at its best margin, by {}"),

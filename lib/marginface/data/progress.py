@@ -90,10 +90,10 @@ class Meter:
         return f"{self.what}: {count(self.done)}" + (f" of {count(self.total)}" if self.total else "")
 
     def __str__(self) -> str:
-        return self.counted if self.left is None else f"{self.counted}, {_spoken(self.left)} left"
+        return self.counted if self.left is None else f"{self.counted}, {spoken(self.left)} left"
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -156,5 +156,5 @@ class _Log:
         print(self.meter, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        took = _spoken(monotonic() - self.meter.started)
+        took = spoken(monotonic() - self.meter.started)
         print(f"{self.meter.what}: {'done' if self.meter.left == 0 else 'ended'} after {took}", file=sys.stderr, flush=True)
