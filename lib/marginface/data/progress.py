@@ -94,6 +94,7 @@ class Meter:
 
 
 def spoken(seconds: float) -> str:
+    """A length of time in words, such as "40 s" or "2 h 5 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
