@@ -167,3 +167,44 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     first, again, other = weights(1), weights(1), weights(2)
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize(
+    ("name", "smaller"),
+    [
+        ("LMobileNetE", "LMobileNetE-w16"),
+        ("LDenseNet161E-d6", "LDenseNet161E-w48-d6"),
+        ("LDPN92E-d2", "LDPN92E-w32-d2"),
+        ("LInception-ResNet-v2-d5", "LInception-ResNet-v2-w16-d5"),
+    ],
+)
+def test_half_the_width_costs_a_quarter(name: str, smaller: str) -> None:
+    whole, half = (backbones.multiply_adds(each, embedding_dim=128, image_shape=(1, 32, 32)) for each in (name, smaller))
+    assert whole / 4 < half < whole / 3
+
+
+def test_a_cost_is_that_of_every_product() -> None:
+    network = backbones.create("SE-LResNet10E-IR-w16", embedding_dim=8, image_shape=(1, 32, 32)).eval()
+    products = []
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(lambda layer, _, maps: products.append(maps[0].numel() * layer.weight[0].numel()))
+    network(torch.zeros(1, 1, 32, 32))
+    assert backbones.multiply_adds("SE-LResNet10E-IR-w16", embedding_dim=8, image_shape=(1, 32, 32)) == sum(products)
+
+
+def test_a_part_of_the_units_is_at_least_one_of_each_stage() -> None:
+    depths = [count(on_meta(f"LDenseNet161E-d{depth}")[0]) for depth in (1, 6, 36, 100)]
+    assert depths[0] > depths[1] > depths[2] == depths[3]
+
+
+@pytest.mark.parametrize("name", ["LDPN92E-w5", "LInception-ResNet-v2-w3"])
+def test_a_width_that_leaves_parts_of_channels_is_told(name: str) -> None:
+    with pytest.raises(ValueError, match="not a whole number"):
+        backbones.create(name, embedding_dim=8)
+
+
+@pytest.mark.parametrize("name", ["Inception-ResNet-v1-w16", "LMobileNetE-w0", "LMobileNetE-d2-w16", "IAM-Toy-d2"])
+def test_other_networks_and_other_orders_are_unknown(name: str) -> None:
+    with pytest.raises(ValueError, match="unknown backbone"):
+        backbones.create(name, embedding_dim=8)

@@ -32,11 +32,11 @@ def test_every_parameter_trains(name: str, side: int) -> None:
 
 
 def test_a_dense_unit_keeps_its_input_and_adds_to_it() -> None:
-    unit, x = DenseUnit(5).eval(), torch.randn(2, 5, 3, 4)
+    unit, x = DenseUnit(5, 7).eval(), torch.randn(2, 5, 3, 4)
     y = unit(x)
     torch.testing.assert_close(y[:, :5], x)
     torch.testing.assert_close(y[:, 5:], unit.body(x))
-    assert y.shape == (2, 5 + 48, 3, 4)
+    assert y.shape == (2, 5 + 7, 3, 4)
 
 
 def test_a_dual_path_unit_adds_on_one_path_and_lengthens_the_other() -> None:

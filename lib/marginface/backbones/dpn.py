@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from marginface.backbones.layers import (
+    WHOLE,
     ImageShape,
+    Size,
     batch_norm,
     bn_relu_conv,
     check_image_shape,
@@ -32,17 +34,19 @@ DPN92 = DPN(stem=64, inner=96, groups=32, units=(3, 4, 20, 3), growth=(16, 32, 2
 DPN107 = DPN(stem=128, inner=200, groups=50, units=(4, 8, 20, 3), growth=(20, 64, 64, 128))
 
 
-def ldpn(options: DPN, *, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Sequential:
+def ldpn(
+    options: DPN, *, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None, size: Size = WHOLE
+) -> nn.Sequential:
     """The network; arguments as of `lresnet.lresnet`."""
     check_image_shape(image_shape)
-    channels = options.stem
+    channels, groups = size.channels(options.stem), size.channels(options.groups)
     layers: list[nn.Module] = [conv(image_shape[0], channels, 3), batch_norm(channels), nn.ReLU(inplace=True)]
     layers.append(nn.MaxPool2d(3, stride=2, padding=1))
-    for stage, (repeats, growth) in enumerate(zip(options.units, options.growth, strict=True)):
-        inner, residual = options.inner * 2**stage, 256 * 2**stage
-        for unit in range(repeats):
+    for stage, (repeats, lengthened) in enumerate(zip(options.units, options.growth, strict=True)):
+        inner, residual, growth = map(size.channels, (options.inner * 2**stage, 256 * 2**stage, lengthened))
+        for unit in range(size.units(repeats)):
             stride = 2 if unit == 0 and stage > 0 else 1
-            layers.append(DualPathUnit(channels, inner, residual, growth, options.groups, stride, project=unit == 0))
+            layers.append(DualPathUnit(channels, inner, residual, growth, groups, stride, project=unit == 0))
             channels = residual + 3 * growth if unit == 0 else channels + growth
     maps = channels, halved(image_shape[1], 4), halved(image_shape[2], 4)
     layers.append(output("E", maps, embedding_dim, dropout))

@@ -7,12 +7,22 @@ with the numbers of their public TensorFlow code where that paper's figures diff
 import torch
 from torch import Tensor, nn
 
-from marginface.backbones.layers import Float32, ImageShape, check_dropout, check_image_shape, initialise, output
+from marginface.backbones.layers import (
+    WHOLE,
+    Float32,
+    ImageShape,
+    Size,
+    check_dropout,
+    check_image_shape,
+    initialise,
+    output,
+)
 
 BATCH_NORM_EPS = 1e-3  # of FaceNet's public code, TensorFlow's own and MXNet's own; neither IAM, PAM nor ArcFace prints one
 KEEP_PROBABILITY = 0.4  # PAM Table 1
 
 Step = tuple[int, int | tuple[int, int], int]  # outputs, kernel, stride of a convolution
+Chains = list[list[Step]]
 
 
 def inception_resnet_v1(*, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Sequential:
@@ -43,7 +53,9 @@ def inception_resnet_v1(*, embedding_dim: int, image_shape: ImageShape, dropout:
     return nn.Sequential(*map(initialise, layers))
 
 
-def linception_resnet_v2(*, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None) -> nn.Sequential:
+def linception_resnet_v2(
+    *, embedding_dim: int, image_shape: ImageShape, dropout: float | None = None, size: Size = WHOLE
+) -> nn.Sequential:
     """Inception-ResNet-v2 with ArcFace's input L and output E; arguments as of `lresnet.lresnet`, H and W at least 21.
 
     The last maps of 112×112 are 12×12 and not ArcFace's 7×7 (§3.2.1), because the first max-pooling is left out as in the
@@ -51,28 +63,38 @@ def linception_resnet_v2(*, embedding_dim: int, image_shape: ImageShape, dropout
     the pooling the maps would be 5×5 and the fully connected layer a sixth of its size.
     """
     check_image_shape(image_shape, least=21)
-    maps = 1536, _last_side(image_shape[1]), _last_side(image_shape[2])
+    first, second, third, last = map(size.channels, (320, 1088, 2080, 1536))
+    maps = last, _last_side(image_shape[1]), _last_side(image_shape[2])
+    mixed: Chains = [[(96, 1, 1)], [(48, 1, 1), (64, 5, 1)], [(64, 1, 1), (96, 3, 1), (96, 3, 1)]]
+    reduced: Chains = [[(384, 3, 2)], [(256, 1, 1), (256, 3, 1), (384, 3, 2)]]
+    grid_35, grid_17, grid_8 = _grid_35(48, 64), _grid_17(192, 128, 160, 192), _grid_8(192, 224, 256)
     layers: list[nn.Module] = [
-        *_stem(image_shape[0], stride=1, pool=False),
+        *_stem(image_shape[0], stride=1, pool=False, size=size),
         nn.MaxPool2d(3, 2),
-        Branches(192, [(96, 1, 1)], [(48, 1, 1), (64, 5, 1)], [(64, 1, 1), (96, 3, 1), (96, 3, 1)], average=64),
-        *[Residual(320, 0.17, *_grid_35(48, 64)) for _ in range(10)],
-        Branches(320, [(384, 3, 2)], [(256, 1, 1), (256, 3, 1), (384, 3, 2)], pool=True),
-        *[Residual(1088, 0.10, *_grid_17(192, 128, 160, 192)) for _ in range(20)],
-        Branches(1088, *_reduction_b(288, 288, 320), pool=True),
-        *[Residual(2080, 0.20, *_grid_8(192, 224, 256)) for _ in range(9)],
-        Residual(2080, 1.0, *_grid_8(192, 224, 256), last=True),
-        _conv(2080, 1536, 1),
+        Branches(size.channels(192), *_sized(mixed, size), average=size.channels(64)),
+        *[Residual(first, 0.17, *_sized(grid_35, size)) for _ in range(size.units(10))],
+        Branches(first, *_sized(reduced, size), pool=True),
+        *[Residual(second, 0.10, *_sized(grid_17, size)) for _ in range(size.units(20))],
+        Branches(second, *_sized(_reduction_b(288, 288, 320), size), pool=True),
+        *[Residual(third, 0.20, *_sized(grid_8, size)) for _ in range(size.units(9))],
+        Residual(third, 1.0, *_sized(grid_8, size), last=True),
+        _conv(third, last, 1),
         output("E", maps, embedding_dim, dropout),
     ]
     return nn.Sequential(*map(initialise, layers))
 
 
-def _stem(inputs: int, *, stride: int, pool: bool) -> list[nn.Module]:
+def _stem(inputs: int, *, stride: int, pool: bool, size: Size = WHOLE) -> list[nn.Module]:
     """The convolutions up to 192 channels, all without padding but the third."""
-    first = [_conv(inputs, 32, 3, stride, padding=0), _conv(32, 32, 3, padding=0), _conv(32, 64, 3)]
+    a, b, c, d = map(size.channels, (32, 64, 80, 192))
+    first = [_conv(inputs, a, 3, stride, padding=0), _conv(a, a, 3, padding=0), _conv(a, b, 3)]
     middle: list[nn.Module] = [nn.MaxPool2d(3, 2)] if pool else []
-    return [*first, *middle, _conv(64, 80, 1), _conv(80, 192, 3, padding=0)]
+    return [*first, *middle, _conv(b, c, 1), _conv(c, d, 3, padding=0)]
+
+
+def _sized(chains: Chains, size: Size) -> Chains:
+    """The chains with so much of their channels."""
+    return [[(size.channels(outputs), kernel, stride) for outputs, kernel, stride in chain] for chain in chains]
 
 
 def _last_side(side: int) -> int:
@@ -83,19 +105,19 @@ def _last_side(side: int) -> int:
     return side
 
 
-def _grid_35(middle: int, last: int) -> list[list[Step]]:
+def _grid_35(middle: int, last: int) -> Chains:
     return [[(32, 1, 1)], [(32, 1, 1), (32, 3, 1)], [(32, 1, 1), (middle, 3, 1), (last, 3, 1)]]
 
 
-def _grid_17(alone: int, first: int, wide: int, high: int) -> list[list[Step]]:
+def _grid_17(alone: int, first: int, wide: int, high: int) -> Chains:
     return [[(alone, 1, 1)], [(first, 1, 1), (wide, (1, 7), 1), (high, (7, 1), 1)]]
 
 
-def _grid_8(first: int, wide: int, high: int) -> list[list[Step]]:
+def _grid_8(first: int, wide: int, high: int) -> Chains:
     return [[(192, 1, 1)], [(first, 1, 1), (wide, (1, 3), 1), (high, (3, 1), 1)]]
 
 
-def _reduction_b(second: int, third: int, last: int) -> list[list[Step]]:
+def _reduction_b(second: int, third: int, last: int) -> Chains:
     return [[(256, 1, 1), (384, 3, 2)], [(256, 1, 1), (second, 3, 2)], [(256, 1, 1), (third, 3, 1), (last, 3, 2)]]
 
 

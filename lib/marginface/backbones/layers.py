@@ -1,6 +1,8 @@
 """What the networks share: convolutions, ArcFace's outputs A to E, the first weights, checks of the image shape."""
 
 import math
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -10,6 +12,27 @@ ImageShape = tuple[int, int, int]  # channels, height, width
 
 BATCH_NORM_EPS = 2e-5  # of ArcFace's 2018 code; the paper prints none
 DROPOUT = 0.4  # ArcFace §3.2.5
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of a network is built: every number of channels times `width`, and a `depth`-th of the units of a stage."""
+
+    width: Fraction = Fraction(1)
+    depth: int = 1
+
+    def channels(self, number: int) -> int:
+        """Raises: ValueError where that is no whole number."""
+        found = number * self.width
+        if found.denominator != 1:
+            raise ValueError(f"{self.width} of the width: {number} channels would be {float(found):.2f}, not a whole number")
+        return int(found)
+
+    def units(self, number: int) -> int:
+        return max(1, round(number / self.depth))
+
+
+WHOLE = Size()
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

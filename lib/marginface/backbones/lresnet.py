@@ -1,9 +1,9 @@
 """ArcFace's residual networks (§3.2): `[SE-][L]ResNet{34,50,100,101}{A..E}[-IR]`, and smaller ones of the same make.
 
 Depths 34 and 101 are those of the original paper, 50 and 100 have the two-convolution unit (3, 4, 14, 3) and (3, 13, 30, 3)
-times, as in the authors' 2018 code; the sizes of Table 8 confirm it. Depths 10 and 18 are for CPUs, as is the suffix `-w16`:
-16, 32, 64 and 128 channels where the paper has 64, 128, 256 and 512. `-IR-S1` and `-IR-ReLU` leave one part of the improved
-unit as it was.
+times, as in the authors' 2018 code; the sizes of Table 8 confirm it. Depths 10, 14 (bottlenecks) and 18 are for CPUs, as is
+the suffix `-w16`: 16, 32, 64 and 128 channels where the paper has 64, 128, 256 and 512. `-IR-S1` and `-IR-ReLU` leave one
+part of the improved unit as it was.
 
 ArcFace Table 8 prints 294 MB for "LResNet101(Bottle Neck)-IR". Bottlenecks of the original widths with output E have 359. The
 authors' 2018 code also has a grouped bottleneck, ResNeXt's with the first convolution grouped, too; with it the network has
@@ -26,6 +26,7 @@ UNITS = {
     "Net100": (3, 13, 30, 3),
     "Net101": (3, 4, 23, 3),
     "NeXt101": (3, 4, 23, 3),
+    "Net14": (1, 1, 1, 1),
 }
 FORM = f"[SE-][L]Res{{{','.join(UNITS)}}}{{A..E}}[-IR[-S1|-ReLU]][-w16]"  # of a name, for people
 LEAST_WIDTH = 16  # with less, oneDNN overwrites memory in the backward pass of strided 1×1 convolutions in channels_last
@@ -38,7 +39,7 @@ class LResNet:
     """What a name says.
 
     Fields:
-        units: one of `UNITS`; what ends in 101 has bottlenecks, in NeXt they are grouped.
+        units: one of `UNITS`; 101 and 14 have bottlenecks, in NeXt they are grouped.
         large: L, a first convolution 3×3 with stride 1 instead of 7×7 with stride 2 and max-pooling.
         output: A to E, see `layers.output`.
         improved: IR, units of BN-Conv-BN-PReLU-Conv-BN instead of Conv-BN-ReLU-Conv-BN and ReLU after the sum.
@@ -57,7 +58,7 @@ class LResNet:
 
     @property
     def bottleneck(self) -> bool:
-        return self.units.endswith("101")
+        return self.units.endswith(("101", "14"))
 
     @property
     def grouped(self) -> bool:
