@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.data import own
+from marginface.data import converting, own
 from marginface.data.align import crop_of, write_note
 from marginface.data.bins import load_bin
 from marginface.data.converting import from_bin, to_bin, to_people, to_records
 from marginface.data.folders import list_people
 from marginface.data.images import encode_image
 from marginface.data.pairs import read_pairs
+from marginface.data.record_parts import RecordParts
 from marginface.data.recordio import RecordDataset
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3).repeat(4, axis=0).repeat(4, axis=1)
@@ -36,6 +37,32 @@ def test_people_to_records_and_back(photographs: Path, tmp_path: Path) -> None:
         assert (photographs / path).read_bytes() == (tmp_path / "again" / path).read_bytes(), "not encoded anew"
 
 
+def test_a_large_set_is_in_several_files(photographs: Path, tmp_path: Path) -> None:
+    done = to_records(photographs, tmp_path / "records", part=40)
+    assert (done.written, done.people) == (96, 16)
+    assert [len(part) for part in RecordParts(tmp_path / "records").parts] == [40, 40, 16]
+    assert own.load(tmp_path / "records").num_classes == 16
+    again = to_people(tmp_path / "records", tmp_path / "again")
+    assert (again.written, again.people) == (96, 16)
+    assert list_people(tmp_path / "again").names == list_people(photographs).names
+    with pytest.raises(ValueError, match="record files in it already"):
+        to_records(photographs, tmp_path / "records")
+
+
+def test_records_are_not_there_without_their_names(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(converting, "write_records", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        to_records(photographs, tmp_path / "records")
+    monkeypatch.undo()
+    assert not (tmp_path / "records" / "train.rec").exists()
+    assert (tmp_path / "records" / "classes.txt").read_text().count("\n") == 16
+    to_records(photographs, tmp_path / "records")
+    assert own.load(tmp_path / "records").classes[0] == list_people(photographs).names[0]
+
+
 def test_what_is_left_out_is_counted(photographs: Path, tmp_path: Path) -> None:
     (photographs / "person 1" / "1.png").write_bytes(b"damaged")
     for number in (2, 3):
@@ -46,7 +73,7 @@ def test_what_is_left_out_is_counted(photographs: Path, tmp_path: Path) -> None:
     scaled = to_records(photographs, tmp_path / "scaled", size=16)
     assert (scaled.written, dict(scaled.left_out)) == (95, {"cannot be read": 1})
     assert {tuple(RecordDataset(tmp_path / "scaled")[i][0].shape) for i in range(95)} == {(3, 16, 16)}
-    with pytest.raises(ValueError, match="it exists already"):
+    with pytest.raises(ValueError, match="record files in it already"):
         to_records(photographs, tmp_path / "scaled")
     for path in photographs.glob("*/*"):
         path.write_bytes(b"damaged")

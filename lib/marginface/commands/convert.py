@@ -24,16 +24,18 @@ Examples:
 @click.option(
     "--size", type=click.IntRange(8), metavar="PIXELS", help="Scale images; by default those of another size are left out."
 )
-def convert(source: Path, to: Path, images: Path | None, pairs: int, size: int | None) -> None:
+@click.option("--part", type=click.IntRange(1), metavar="IMAGES", help="So many a record file, for a set too large for one.")
+def convert(source: Path, to: Path, images: Path | None, pairs: int, size: int | None, part: int | None) -> None:
     """Convert a folder of people, InsightFace's record files and its .bin of pairs into each other.
 
-    What becomes of SOURCE hangs on both names: .bin is pairs, a folder with train.rec (or a .rec) is record files. Images stay
-    as they are encoded. What is left out is counted, by why it is.
+    What becomes of SOURCE hangs on both names: .bin is pairs, a folder with train.rec or parts (or a .rec) is record files.
+    Images stay as they are encoded. What is left out is counted, by why it is.
     """
     from marginface.data import converting
     from marginface.data.files import printable
+    from marginface.data.record_parts import has_records
 
-    records = source.suffix == ".rec" or (source / "train.rec").is_file()
+    records = source.suffix == ".rec" or has_records(source)
     if to.suffix == ".bin" and not records:
         done = converting.to_bin(source, to, images, pairs)
     elif to.suffix == ".bin":
@@ -43,7 +45,7 @@ def convert(source: Path, to: Path, images: Path | None, pairs: int, size: int |
     elif records:
         done = converting.to_people(source, to)
     else:
-        done = converting.to_records(source, to, size)
+        done = converting.to_records(source, to, size, part)
     what = f"{done.written:,} images of {done.people:,} people" if done.people else f"{done.written:,} pairs"
     click.echo(f"{what} in {printable(to)}; left out: {sum(done.left_out.values()):,}")
     for why, count in done.left_out.items():

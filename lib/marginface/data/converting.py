@@ -23,6 +23,7 @@ from marginface.data.insightface import NAMES, names_beside
 from marginface.data.own import people_in
 from marginface.data.pairs import Pairs, image_at, read_pairs
 from marginface.data.progress import track
+from marginface.data.record_parts import RecordParts, has_records, open_records, write_record_parts
 from marginface.data.recordio import RecordDataset, write_records
 
 KINDS = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"BM": ".bmp", b"P5": ".pgm", b"P6": ".ppm"}
@@ -37,29 +38,36 @@ class Converted:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def to_records(source: str | Path, to: str | Path, size: int | None = None) -> Converted:
+def to_records(source: str | Path, to: str | Path, size: int | None = None, part: int | None = None) -> Converted:
     """A folder of people or a list (see `own.read_list`) as record files, with people's names beside them.
 
     Without `size` images stay as they are, and those of another size than most are left out; with it those of another size are
-    scaled to size × size and written as PNG.
+    scaled to size × size and written as PNG. With `part` so many images at most are in a file (see `record_parts`).
     Raises: ValueError where no image can be read, or `to` has record files already.
     """
     people, done = people_in(Path(source)), Converted()
     to = Path(to).parent if Path(to).suffix == ".rec" else Path(to)
+    if has_records(to):
+        raise ValueError(f"{printable(to)}: there are record files in it already")
     kept, encoded = _readable(people, size, done)
     present, labels = np.unique(people.labels[kept], return_inverse=True)
-    write_records(to, (encoded(place) for place in track(kept, "writing records")), labels, identities=True)
     names = [people.names[i] for i in present]
-    with writing(to / NAMES) as file:
+    to.mkdir(parents=True, exist_ok=True)
+    with writing(to / NAMES) as file:  # before the records, which nobody shall find without them
         file.write("".join(f"{name}\n" for name in names).encode(errors="surrogateescape"))
     _write_note(Path(source), to, size)
+    images = (encoded(place) for place in track(kept, "writing records"))
+    if part is None:
+        write_records(to, images, labels, identities=True)
+    else:
+        write_record_parts(to, images, labels, part, identities=True)
     done.written, done.people = len(kept), len(names)
     return done
 
 
 def to_people(source: str | Path, to: str | Path) -> Converted:
     """Record files as a new folder of people: a folder for each, of their name where it is known and else of their number."""
-    records, done = RecordDataset(source), Converted()
+    records, done = open_records(source), Converted()
     names = _names(records)
     counts: Counter[str] = Counter()
     with new_folder(to) as folder:
@@ -76,7 +84,7 @@ def to_people(source: str | Path, to: str | Path) -> Converted:
         if not counts:
             raise ValueError(f"{printable(source)}: none of its images can be read")
         height, width = _size(records)
-        if crop := crop_of(records.path.parent, "insightface" if (height, width) == (112, 112) else ""):
+        if crop := crop_of(records.folder, "insightface" if (height, width) == (112, 112) else ""):
             write_note(folder, height, crop)
     done.written, done.people = sum(counts.values()), len(counts)
     return done
@@ -198,16 +206,16 @@ def _drawn(people: People, pairs: int, seed: int) -> Pairs:
     return Pairs(names[0], names[1], same[chosen], np.zeros(len(chosen), dtype=np.int64))
 
 
-def _names(records: RecordDataset) -> list[str]:
+def _names(records: RecordDataset | RecordParts) -> list[str]:
     """Names of folders; a name that can be none, or that would not be read back, gives way to the number."""
-    known = names_beside(records.path.parent, records.num_classes)
+    known = names_beside(records.folder, records.num_classes)
     plain = [re.sub(r"[/\\\0]", "_", name) for name in known]
     times = Counter(plain)
     fitting = [name and name[0] != "." and times[name] == 1 for name in plain] or [False] * records.num_classes
     return [plain[i] if fits else str(i) for i, fits in enumerate(fitting)]
 
 
-def _size(records: RecordDataset) -> tuple[int, int]:
+def _size(records: RecordDataset | RecordParts) -> tuple[int, int]:
     _, height, width = records[0][0].shape
     return height, width
 

@@ -27,7 +27,7 @@ from marginface.data.folders import People, list_people
 from marginface.data.images import read_image
 from marginface.data.insightface import PeopleImages
 from marginface.data.progress import Meter
-from marginface.data.record_parts import record_parts
+from marginface.data.record_parts import has_records
 from marginface.data.types import VALIDATION, AllPairsTest, DataWarning, FaceData
 
 LISTS = (".csv", ".tsv", ".txt", ".lst")
@@ -53,7 +53,7 @@ def load(source: str | Path, validate: float | None = None, size: int | None = N
         raise ValueError(f"size={size} must be at least 8 pixels")
     source = Path(source).expanduser().resolve()
     records = source.parent if source.suffix == ".rec" else source
-    if (records / "train.rec").is_file() or record_parts(records):
+    if has_records(records):
         return set_aside(insightface.load(records.parent, records.name), validate or 0.0)
     return set_aside(of_people(people_in(source), source, size), 0.05 if validate is None else validate)
 

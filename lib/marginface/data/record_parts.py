@@ -30,7 +30,8 @@ class RecordParts(Dataset[tuple[Any, int]]):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        paths = record_parts(Path(folder))
+        self.folder = Path(folder)
+        paths = record_parts(self.folder)
         if not paths:
             raise DataMissingError(f"{printable(Path(folder))}: there is no part-000/train.rec in it")
         with warnings.catch_warnings():
@@ -50,13 +51,21 @@ class RecordParts(Dataset[tuple[Any, int]]):
     def __getitem__(self, index: int) -> tuple[Any, int]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no image {index}, only {len(self)}")
-        index %= len(self)
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        part = self.parts[number]
-        at = index - (int(self._ends[number]) - len(part))
+        part, at = self._find(index % len(self))
         image, label = part[at]
         check_size(image.shape[1:], self.size, f"{printable(part.path)}, image {at}")
         return image, label
+
+    def encoded(self, index: int) -> tuple[int, bytes]:
+        """As `RecordDataset.encoded`, of a place from 0 on."""
+        part, at = self._find(index)
+        return part.encoded(at)
+
+    def _find(self, index: int) -> tuple[RecordDataset, int]:
+        """The part that has an image, and its place there."""
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        part = self.parts[number]
+        return part, index - (int(self._ends[number]) - len(part))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -67,6 +76,18 @@ class RecordParts(Dataset[tuple[Any, int]]):
 def record_parts(folder: Path) -> list[Path]:
     """The folders of the parts, in order."""
     return sorted(path.parent for path in folder.glob("part-*/train.rec"))
+
+
+def has_records(folder: Path) -> bool:
+    """Whether there is a set of record files in it, in one file or in parts."""
+    return (folder / "train.rec").is_file() or bool(record_parts(folder))
+
+
+def open_records(source: str | Path) -> RecordDataset | RecordParts:
+    """The set of a .rec file, of a folder with train.rec, or of one with parts; errors are theirs."""
+    path = Path(source)
+    parts = path.is_dir() and not (path / "train.rec").is_file() and record_parts(path)
+    return RecordParts(path) if parts else RecordDataset(path)
 
 
 def write_record_parts(

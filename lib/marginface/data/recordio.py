@@ -54,6 +54,7 @@ class RecordDataset(Dataset[tuple[Any, int]]):
 
     def __init__(self, source: str | Path, transform: Callable[[Tensor], Any] | None = None) -> None:
         self.path = Path(source) / "train.rec" if Path(source).is_dir() else Path(source)
+        self.folder = self.path.parent
         self.transform = transform
         self._file: int | None = None
         if not self.path.is_file():
