@@ -36,6 +36,13 @@ def test_a_lightning_module_converges() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of the Trainer, about workers
+def test_a_model_converges_under_hugging_faces_trainer() -> None:
+    pytest.importorskip("transformers")
+    assert example("hugging_face").main() > 0.85
+
+
+@pytest.mark.slow
 def test_what_is_no_faces() -> None:
     metrics = example("no_faces").main(classes=20, epochs=1)
     assert metrics.keys() >= {"accuracy"} or any("glyphs" in name for name in metrics)
