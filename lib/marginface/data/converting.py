@@ -9,6 +9,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def to_records(source: str | Path, to: str | Path, size: int | None = None, part
     """A folder of people or a list (see `own.read_list`) as record files, with people's names beside them.
 
     Without `size` images stay as they are, and those of another size than most are left out; with it those of another size are
-    scaled to size × size and written as PNG. With `part` so many images at most are in a file (see `record_parts`).
+    scaled to size × size and written as PNG. With `part` so many images at most are in a file (see `record_parts`), in a
+    new folder.
     Raises: ValueError where no image can be read, or `to` has record files already.
     """
     people, done = people_in(Path(source)), Converted()
@@ -52,15 +54,17 @@ def to_records(source: str | Path, to: str | Path, size: int | None = None, part
     kept, encoded = _readable(people, size, done)
     present, labels = np.unique(people.labels[kept], return_inverse=True)
     names = [people.names[i] for i in present]
-    to.mkdir(parents=True, exist_ok=True)
-    with writing(to / NAMES) as file:  # before the records, which nobody shall find without them
-        file.write("".join(f"{name}\n" for name in names).encode(errors="surrogateescape"))
-    _write_note(Path(source), to, size)
     images = (encoded(place) for place in track(kept, "writing records"))
     if part is None:
-        write_records(to, images, labels, identities=True)
-    else:
-        write_record_parts(to, images, labels, part, identities=True)
+        to.mkdir(parents=True, exist_ok=True)
+    with nullcontext(to) if part is None else new_folder(to) as folder:  # some of the parts would look like a whole set
+        with writing(folder / NAMES) as file:  # before the records, which nobody shall find without them
+            file.write("".join(f"{name}\n" for name in names).encode(errors="surrogateescape"))
+        _write_note(Path(source), folder, size)
+        if part is None:
+            write_records(folder, images, labels, identities=True)
+        else:
+            write_record_parts(folder, images, labels, part, identities=True)
     done.written, done.people = len(kept), len(names)
     return done
 
