@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from tests.commands.test_train import SMALLEST
@@ -179,6 +180,20 @@ def test_embed_writes_names_and_embeddings(root: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["embeddings"][-1], expected[0], atol=1e-6)
     other = run("embed", root / "run" / "best.pt", others, tmp_path / "embeddings.csv")
     assert (other.exit_code, "write to .npz or .parquet" in other.output) == (1, True)
+
+
+def test_embed_writes_parquet_where_it_can(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = draw_people(tmp_path / "others", 3, 2)
+    arguments = ["embed", root / "run" / "best.pt", others, tmp_path / "embeddings.parquet", "--device", "cpu"]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyarrow", None)
+        done = run(*arguments)
+        assert (done.exit_code, "pip install pyarrow" in done.output) == (1, True)
+    pytest.importorskip("pyarrow")
+    assert run(*arguments).exit_code == 0
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    assert table.name.tolist() == [f"person {i}/{k}.png" for i in (1, 2, 3) for k in (1, 2)]
+    np.testing.assert_allclose(np.linalg.norm(np.stack(table.embedding.tolist()), axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Photographs to embeddings: read, where wanted cut out by the detector, embedded; what fails is counted and is no error."""
 
-import importlib.util
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,8 +104,11 @@ def check_table(path: Path) -> None:
     """That `write_table` can write it. Raises: ValueError for another ending; ModuleNotFoundError without pyarrow."""
     if path.suffix not in (".npz", ".parquet"):
         raise ValueError(f"{printable(path)}: write to .npz or .parquet")
-    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ModuleNotFoundError(".parquet needs an optional package: pip install pyarrow")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:  # not there, or not for this NumPy
+            raise ModuleNotFoundError(f".parquet needs an optional package: pip install pyarrow ({error})") from error
 
 
 def write_table(path: Path, names: Sequence[str], found: Enrolled) -> int:
