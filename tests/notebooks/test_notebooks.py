@@ -120,6 +120,9 @@ def test_form(name: str) -> None:
     lines = [line for cell in cells for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     assert len(lines) <= 60
     assert not any(line.startswith(("def ", "class ")) for line in lines), "logic belongs in lib/"
+    shown = [cell.source for cell in cells if cell.source in ("results.effects()", "results.table()")]
+    if "/table" in f"/{name}" and len(shown) == 2:
+        assert shown[0] == "results.effects()", "what is claimed comes first, drawn; then the table"
 
 
 def test_no_two_notebooks_have_the_same_code() -> None:
