@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book check test lint format serve runs address picture bench clean
+.PHONY: book check test lint format serve runs address readme bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This needs Python 3.11 with venv (on Debian: python3.11-venv)"; exit 1; }
@@ -50,9 +50,9 @@ runs: $(READY)
 address: $(READY)
 	$(VENV)/bin/python book/install_cell.py
 
-# the README's picture, from the recorded runs
-picture: $(READY)
-	$(RUN) marginface.book.plots book/_static/spheres.png
+# what the README says was found, and its picture, from the recorded runs
+readme: $(READY)
+	$(RUN) marginface.book.readme
 
 # time and memory of the losses, as ratios; some minutes
 bench: $(READY)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marginface.book import published
+from marginface.book import published, readme
 from marginface.book.papers import find
 from marginface.book.scorecard import KINDS, bar, chips, findings, scorecard, tally, verdicts
 from marginface.book.verdicts import WORDS, Verdict
@@ -48,3 +48,11 @@ def test_every_claim_is_in_the_papers_own_words(shared: Path) -> None:
         for part in line["claim"].split(" … "):
             assert part in text, line
     assert (numbered.claim != "").sum() == 42
+
+
+def test_the_readme_says_what_was_found() -> None:
+    text = readme.README.read_text()
+    assert readme.LINES.search(text)
+    assert readme.summary() in text, "run make readme"
+    assert readme.PICTURE.relative_to(readme.ROOT).as_posix() in text
+    assert readme.PICTURE.is_file()

@@ -6,6 +6,7 @@ from html import escape
 from itertools import groupby
 
 from marginface.book import published
+from marginface.book.effects import Effect
 from marginface.book.items import Item
 from marginface.book.papers import find
 from marginface.book.papers.arcface.table7 import TABLE7
@@ -120,30 +121,41 @@ def answer(item: Item, *about: str) -> str:
     return f"<ul>{lines}</ul><p>From {page}.</p>"
 
 
-def findings() -> list[str]:
-    """What the trainings came to, a sentence each with its number and its page."""
-    about = (
-        (TABLE7, "ArcFace over Softmax on glyphs seen", "ArcFace against Softmax, on glyphs, changes the errors by {}"),
-        (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, each at its best margin, by {}"),
-        (
-            SIGN,
-            "InterFace cid&ct: as printed over as released",
-            "InterFace's f as printed against f as released, on faces, by {}",
-        ),
-        (
-            TABLE1,
-            "m1 = 0.2, m2 = 0.3 like ArcFace",
-            "ArcFace's margin moved to the other classes, said to change nothing, by {}",
-        ),
-    )
+# what the trainings came to: the item, one of its claims, and a sentence that wants the number
+FINDINGS = (
+    (TABLE7, "ArcFace over Softmax on glyphs seen", "ArcFace against Softmax, on glyphs, changes the errors by {}"),
+    (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, each at its best margin, by {}"),
+    (
+        SIGN,
+        "InterFace cid&ct: as printed over as released",
+        "InterFace's f as printed against f as released, on faces, by {}",
+    ),
+    (
+        TABLE1,
+        "m1 = 0.2, m2 = 0.3 like ArcFace",
+        "ArcFace's margin moved to the other classes, said to change nothing, by {}",
+    ),
+)
+
+
+def found() -> list[tuple[Item, str, Effect]]:
+    """Those of `FINDINGS` that are recorded: the item, the sentence with its number, and the effect."""
     lines = []
-    for item, claim, sentence in about:
+    for item, claim, sentence in FINDINGS:
         results = item.recorded()
         effect = next((each for each in results.judged() if each.claim.text == claim), None) if results is not None else None
         if effect is not None:
-            page = f'<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, {escape(item.name)}</a>'
-            lines.append(f"{escape(sentence.format(effect.difference))}: <em>{escape(effect.word)}</em> ({page}).")
+            lines.append((item, sentence.format(effect.difference), effect))
     return lines
+
+
+def findings() -> list[str]:
+    """What the trainings came to, a sentence each with its number and its page."""
+    return [
+        f'{escape(sentence)}: <em>{escape(effect.word)}</em> (<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, '
+        f"{escape(item.name)}</a>)."
+        for item, sentence, effect in found()
+    ]
 
 
 def scale() -> str:
