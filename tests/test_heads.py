@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from marginface import margins, reference
+from marginface import adaptive, margins, reference
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.heads import MarginHead
@@ -47,8 +47,10 @@ BIAS = torch.tensor([0.3, -0.2, 0.1, 0.0, -0.4], dtype=torch.float64)
 # every loss with its defaults, also one that is added to margins.py, and some with other settings
 DEFAULTS: dict[str, Margin] = {
     name: kind()
-    for name, kind in vars(margins).items()
-    if isinstance(kind, type) and issubclass(kind, Margin) and kind is not Margin
+    for module in (margins, adaptive)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Margin) and kind.__module__ == module.__name__ and name[0] != "_"
+    if kind is not Margin
 }
 LOSSES: dict[str, Margin] = DEFAULTS | {
     "Softmax without bias": Softmax(bias=False),
@@ -60,6 +62,14 @@ LOSSES: dict[str, Margin] = DEFAULTS | {
     "InterFace did&ct": InterFace.did_ct(sign="released"),
     "InterFace did&dt": InterFace.did_dt(detach=False),
     "InterFace cid&ct differentiated": InterFace.cid_ct(scale=16.0, detach=False),
+    "CircleLoss": adaptive.CircleLoss(32),  # with more, the literal equation overflows
+    "AdaFace of the code": adaptive.AdaFace(alpha=0.01),
+    "MagFace of short features": adaptive.MagFace(16, short=0.1, long=4, lam=2),
+    "CurricularFace, hard": adaptive.CurricularFace(16, 0.9, 0.5),
+    "ElasticFace+": adaptive.ElasticFace(16, sigma=0.4, plus=True),
+    "ElasticFace Cos+": adaptive.ElasticFace(16, 0.35, 0.3, "cos", plus=True),
+    "AdaCos fixed": adaptive.AdaCos(dynamic=False),
+    "AdaptiveFace, λ 3": adaptive.AdaptiveFace(16, lam=3),
 }
 
 
@@ -73,6 +83,8 @@ def literal(margin: Margin) -> Literal:
     if "bias" in settings:
         return lambda x, W, y, b: equation(x, W, y, b if margin.bias else 0 * b)
     taken = list(inspect.signature(equation).parameters)[3:]  # after x, W and y
+    if isinstance(margin, adaptive.ElasticFace):
+        return lambda x, W, y, b: equation(x, W, y, margin.scale, margin.kind, margin.plus, margin.draw(len(x), 0))
     given = {parameter: getattr(margin, "scale" if parameter == "s" else parameter) for parameter in taken}
     left = [f for f in fields(margin) if f.name not in given and not (f.name == "scale" and "s" in given)]  # type: ignore[arg-type]
     assert all(settings[field.name] == field.default for field in left)
@@ -85,6 +97,8 @@ def make_head(
     head = MarginHead(dim, classes, margin, regularizers, chunk_size, keep_bytes=0).double()
     if head.bias is not None:
         head.bias.data = BIAS[:classes].clone()
+    if head.kept is not None:
+        head.kept.reset_parameters()  # as doubles
     return head
 
 

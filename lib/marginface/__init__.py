@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from marginface.training import train
 
 # every loss there, also one that is added: its names are read, since to import it would import torch
-_MARGINS = Path(__file__).with_name("margins.py")
+_LOSSES = ("margins", "adaptive")
 _HOMES = {
     "adjacent": ("PAM",),
     "backbones": ("create", "names"),
@@ -45,10 +45,12 @@ _HOMES = {
     "evaluation.identification": ("cmc", "rank_k"),
     "evaluation.verification": ("kfold_accuracy", "roc", "tar_at_far"),
     "heads": ("MarginHead",),
-    "margins": tuple(re.findall(r"^class (\w+)\(", _MARGINS.read_text(encoding="utf-8"), re.MULTILINE)),
     "regularizers": ("IAM", "CenterLoss", "RingLoss"),
     "training": ("train",),
 }
+for _module in _LOSSES:
+    _text = Path(__file__).with_name(f"{_module}.py").read_text(encoding="utf-8")
+    _HOMES[_module] = tuple(name for name in re.findall(r"^class (\w+)\(", _text, re.MULTILINE) if not name.startswith("_"))
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "IAM",
@@ -78,7 +80,7 @@ __all__ = [
     "tar_at_far",
     "train",
 ]
-__all__ += [name for name in _HOMES["margins"] if name not in __all__]
+__all__ += [name for _module in _LOSSES for name in _HOMES[_module] if name not in __all__]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from marginface.batches import Batch, Kept, Scaled
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import nonzero, norms, unit
-from marginface.margins import Margin, NormFace, described
+from marginface.margins import Margin, described
 from marginface.reduction import full_precision, own_and_others, products, whole
-from marginface.regularizers import Fresh, Stateful, Terms
+from marginface.regularizers import Fresh, Stateful, Terms, gathered
 
 
 class _Clock:
@@ -98,6 +98,8 @@ class MarginHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(held, embedding_dim))
         self.bias = nn.Parameter(torch.empty(held)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
+        self.kept = Kept(margin, num_classes, held) if margin.meets else None
+        self._batches = 0  # in training, where the margin meets them
         self._step = 0  # steps before the last batch in training
         self._seen: int | None = None  # and what time it was then
         self._reset_weights()
@@ -119,7 +121,9 @@ class MarginHead(nn.Module):
         self._reset_weights()
         for module in self.stateful:
             module.reset_parameters()  # type: ignore[operator]
-        self.step = 0
+        if self.kept is not None:
+            self.kept.reset_parameters()
+        self.step = self._batches = 0
 
     def _reset_weights(self) -> None:
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))
@@ -142,13 +146,22 @@ class MarginHead(nn.Module):
             check_weights(weights, embeddings, self.check_values)
         moves, repeats = self._begin()
         with full_precision(embeddings):
-            terms = self._terms(embeddings, labels, moves, repeats)
-            losses = self._losses(terms)
+            terms, margin = self._terms(embeddings, labels, moves, repeats)
+            losses = self._losses(terms, margin)
             self.cosine = terms.cosine.detach()
             return _reduced(losses, weights, self.reduction)
 
-    def _losses(self, terms: Terms) -> Tensor:
-        losses = -F.logsigmoid(terms.target - terms.others)
+    def _take(self, head: "MarginHead", change: Callable[[Tensor], Tensor]) -> None:
+        """What the margin has kept in another head; `change` makes of that one's rows for each class this one's."""
+        if self.kept is not None and head.kept is not None:
+            self._batches = head._batches
+            for name, value in [*head.kept.named_buffers(), *head.kept.named_parameters()]:
+                getattr(self.kept, name).copy_(change(value) if name in self.kept.per_class else value)
+
+    def _losses(self, terms: Terms, margin: Margin) -> Tensor:
+        losses = margin.losses(terms.target, terms.others)
+        if margin.added is not None:
+            losses = losses + margin.added
         for regularizer in self.regularizers:
             losses = losses + _checked(regularizer(terms), regularizer, losses)
         return losses
@@ -162,9 +175,9 @@ class MarginHead(nn.Module):
             x, w = self._full_precision(embeddings)
             margin = self._margin_now()
             if labels is None:
-                plain = products(x, w, margin)
-                logits = plain if margin.scale is None else margin.scale * plain
-                return logits if self.bias is None else logits + self.bias
+                plain = products(x, w, margin) if margin.scale is None else margin.scale * products(x, w, margin)
+                return plain if self.bias is None else plain + self.bias
+            margin = self._met_here(margin, embeddings, x, w, labels)
             own, logits = whole(x, w, labels, margin, self.bias)
             target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
             return logits.scatter(1, labels[:, None], target[:, None])
@@ -179,10 +192,11 @@ class MarginHead(nn.Module):
         self._step, self._seen = value, None
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"step": self.step, "margin": described(self.margin)}
+        state = {"step": self.step, "margin": described(self.margin)}
+        return state if self.kept is None else state | {"batches": self._batches}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
+        self.step, self._batches = state["step"], state.get("batches", 0)
         theirs, ours = state.get("margin", described(self.margin)), described(self.margin)
         if theirs != ours:
             warnings.warn(f"these class weights were trained with {theirs}, and this head has {ours}", stacklevel=2)
@@ -204,7 +218,7 @@ class MarginHead(nn.Module):
         """Whether state moves with this batch, and whether it is a batch's second time."""
         if not torch.compiler.is_compiling():
             return self._count()
-        if self.stateful or self.margin.schedules:
+        if self.stateful or self.margin.schedules or self.kept is not None:
             return torch.compiler.disable(MarginHead._count)(
                 self
             )  # as a decorator it would load the whole compiler for everybody
@@ -221,22 +235,21 @@ class MarginHead(nn.Module):
     def _margin_now(self, step: int | None = None) -> Margin:
         return self.margin.at(self.step if step is None else step) if self.margin.schedules else self.margin
 
-    def _terms(self, embeddings: Tensor, labels: Tensor, moves: bool, repeats: bool) -> Terms:
+    def _terms(self, embeddings: Tensor, labels: Tensor, moves: bool, repeats: bool) -> tuple[Terms, Margin]:
         step = self._step if moves or repeats else None
         x, w = self._full_precision(embeddings)
-        margin = self._margin_now(step)
+        margin = self._met_here(self._margin_now(step), embeddings, x, w, labels, moves, repeats)
         own, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
         target, plain_target, cosine = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
-            s = scale or margin.scale or 1.0
-            if not self._changed(margin) and s == margin.scale:
+            if not self._changed(margin) and scale in (None, margin.scale):
                 return others
             u = unit(x) if margin.keeps_embedding_norm else x
-            plain = NormFace(s)
+            plain = Scaled(margin.factor if scale is None else scale)
             return own_and_others(u, w, labels, plain, None, self.chunk_size, self.keep_bytes)[1]
 
-        return Terms(
+        terms = Terms(
             target=target,
             others=others,
             plain_target=plain_target,
@@ -250,6 +263,62 @@ class MarginHead(nn.Module):
             moves=moves,
             repeats=repeats,
         )
+        return terms, margin
+
+    def _met_here(
+        self,
+        margin: Margin,
+        embeddings: Tensor,
+        x: Tensor,
+        w: Tensor,
+        labels: Tensor,
+        moves: bool = False,
+        repeats: bool = False,
+    ) -> Margin:
+        """The margin as it is for a batch, whose classes are all here."""
+        return self._met(
+            margin,
+            embeddings.to(x.dtype),
+            moves,
+            repeats,
+            near=lambda: (unit(x) * unit(w[labels])).sum(dim=1),
+            others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
+            own=lambda table: table[labels],
+            mean=lambda table: table.mean(),
+            gather=lambda values: gathered(values)[0],
+        )
+
+    def _met(
+        self,
+        margin: Margin,
+        embeddings: Tensor,
+        moves: bool,
+        repeats: bool,
+        *,
+        near: Callable[[], Tensor],
+        others: Callable[[Tensor], Tensor],
+        **tables: Callable[[Tensor], Tensor],
+    ) -> Margin:
+        """The margin as it is for a batch; what it keeps follows where state moves. `near` and `others` as in `Batch`."""
+        if self.kept is None:
+            return margin
+        with torch.no_grad():
+            cosine = near()
+        batch = Batch(
+            norms=norms(embeddings),
+            cosine=cosine,
+            num_classes=self.num_classes,
+            number=self._batches - repeats,
+            kept=self.kept.now(repeats),
+            follows=moves or repeats,
+            others=torch.no_grad()(others),
+            **tables,
+        )
+        met, after = margin.meet(batch)
+        if moves:
+            self.kept.follow(after)
+            self._batches += 1
+        return met
 
     def _changed(self, margin: Margin) -> bool:
         """Whether logits of other classes are not s · cos θ_j."""
@@ -282,7 +351,7 @@ def _targets(
     own: Tensor, margin: Margin, of_x: Tensor | None, of_weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """z_y with the margin, s · cos θ_y, and cos θ_y clamped to [-1, 1], from the product with the own class: each (N,)."""
-    s, length = margin.scale or 1.0, None
+    s, length = margin.factor, None
     if of_x is not None:
         length = nonzero(of_x)
     if of_weight is not None:

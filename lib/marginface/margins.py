@@ -11,15 +11,19 @@ without. Angles are in radians. Everything is element-wise and differentiable.
 A loss of one's own is a subclass that overrides some of it. Its settings are numbers, not tensors to be learned: a head knows
 of no parameters but its own. One that may change during training is a `Schedule`.
 
-A loss that is added to this module is found where losses are named: `from marginface import …`, records, descriptions, and the
-tests, which hold it against the function of its name in `reference` (`ArcFace` has `arcface`; `L2Softmax` has `l2_softmax`).
+Losses whose margin hangs on the batch, on samples' norms or on what they keep are in `adaptive`. A loss that is added to
+either module is found where losses are named: `from marginface import …`, records, descriptions, and the tests, which hold it
+against the function of its name in `reference` (`ArcFace` has `arcface`; `L2Softmax` has `l2_softmax`).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from marginface.angles import angle, psi, turn, turn_back
@@ -39,6 +43,9 @@ from marginface.settings import (
 from marginface.settings import Annealing as Annealing
 from marginface.settings import Ramp as Ramp
 
+if TYPE_CHECKING:
+    from marginface.batches import Batch
+
 
 class Margin:
     """A loss without a margin: T = U = identity. The losses below override what they change.
@@ -53,6 +60,8 @@ class Margin:
     keeps_weight_norm: bool = False  # b
     needs_centres: bool = False  # whether the shift wants the cosines between class weights
     detach: bool = True  # whether the shift carries no gradient
+    added: Tensor | None = None  # to the loss of every sample, (N,) or (): of a loss that has met a batch
+    learns: Mapping[str, float] = MappingProxyType({})  # what there is of each class to be learned, and how it begins
 
     def target(self, cosine: Tensor) -> Tensor:
         """T: what becomes of the cosine between a sample and its own class. Shape and dtype stay."""
@@ -71,6 +80,30 @@ class Margin:
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
         """U: what becomes of the cosine between a sample and another class, (N, k). Shape and dtype stay."""
         return cosine
+
+    def losses(self, target: Tensor, others: Tensor) -> Tensor:
+        """Of every sample (N,), from z_y and from L, the log-sum-exp of all other classes."""
+        return -F.logsigmoid(target - others)
+
+    def keeps(self, num_classes: int) -> dict[str, Tensor]:
+        """What the loss keeps from batch to batch, as it begins: tensors by name."""
+        return {}
+
+    def meet(self, batch: "Batch") -> "tuple[Margin, dict[str, Tensor]]":
+        """The loss as it is for a batch, with a number for each sample where others have one, and what it then keeps.
+
+        It may differ in what T, U and the scale come to, and not in what norms it keeps or whether it has a bias.
+        """
+        return self, {}
+
+    @property
+    def meets(self) -> bool:
+        return type(self).meet is not Margin.meet
+
+    @property
+    def factor(self) -> float | Tensor:
+        """s, or 1 for none."""
+        return 1.0 if self.scale is None else self.scale
 
     @property
     def changes_target(self) -> bool:

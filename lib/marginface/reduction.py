@@ -219,7 +219,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     x, weight, labels, bias, own, others, inverse, own_weight, kept, highest = ctx.saved_tensors
     of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
     margin: Margin = ctx.margin
-    scale = margin.scale or 1.0
+    scale = margin.factor
     grad_own = torch.zeros_like(own) if grad_own is None else grad_own
     through_shifts = grad_own if ctx.ranks is None else torch.zeros_like(own)  # what they add to it
     grad_others = torch.zeros_like(own) if grad_others is None else grad_others
@@ -353,7 +353,7 @@ def _changed(
 
 def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None, in_place: bool) -> Tensor:
     """s · U + b for a chunk of classes, with -∞ at each sample's own class."""
-    scale = margin.scale or 1.0
+    scale = margin.factor
     logits = changed.mul_(scale) if in_place else changed.detach() * scale
     if bias is not None:
         logits += bias[part]

@@ -7,6 +7,7 @@ mean over the batch, a tensor of shape ().
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -174,6 +175,91 @@ def interface(
             f = f if sign == "paper" else -f
             others.append(s * torch.cos(theta(x[i], W[j]) - (f.detach() if detach else f)))
         loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
+    return _mean(loss)
+
+
+def _moved(x: Tensor, W: Tensor, y: Tensor, s: float, T: list[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Of logits s cos θ_j, the target's with a function of the angle that is each sample's own."""
+    loss = []
+    for i in range(len(x)):
+        others = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
+        loss.append(cross_entropy(s * T[i](theta(x[i], W[y[i]])), others))
+    return _mean(loss)
+
+
+def adaface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, h: float, alpha: float) -> Tensor:
+    """AdaFace Eq. 15-18, of a first batch: μ and σ were 20 and 100 before."""
+    z = torch.stack([norm(x_i) for x_i in x]).detach()
+    mu = alpha * z.sum() / len(z) + (1 - alpha) * 20
+    sigma = alpha * torch.sqrt(((z - z.mean()) ** 2).sum() / (len(z) - 1)) + (1 - alpha) * 100
+    z_hat = [min(max((z_i - mu) / (sigma / h), torch.tensor(-1.0)), torch.tensor(1.0)) for z_i in z]
+    g_angle, g_add = [-m * z_i for z_i in z_hat], [m * z_i + m for z_i in z_hat]
+    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + g_angle[i]) - g_add[i] for i in range(len(x))])
+
+
+def magface(
+    x: Tensor, W: Tensor, y: Tensor, s: float, least: float, most: float, short: float, long: float, lam: float
+) -> Tensor:
+    """MagFace Eq. 3 with the functions of its Section 4: l_m, u_m = least, most and l_a, u_a = short, long."""
+    a = [norm(x_i).clamp(short, long) for x_i in x]
+    m = [(most - least) / (long - short) * (a_i - short) + least for a_i in a]
+    g = [1 / a_i + a_i / long**2 for a_i in a]
+    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + m[i]) for i in range(len(x))]) + lam * _mean(g)
+
+
+def curricularface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, alpha: float) -> Tensor:
+    """CurricularFace Eq. 8-10, of a first batch: t was 0 before."""
+    N, C = len(x), len(W)
+    r = _mean([torch.cos(theta(x[i], W[y[i]])) for i in range(N)]).detach()
+    t = alpha * r + (1 - alpha) * 0
+    loss = []
+    for i in range(N):
+        T = torch.cos(theta(x[i], W[y[i]]) + m)
+        cos = [torch.cos(theta(x[i], W[j])) for j in range(C) if j != y[i]]
+        loss.append(cross_entropy(s * T, [s * (c * (t + c) if c > T else c) for c in cos]))
+    return _mean(loss)
+
+
+def elasticface(x: Tensor, W: Tensor, y: Tensor, s: float, kind: str, plus: bool, drawn: Tensor) -> Tensor:
+    """ElasticFace Eq. 4-6 with the margins that were drawn; `plus` sorts them by how near a sample is to its class."""
+    E = list(drawn)
+    if plus:
+        by_distance = sorted(range(len(x)), key=lambda i: float(theta(x[i], W[y[i]])))
+        ascending = sorted(E)
+        for place, i in enumerate(by_distance):
+            E[i] = ascending[place]
+    if kind == "arc":
+        return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + E[i]) for i in range(len(x))])
+    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t) - E[i] for i in range(len(x))])
+
+
+def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
+    """AdaCos Eq. 12, or 15 and 16 of a first batch: s was the fixed scale before."""
+    N, C = len(x), len(W)
+    s = math.sqrt(2) * math.log(C - 1)
+    if dynamic:
+        B = _mean([_sum([torch.exp(s * torch.cos(theta(x[i], W[j]))) for j in range(C) if j != y[i]]) for i in range(N)])
+        median = torch.stack([theta(x[i], W[y[i]]) for i in range(N)]).median()
+        s = math.log(B.detach()) / math.cos(min(math.pi / 4, median.detach()))
+    return normface(x, W, y, s)
+
+
+def adaptiveface(x: Tensor, W: Tensor, y: Tensor, s: float, m: Tensor | float, lam: float) -> Tensor:
+    """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning."""
+    margins = m if isinstance(m, Tensor) else torch.full((len(W),), float(m), dtype=x.dtype)
+    moved = _moved(x, W, y, s, [lambda t, i=i: torch.cos(t) - margins[y[i]] for i in range(len(x))])
+    return moved - lam * margins.sum() / len(W)
+
+
+def circleloss(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
+    """Circle loss Eq. 8 with class weights as proxies, γ = s; the weights α_p and α_n carry no gradient."""
+    loss = []
+    for i in range(len(x)):
+        cos = [torch.cos(theta(x[i], w)) for w in W]
+        zero = torch.zeros((), dtype=x.dtype)
+        alpha_p = max(1 + m - cos[y[i]].detach(), zero)
+        others = [s * max(c.detach() + m, zero) * (c - m) for j, c in enumerate(cos) if j != y[i]]
+        loss.append(cross_entropy(s * alpha_p * (cos[y[i]] - (1 - m)), others))
     return _mean(loss)
 
 

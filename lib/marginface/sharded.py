@@ -9,10 +9,11 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from marginface.batches import Scaled
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import norms, unit
 from marginface.heads import MarginHead, _reduced, _targets
-from marginface.margins import Margin, NormFace, described
+from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
 from marginface.reduction import full_precision, own_and_others, products, whole_over
 from marginface.regularizers import Stateful, Terms
@@ -96,6 +97,7 @@ class ShardedMarginHead(MarginHead):
             sharded.weight.copy_(head.weight[part])
             if head.bias is not None and sharded.bias is not None:
                 sharded.bias.copy_(head.bias[part])
+            sharded._take(head, lambda table: table[part])
         sharded.step = head.step
         return sharded.train(head.training)
 
@@ -113,6 +115,7 @@ class ShardedMarginHead(MarginHead):
             head.weight.copy_(join(self.weight))
             if head.bias is not None and self.bias is not None:
                 head.bias.copy_(join(self.bias))
+            head._take(self, join)
         head.step = self.step
         return head.train(self.training)
 
@@ -129,7 +132,11 @@ class ShardedMarginHead(MarginHead):
     def per_class(self) -> list[str]:
         """The names, as in `state_dict`, of what has a row for each of this rank's classes; the rest is the same everywhere."""
         tables = ["weight"] if self.bias is None else ["weight", "bias"]
-        return tables + [f"stateful.{i}.{name}" for i, module in enumerate(self.stateful) for name in module.per_class]  # type: ignore[union-attr]
+        return (
+            tables
+            + [f"stateful.{i}.{name}" for i, module in enumerate(self.stateful) for name in module.per_class]
+            + ([] if self.kept is None else [f"kept.{name}" for name in self.kept.per_class])
+        )  # type: ignore[union-attr]
 
     def _held(self, num_classes: int) -> int:
         part = _part(num_classes, self.ranks)
@@ -168,8 +175,8 @@ class ShardedMarginHead(MarginHead):
         sizes = self._agree(error, embeddings, weights)
         moves, repeats = self._begin()
         with self.ranks.together(), full_precision(embeddings):
-            terms = self._over(embeddings, labels, sizes, moves, repeats)
-            losses = self._losses(terms)
+            terms, margin = self._over(embeddings, labels, sizes, moves, repeats)
+            losses = self._losses(terms, margin)
             if not looks(labels, self.check_values):
                 losses = losses.masked_fill((terms.labels < 0) | (terms.labels >= self.num_classes), torch.nan)
             self.cosine = terms.cosine.detach().split(sizes)[self.ranks.rank]
@@ -191,10 +198,11 @@ class ShardedMarginHead(MarginHead):
             x, w = self._full_precision(self.ranks.gather(embeddings, sizes))
             margin = self._margin_now()
             if labels is None:
-                part = products(x, w, margin) * (margin.scale or 1.0)
+                part = products(x, w, margin) * margin.factor
                 part = part if self.bias is None else part + self.bias
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
+                margin = self._met_over(margin, self.ranks.gather(embeddings, sizes).to(x.dtype), x, w, place)
                 own, part = whole_over(self.ranks, x, w, place, margin, self.bias)
                 target, *_ = _targets(own, margin, *self._of_own(x, w, place, margin, self.bias))
                 part = torch.where(part == -torch.inf, target[:, None], part)
@@ -241,8 +249,11 @@ class ShardedMarginHead(MarginHead):
             raise ValueError("the ranks' batches differ in dtype, in weights, or in whether they train and want gradients")
         return [size for size, _ in told]
 
-    def _over(self, embeddings: Tensor, labels: Tensor, sizes: list[int], moves: bool, repeats: bool) -> Terms:
-        """Of all ranks' samples. What is computed from x is this rank's share, and all in the terms the same on every rank."""
+    def _over(self, embeddings: Tensor, labels: Tensor, sizes: list[int], moves: bool, repeats: bool) -> tuple[Terms, Margin]:
+        """Of all ranks' samples, with the margin as it is for them.
+
+        What is computed from x is this rank's share, and all in the terms the same on every rank.
+        """
         step = self._step if moves or repeats else None
         ranks, margin = self.ranks, self._margin_now(step)
         share, same = ranks.embeddings(embeddings, sizes)
@@ -251,21 +262,22 @@ class ShardedMarginHead(MarginHead):
         labels = ranks.gather(labels, sizes)
         bias: Tensor | None = self.bias
         w, extra, place = all_w, None, labels - self.first
+        where = place  # among all of this rank's classes
         if self.sample_rate < 1 and (moves or repeats):
             w, bias, extra, place = self._some(place, x.dtype, moves)
         how = self.chunk_size, self.keep_bytes, ranks
         with_extra = bias if extra is None else extra if bias is None else bias + extra
+        margin = self._met_over(margin, same, x, all_w, where, moves, repeats)
         own, others = own_and_others(x, w, place, margin, with_extra, *how)
         target, plain_target, cosine = _targets(own, margin, *self._of_own(same, w, place, margin, bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
-            s = scale or margin.scale or 1.0
-            if not self._changed(margin) and s == margin.scale:
+            if not self._changed(margin) and scale in (None, margin.scale):
                 return others
             u = unit(x) if margin.keeps_embedding_norm else x
-            return own_and_others(u, w, place, NormFace(s), extra, *how)[1]
+            return own_and_others(u, w, place, Scaled(margin.factor if scale is None else scale), extra, *how)[1]
 
-        return Terms(
+        terms = Terms(
             target=target,
             others=others,
             plain_target=plain_target,
@@ -281,6 +293,24 @@ class ShardedMarginHead(MarginHead):
             gather=lambda *tensors: tensors,
             ranks=ranks,
             first=self.first,
+        )
+        return terms, margin
+
+    def _met_over(
+        self, margin: Margin, same: Tensor, x: Tensor, w: Tensor, place: Tensor, moves: bool = False, repeats: bool = False
+    ) -> Margin:
+        """The margin as it is for all ranks' samples, which are the same everywhere; x as a share is computed from it."""
+        ranks = self.ranks
+        return self._met(
+            margin,
+            same,
+            moves,
+            repeats,
+            near=lambda: (unit(same) * ranks.own(unit(w), place)).sum(dim=1),
+            others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
+            own=lambda table: ranks.own(table, place),
+            mean=lambda table: ranks.total(table.sum()) / self.num_classes,
+            gather=lambda values: values,
         )
 
     def _some(self, place: Tensor, dtype: torch.dtype, moves: bool) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:

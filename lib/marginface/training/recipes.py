@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from marginface import adjacent, margins, regularizers, triplet
+from marginface import adaptive, adjacent, margins, regularizers, triplet
 from marginface.adjacent import PAM
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Ramp, Softmax, SphereFace
 from marginface.regularizers import IAM, Fresh
@@ -164,9 +164,9 @@ def loss_kinds() -> dict[str, type]:
     kinds = (Margin, Triplet, IAM, regularizers.Stateful, Annealing, Ramp)
     return {
         name: kind
-        for module in (margins, regularizers, adjacent, triplet)
+        for module in (margins, adaptive, regularizers, adjacent, triplet)
         for name, kind in vars(module).items()
-        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in (Margin, regularizers.Stateful)
+        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in (Margin, regularizers.Stateful) and name[0] != "_"
     }
 
 

@@ -1,0 +1,244 @@
+"""Losses whose margin hangs on the batch: on samples' norms, on what they kept from earlier batches, on chance.
+
+Each is a `Margin` that meets a batch and comes back as one with a number for every sample.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from marginface.angles import angle, turn, turn_back
+from marginface.batches import Batch, Scaled
+from marginface.directions import nonzero
+from marginface.margins import Margin
+from marginface.settings import ANGLE, COSINE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
+
+SHARE = Range(0, 1, above=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved(Margin):
+    """T(θ) = cos(θ + turned) - taken, with numbers of their own for every sample, (N,)."""
+
+    scale: float
+    turned: Tensor | None = None
+    taken: Tensor | None = None
+    added: Tensor | None = None
+
+    def target(self, cosine: Tensor) -> Tensor:
+        value = cosine if self.turned is None else turn_back(cosine, -self.turned)
+        return value if self.taken is None else value - self.taken
+
+
+@dataclass(frozen=True)
+class AdaFace(Margin):
+    """T(θ) = cos(θ - m ẑ) - m (1 + ẑ), with ẑ the norm of x among others' (Kim, Jain, Liu 2022, Eq. 15-18).
+
+    ẑ = h (‖x‖ - μ) / σ, held in [-1, 1], carries no gradient, and the norm stands for the quality of an image. μ and σ are
+    moving averages of the batch's mean and standard deviation, in which the new batch counts `alpha`: 0.99 in the paper,
+    0.01 in the authors' recipes, and 1 by default in their code. A batch counts before its margin is computed. The paper
+    does not say where μ and σ begin; like the code, at 20 and 100. A batch of one has no deviation and leaves σ as it was.
+    """
+
+    scale: float = 64.0
+    m: float = 0.4
+    h: float = 0.333
+    alpha: float = 0.99
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=ANGLE, h=POSITIVE, alpha=SHARE)
+
+    def keeps(self, num_classes: int) -> dict[str, Tensor]:
+        return {"mean": torch.tensor(20.0), "deviation": torch.tensor(100.0)}
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        norms, (mean, deviation) = batch.norms.detach(), (batch.kept["mean"], batch.kept["deviation"])
+        after: dict[str, Tensor] = {}
+        if batch.follows:
+            every = batch.gather(norms)
+            mean = mean + self.alpha * (every.mean() - mean)
+            if len(every) > 1:
+                deviation = deviation + self.alpha * (every.std() - deviation)
+            after = {"mean": mean, "deviation": deviation}
+        z = (self.h * (norms - mean) / nonzero(deviation)).clamp(-1, 1)
+        return _Moved(self.scale, turned=-self.m * z, taken=self.m * (1 + z)), after
+
+
+@dataclass(frozen=True)
+class MagFace(Margin):
+    """T(θ) = cos(θ + m(a)) with a = ‖x‖, and λ (1/a + a/u_a²) added to the loss (Meng et al. 2021, Eq. 3 and Section 3.2).
+
+    m(a) rises evenly from `least` at a = `short` to `most` at a = `long`; a is held between these two, beyond which it has no
+    gradient. The paper asks for λ of at least 22.59 with its settings, and has 35; its code has 20 by default.
+    """
+
+    scale: float = 64.0
+    least: float = 0.45
+    most: float = 0.8
+    short: float = 10.0
+    long: float = 110.0
+    lam: float = 35.0
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, least=ANGLE, most=ANGLE, short=POSITIVE, long=POSITIVE, lam=NOT_NEGATIVE)
+        if self.short >= self.long:
+            raise ValueError(f"MagFace: short={self.short!r} must be less than long={self.long!r}")
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        a = batch.norms.clamp(self.short, self.long)
+        m = self.least + (self.most - self.least) * (a - self.short) / (self.long - self.short)
+        return _Moved(self.scale, turned=m, added=self.lam * (1 / a + a / self.long**2)), {}
+
+
+@dataclass(frozen=True)
+class CurricularFace(Margin):
+    """T(θ) = cos(θ + m); U is cos θ_j where that is at most T, else cos θ_j (t + cos θ_j) (Huang et al. 2020, Eq. 8-10).
+
+    t begins at 0 and is a moving average of the batch's mean cos θ_y, in which the new batch counts `alpha`, before its margin
+    is computed: 0.99 as printed, 0.01 in the authors' code. Which of the two U is, and t, carry no gradient.
+    """
+
+    scale: float = 64.0
+    m: float = 0.5
+    alpha: float = 0.99
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=ANGLE, alpha=SHARE)
+
+    def keeps(self, num_classes: int) -> dict[str, Tensor]:
+        return {"t": torch.tensor(0.0)}
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        t = batch.kept["t"]
+        if not batch.follows:
+            return _Harder(self.scale, self.m, t), {}
+        t = t + self.alpha * (batch.gather(batch.cosine).mean() - t)
+        return _Harder(self.scale, self.m, t), {"t": t}
+
+
+@dataclass(frozen=True, eq=False)
+class _Harder(Margin):
+    """CurricularFace with its t."""
+
+    scale: float
+    m: float = 0.0
+    t: Tensor | float = 0.0
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return turn(cosine, self.m)
+
+    def shift(self, own: Tensor, centre: Tensor | None = None) -> Tensor:
+        return turn(own.clamp(-1, 1), self.m)
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        if shift is None:
+            raise ValueError("CurricularFace: U needs T of the own class, as `shift` gives it")
+        return torch.where(cosine > shift, cosine * (self.t + cosine), cosine)
+
+
+@dataclass(frozen=True)
+class ElasticFace(Margin):
+    """ArcFace or CosFace with a margin for every sample that is drawn anew, from N(m, σ) (Boutros et al. 2022, Eq. 4-6).
+
+    `plus` gives the smallest of a batch's margins to the sample that is nearest to its class, and so on (ElasticFace+). The
+    authors' code takes the sorted margins in the order in which the samples are sorted, which gives them to other samples.
+    m and σ are 0.5 and 0.05 with an angle in the paper ("arc"; 0.0175 with `plus`), and 0.35 and 0.05 with a cosine ("cos";
+    0.025 with `plus`). What is drawn follows from `seed` and from how many batches there were.
+    """
+
+    scale: float = 64.0
+    m: float = 0.5
+    sigma: float = 0.05
+    kind: Literal["arc", "cos"] = "arc"
+    plus: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=ANGLE if self.kind == "arc" else COSINE, sigma=NOT_NEGATIVE)
+        check_choice(self, kind=("arc", "cos"))
+
+    def draw(self, samples: int, number: int) -> Tensor:
+        """The margins (N,) float64 of a batch, by how many there were before it."""
+        source = torch.Generator().manual_seed((self.seed << 32) + number)
+        return self.m + self.sigma * torch.randn(samples, generator=source, dtype=torch.float64)
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        m = self.draw(len(batch.cosine), batch.number).to(batch.cosine)
+        if self.plus:
+            rank = batch.cosine.argsort(descending=True, stable=True).argsort()
+            m = m.sort().values[rank]
+        return _Moved(self.scale, turned=m) if self.kind == "arc" else _Moved(self.scale, taken=m), {}
+
+
+@dataclass(frozen=True)
+class AdaCos(Margin):
+    """No margin, and a scale that no one has to choose (Zhang et al. 2019).
+
+    Fixed, it is s = √2 log(C - 1) (Eq. 12). Dynamic, it begins there, and each batch has log(B) / cos(min(π/4, median θ_y)),
+    where B is the mean over its samples of Σ_j≠y e^(s cos θ_j) with the s before (Eq. 15, 16): a second pass over all classes,
+    without a gradient. With two classes s is 0, and nothing is learned.
+    """
+
+    dynamic: bool = True
+
+    def keeps(self, num_classes: int) -> dict[str, Tensor]:
+        return {"s": torch.tensor(self._fixed(num_classes))}
+
+    def _fixed(self, num_classes: int) -> float:
+        return math.sqrt(2) * math.log(max(num_classes - 1, 1))
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        fixed = batch.cosine.new_tensor(self._fixed(batch.num_classes))
+        s = batch.kept["s"].to(batch.cosine) if self.dynamic and batch.number else fixed
+        if not (self.dynamic and batch.follows):
+            return Scaled(s), {}
+        others = batch.gather(batch.others(s))
+        median = angle(batch.gather(batch.cosine).clamp(-1, 1)).median()
+        s = (others.logsumexp(dim=0) - math.log(len(others))) / median.clamp_max(math.pi / 4).cos()
+        return Scaled(s), {"s": s}
+
+
+@dataclass(frozen=True)
+class AdaptiveFace(Margin):
+    """CosFace with a margin for each class that is learned, less λ times their mean (Liu et al. 2019, Eq. 5-7).
+
+    Classes with few images are to get larger ones. The paper does not say where margins begin; here at `m`.
+    """
+
+    scale: float = 64.0
+    m: float = 0.35
+    lam: float = 1.0
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=COSINE, lam=NOT_NEGATIVE)
+
+    @property
+    def learns(self) -> dict[str, float]:  # type: ignore[override]
+        return {"m": self.m}
+
+    def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
+        m = batch.kept["m"].to(batch.cosine.dtype)
+        return _Moved(self.scale, taken=batch.own(m), added=-self.lam * batch.mean(m)), {}
+
+
+@dataclass(frozen=True)
+class CircleLoss(Margin):
+    """T = [1 + m - c]₊ (c - 1 + m), U = [c + m]₊ (c - m), brackets without a gradient (Sun et al. 2020, Eq. 8, at class level).
+
+    The further a cosine is from where it should be, 1 + m or -m, the faster it moves. γ of the paper is `scale`.
+    """
+
+    scale: float = 256.0
+    m: float = 0.25
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=Range(0, 1))
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return (1 + self.m - cosine.detach()).clamp_min(0) * (cosine - 1 + self.m)
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        return (cosine.detach() + self.m).clamp_min(0) * (cosine - self.m)
