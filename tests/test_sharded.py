@@ -11,6 +11,7 @@ import torch.distributed as dist
 from tests.processes import Dies, together
 from torch import Tensor
 
+from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CircleLoss, CurricularFace, ElasticFace, MagFace
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.heads import MarginHead
@@ -82,6 +83,13 @@ MARGINS: dict[str, Margin] = {
     "InterFace did&dt differentiated": InterFace.did_dt(scale=16.0, detach=False, alpha=1.0),
     "LSoftmax as printed": PrintedLSoftmax(2),
     "a margin of one's own": Shifted(),
+    "AdaFace": AdaFace(8),
+    "MagFace": MagFace(8, short=0.5, long=3, lam=2),
+    "CurricularFace": CurricularFace(8, 0.9),
+    "ElasticFace+": ElasticFace(8, sigma=0.3, plus=True),
+    "AdaCos": AdaCos(),
+    "AdaptiveFace": AdaptiveFace(8, lam=0.7),
+    "CircleLoss": CircleLoss(8),
 }
 REGULARIZERS: dict[str, Callable[[], list[Any]]] = {
     "IAM": lambda: [IAM(0.3)],

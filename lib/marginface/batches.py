@@ -29,7 +29,11 @@ class Batch:
 class Scaled(Margin):
     """Cosines times any scale, which may be a tensor ()."""
 
-    scale: float | Tensor  # type: ignore[assignment]
+    by: float | Tensor = 1.0
+
+    @property
+    def factor(self) -> float | Tensor:
+        return self.by
 
 
 class Kept(nn.Module):
@@ -49,8 +53,8 @@ class Kept(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         learned, kept = self._begin
-        for name, value in learned.items():
-            getattr(self, name).fill_(value)
+        for name, number in learned.items():
+            getattr(self, name).fill_(number)
         for name, value in kept.items():
             getattr(self, name).copy_(value)
 

@@ -175,7 +175,7 @@ class MarginHead(nn.Module):
             x, w = self._full_precision(embeddings)
             margin = self._margin_now()
             if labels is None:
-                plain = products(x, w, margin) if margin.scale is None else margin.scale * products(x, w, margin)
+                plain = margin.scaled(products(x, w, margin))
                 return plain if self.bias is None else plain + self.bias
             margin = self._met_here(margin, embeddings, x, w, labels)
             own, logits = whole(x, w, labels, margin, self.bias)

@@ -105,6 +105,10 @@ class Margin:
         """s, or 1 for none."""
         return 1.0 if self.scale is None else self.scale
 
+    def scaled(self, values: Tensor) -> Tensor:
+        """s times what T or U came to."""
+        return values if isinstance(self.factor, float) and self.factor == 1 else self.factor * values
+
     @property
     def changes_target(self) -> bool:
         return type(self).target is not Margin.target

@@ -68,7 +68,7 @@ def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tenso
         cosine = product if length is None else product / nonzero(length)
         changed = margin.others(cosine, _shift(cosine, weight, labels, margin))
         changed = changed if length is None else length * changed
-    logits = changed if margin.scale is None else margin.scale * changed
+    logits = margin.scaled(changed)
     return own[:, 0], logits if bias is None else logits + bias
 
 
@@ -125,7 +125,7 @@ def whole_over(
             own_cosine, centre = own_cosine.detach(), None if centre is None else centre.detach()
         changed = margin.others(cosine, margin.shift(own_cosine, centre))
         changed = changed if length is None else length * changed
-    logits = changed if margin.scale is None else margin.scale * changed
+    logits = margin.scaled(changed)
     return own, (logits if bias is None else logits + bias).masked_fill(is_own, -torch.inf)
 
 

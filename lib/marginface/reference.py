@@ -7,10 +7,12 @@ mean over the batch, a tensor of shape ().
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+Numbers = Sequence[Tensor | float]
 
 
 def norm(v: Tensor) -> Tensor:
@@ -178,12 +180,12 @@ def interface(
     return _mean(loss)
 
 
-def _moved(x: Tensor, W: Tensor, y: Tensor, s: float, T: list[Callable[[Tensor], Tensor]]) -> Tensor:
-    """Of logits s cos θ_j, the target's with a function of the angle that is each sample's own."""
+def _moved(x: Tensor, W: Tensor, y: Tensor, s: float, turned: Numbers, taken: Numbers) -> Tensor:
+    """T_i(θ) = cos(θ + turned_i) - taken_i, with numbers of each sample's own."""
     loss = []
     for i in range(len(x)):
         others = [s * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
-        loss.append(cross_entropy(s * T[i](theta(x[i], W[y[i]])), others))
+        loss.append(cross_entropy(s * (torch.cos(theta(x[i], W[y[i]]) + turned[i]) - taken[i]), others))
     return _mean(loss)
 
 
@@ -194,7 +196,7 @@ def adaface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, h: float, alpha
     sigma = alpha * torch.sqrt(((z - z.mean()) ** 2).sum() / (len(z) - 1)) + (1 - alpha) * 100
     z_hat = [min(max((z_i - mu) / (sigma / h), torch.tensor(-1.0)), torch.tensor(1.0)) for z_i in z]
     g_angle, g_add = [-m * z_i for z_i in z_hat], [m * z_i + m for z_i in z_hat]
-    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + g_angle[i]) - g_add[i] for i in range(len(x))])
+    return _moved(x, W, y, s, g_angle, g_add)
 
 
 def magface(
@@ -204,7 +206,7 @@ def magface(
     a = [norm(x_i).clamp(short, long) for x_i in x]
     m = [(most - least) / (long - short) * (a_i - short) + least for a_i in a]
     g = [1 / a_i + a_i / long**2 for a_i in a]
-    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + m[i]) for i in range(len(x))]) + lam * _mean(g)
+    return _moved(x, W, y, s, m, [0.0] * len(x)) + lam * _mean(g)
 
 
 def curricularface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, alpha: float) -> Tensor:
@@ -224,13 +226,12 @@ def elasticface(x: Tensor, W: Tensor, y: Tensor, s: float, kind: str, plus: bool
     """ElasticFace Eq. 4-6 with the margins that were drawn; `plus` sorts them by how near a sample is to its class."""
     E = list(drawn)
     if plus:
-        by_distance = sorted(range(len(x)), key=lambda i: float(theta(x[i], W[y[i]])))
+        by_distance = sorted(range(len(x)), key=lambda i: float(theta(x[i], W[y[i]]).detach()))
         ascending = sorted(E)
         for place, i in enumerate(by_distance):
             E[i] = ascending[place]
-    if kind == "arc":
-        return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t + E[i]) for i in range(len(x))])
-    return _moved(x, W, y, s, [lambda t, i=i: torch.cos(t) - E[i] for i in range(len(x))])
+    none = [0.0] * len(x)
+    return _moved(x, W, y, s, E, none) if kind == "arc" else _moved(x, W, y, s, none, E)
 
 
 def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
@@ -240,14 +241,14 @@ def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
     if dynamic:
         B = _mean([_sum([torch.exp(s * torch.cos(theta(x[i], W[j]))) for j in range(C) if j != y[i]]) for i in range(N)])
         median = torch.stack([theta(x[i], W[y[i]]) for i in range(N)]).median()
-        s = math.log(B.detach()) / math.cos(min(math.pi / 4, median.detach()))
+        s = math.log(float(B.detach())) / math.cos(min(math.pi / 4, float(median.detach())))
     return normface(x, W, y, s)
 
 
 def adaptiveface(x: Tensor, W: Tensor, y: Tensor, s: float, m: Tensor | float, lam: float) -> Tensor:
     """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning."""
     margins = m if isinstance(m, Tensor) else torch.full((len(W),), float(m), dtype=x.dtype)
-    moved = _moved(x, W, y, s, [lambda t, i=i: torch.cos(t) - margins[y[i]] for i in range(len(x))])
+    moved = _moved(x, W, y, s, [0.0] * len(x), [margins[y[i]] for i in range(len(x))])
     return moved - lam * margins.sum() / len(W)
 
 

@@ -132,11 +132,8 @@ class ShardedMarginHead(MarginHead):
     def per_class(self) -> list[str]:
         """The names, as in `state_dict`, of what has a row for each of this rank's classes; the rest is the same everywhere."""
         tables = ["weight"] if self.bias is None else ["weight", "bias"]
-        return (
-            tables
-            + [f"stateful.{i}.{name}" for i, module in enumerate(self.stateful) for name in module.per_class]
-            + ([] if self.kept is None else [f"kept.{name}" for name in self.kept.per_class])
-        )  # type: ignore[union-attr]
+        tables += [f"stateful.{i}.{name}" for i, module in enumerate(self.stateful) for name in module.per_class]  # type: ignore[union-attr]
+        return tables if self.kept is None else tables + [f"kept.{name}" for name in self.kept.per_class]
 
     def _held(self, num_classes: int) -> int:
         part = _part(num_classes, self.ranks)
@@ -198,7 +195,7 @@ class ShardedMarginHead(MarginHead):
             x, w = self._full_precision(self.ranks.gather(embeddings, sizes))
             margin = self._margin_now()
             if labels is None:
-                part = products(x, w, margin) * margin.factor
+                part = margin.scaled(products(x, w, margin))
                 part = part if self.bias is None else part + self.bias
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
