@@ -11,7 +11,17 @@ import torch.distributed as dist
 from tests.processes import Dies, together
 from torch import Tensor
 
-from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CircleLoss, CurricularFace, ElasticFace, MagFace
+from marginface.adaptive import (
+    AdaCos,
+    AdaFace,
+    AdaptiveFace,
+    CircleLoss,
+    CurricularFace,
+    ElasticFace,
+    MagFace,
+    SphereFace2,
+    SubCenterArcFace,
+)
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.heads import MarginHead
@@ -90,6 +100,8 @@ MARGINS: dict[str, Margin] = {
     "AdaCos": AdaCos(),
     "AdaptiveFace": AdaptiveFace(8, lam=0.7),
     "CircleLoss": CircleLoss(8),
+    "SubCenterArcFace": SubCenterArcFace(8, 0.3, 2),
+    "SphereFace2": SphereFace2(8, bias_begins=0.2),
 }
 REGULARIZERS: dict[str, Callable[[], list[Any]]] = {
     "IAM": lambda: [IAM(0.3)],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from marginface.angles import angle, turn, turn_back
@@ -192,6 +193,8 @@ class AdaCos(Margin):
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
         fixed = batch.cosine.new_tensor(self._fixed(batch.num_classes))
+        if batch.num_classes < 3:
+            return Scaled(fixed), {}
         s = batch.kept["s"].to(batch.cosine) if self.dynamic and batch.number else fixed
         if not (self.dynamic and batch.follows):
             return Scaled(s), {}
@@ -242,3 +245,64 @@ class CircleLoss(Margin):
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
         return (cosine.detach() + self.m).clamp_min(0) * (cosine - self.m)
+
+
+@dataclass(frozen=True)
+class SubCenterArcFace(Margin):
+    """ArcFace with K weights a class, of which the nearest counts (Deng et al. 2020, Eq. 3); wrong labels have others.
+
+    The class weights are (C, K, d).
+    """
+
+    scale: float = 64.0
+    m: float = 0.5
+    K: int = 3
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=ANGLE)
+        if not isinstance(self.K, int) or isinstance(self.K, bool) or self.K < 2:
+            raise ValueError(f"SubCenterArcFace: K={self.K!r} must be a whole number from 2 on; with one it is ArcFace")
+
+    @property
+    def centres(self) -> int:  # type: ignore[override]
+        return self.K
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return turn(cosine, self.m)
+
+
+@dataclass(frozen=True)
+class SphereFace2(Margin):
+    """Whether a sample is of a class is asked of every class by itself (Wen et al. 2022, Eq. 7 and 8):
+
+    λ/r log(1 + e^-z_y) + (1 - λ)/r Σ_j≠y log(1 + e^z_j), with z_y = r (g(cos θ_y) - m) + b, z_j = r (g(cos θ_j) + m) + b and
+    g(c) = 2 ((c + 1)/2)^t - 1. b is learned, and begins at `bias_begins`; r is `scale`. A loss has no L here: regularizers that
+    look at it, such as IAM on logits, are refused.
+    """
+
+    scale: float = 40.0
+    m: float = 0.4
+    t: float = 3.0
+    lam: float = 0.7
+    bias_begins: float = 0.0
+    sums = "softplus"
+
+    def __post_init__(self) -> None:
+        check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1), bias_begins=Range(-math.inf, math.inf))
+
+    @property
+    def shared_bias(self) -> float:  # type: ignore[override]
+        return self.bias_begins
+
+    def similar(self, cosine: Tensor) -> Tensor:
+        """g, which spreads the cosines of what is alike."""
+        return 2 * ((cosine + 1) / 2).clamp_min(0) ** self.t - 1
+
+    def target(self, cosine: Tensor) -> Tensor:
+        return self.similar(cosine) - self.m
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        return self.similar(cosine) + self.m
+
+    def losses(self, target: Tensor, others: Tensor) -> Tensor:
+        return (self.lam * F.softplus(-target) + (1 - self.lam) * others) / self.scale

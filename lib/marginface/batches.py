@@ -46,7 +46,10 @@ class Kept(nn.Module):
         self.per_class = tuple(margin.learns)
         for name in self.per_class:
             self.register_parameter(name, nn.Parameter(torch.empty(held)))
-        self._begin = dict(margin.learns), {name: value.clone() for name, value in self.named_buffers()}
+        if margin.shared_bias is not None:
+            self.bias = nn.Parameter(torch.empty(()))
+        alike = {} if margin.shared_bias is None else {"bias": margin.shared_bias}
+        self._begin = dict(margin.learns) | alike, {name: value.clone() for name, value in self.named_buffers()}
         self._before: dict[str, Tensor] = {}
         self.reset_parameters()
 

@@ -13,20 +13,20 @@ from marginface.checks import looks, value_of
 
 
 def unit(v: Tensor) -> Tensor:
-    """Every row of v (N, d) at unit length; a row of zeros stays as it is."""
+    """Every row of v (N, d), or (…, d), at unit length; a row of zeros stays as it is."""
     length = _if_safe(v)
     if length is None:
         v = v / _largest(v)
-        length = nonzero(v.norm(dim=1))
-    return v / length[:, None]
+        length = nonzero(v.norm(dim=-1))
+    return v / length[..., None]
 
 
 def norms(v: Tensor) -> Tensor:
-    """(N,) the Euclidean norm of every row of v (N, d); its derivative at a row of zeros is taken as 0."""
+    """(N,) the Euclidean norm of every row of v (N, d), or (…, d); its derivative at a row of zeros is taken as 0."""
     length = _if_safe(v)
     if length is None:
         largest = _largest(v)
-        length = (v / largest).norm(dim=1) * largest[:, 0]
+        length = (v / largest).norm(dim=-1) * largest[..., 0]
     return length
 
 
@@ -39,12 +39,12 @@ def _if_safe(v: Tensor) -> Tensor | None:
     """The norms as one computes them, if the squares have kept all their digits and nobody waits to know that."""
     if not looks(v) or len(v) == 0:  # in this order: an exported graph must not be asked for its number of rows
         return None
-    length, number = v.norm(dim=1), torch.finfo(v.dtype)
+    length, number = v.norm(dim=-1), torch.finfo(v.dtype)
     low, high = (value_of(end) for end in length.detach().aminmax())
     return length if low is not None and low >= math.sqrt(number.tiny) / number.eps and high < math.inf else None
 
 
 def _largest(v: Tensor) -> Tensor:
-    """(N, 1) the largest absolute value of each row, as a constant; 1 where there is none to speak of."""
-    largest = v.detach().abs().amax(dim=1, keepdim=True)
+    """(…, 1) the largest absolute value of each row, as a constant; 1 where there is none to speak of."""
+    largest = v.detach().abs().amax(dim=-1, keepdim=True)
     return largest.masked_fill(largest < torch.finfo(v.dtype).tiny, 1.0)

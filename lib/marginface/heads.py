@@ -95,7 +95,8 @@ class MarginHead(nn.Module):
         for module in self.stateful:
             some = {} if held == num_classes else {"held": held}
             module.bind(embedding_dim, num_classes, **some)  # type: ignore[operator]
-        self.weight = nn.Parameter(torch.empty(held, embedding_dim))
+        several = (margin.centres,) if margin.centres > 1 else ()
+        self.weight = nn.Parameter(torch.empty(held, *several, embedding_dim))
         self.bias = nn.Parameter(torch.empty(held)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
         self.kept = Kept(margin, num_classes, held) if margin.meets else None
@@ -110,7 +111,7 @@ class MarginHead(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
-        return self.weight.shape[1]
+        return self.weight.shape[-1]
 
     def _held(self, num_classes: int) -> int:
         """How many of the classes this head has itself."""
@@ -176,10 +177,12 @@ class MarginHead(nn.Module):
             margin = self._margin_now()
             if labels is None:
                 plain = margin.scaled(products(x, w, margin))
-                return plain if self.bias is None else plain + self.bias
+                bias = self._biases(x.dtype)
+                return plain if bias is None else plain + bias
             margin = self._met_here(margin, embeddings, x, w, labels)
-            own, logits = whole(x, w, labels, margin, self.bias)
-            target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
+            bias = self._biases(x.dtype)
+            own, logits = whole(x, w, labels, margin, bias)
+            target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
             return logits.scatter(1, labels[:, None], target[:, None])
 
     @property
@@ -239,8 +242,9 @@ class MarginHead(nn.Module):
         step = self._step if moves or repeats else None
         x, w = self._full_precision(embeddings)
         margin = self._met_here(self._margin_now(step), embeddings, x, w, labels, moves, repeats)
-        own, others = own_and_others(x, w, labels, margin, self.bias, self.chunk_size, self.keep_bytes)
-        target, plain_target, cosine = _targets(own, margin, *self._of_own(x, w, labels, margin, self.bias))
+        bias = self._biases(x.dtype)
+        own, others = own_and_others(x, w, labels, margin, bias, self.chunk_size, self.keep_bytes)
+        target, plain_target, cosine = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
             if not self._changed(margin) and scale in (None, margin.scale):
@@ -281,7 +285,7 @@ class MarginHead(nn.Module):
             embeddings.to(x.dtype),
             moves,
             repeats,
-            near=lambda: (unit(x) * unit(w[labels])).sum(dim=1),
+            near=lambda: _nearest(unit(x), w[labels]),
             others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
             own=lambda table: table[labels],
             mean=lambda table: table.mean(),
@@ -334,6 +338,16 @@ class MarginHead(nn.Module):
             None if bias is None else bias[labels],
         )
 
+    def _biases(self, dtype: torch.dtype) -> Tensor | None:
+        """The bias of each class that is here (C,), if there is any."""
+        if self.kept is None or self.margin.shared_bias is None:
+            return self.bias
+        return self._shared(self.kept.bias).to(dtype).expand(len(self.weight))
+
+    def _shared(self, same: Tensor) -> Tensor:
+        """What is the same for all classes, for computing with those that are here."""
+        return same
+
     def _full_precision(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings, of unit length unless the margin keeps their norm, and class weights, both float32 or float64."""
         x = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
@@ -362,6 +376,12 @@ def _targets(
     if margin.changes_target:
         target = s * margin.target(within) if length is None else s * length * margin.target(within)
     return target if bias is None else target + bias, s * cosine, within
+
+
+def _nearest(x: Tensor, weights: Tensor) -> Tensor:
+    """The cosine (N,) of directions (N, d) with weights (N, d), or with the nearest of (N, K, d)."""
+    cosines = (x.unsqueeze(1) * unit(weights if weights.dim() == 3 else weights.unsqueeze(1))).sum(dim=2)
+    return cosines.max(dim=1).values
 
 
 def _together(weight: Tensor) -> Tensor:

@@ -60,8 +60,11 @@ class Margin:
     keeps_weight_norm: bool = False  # b
     needs_centres: bool = False  # whether the shift wants the cosines between class weights
     detach: bool = True  # whether the shift carries no gradient
+    centres: int = 1  # K, weights of each class; its cosine is the largest
+    sums: Literal["exp", "softplus"] = "exp"  # what of the others is summed: e^z, of which L is the logarithm, or log(1 + e^z)
     added: Tensor | None = None  # to the loss of every sample, (N,) or (): of a loss that has met a batch
     learns: Mapping[str, float] = MappingProxyType({})  # what there is of each class to be learned, and how it begins
+    shared_bias: float | None = None  # of a bias that is learned and the same for all classes, how it begins
 
     def target(self, cosine: Tensor) -> Tensor:
         """T: what becomes of the cosine between a sample and its own class. Shape and dtype stay."""
@@ -98,7 +101,8 @@ class Margin:
 
     @property
     def meets(self) -> bool:
-        return type(self).meet is not Margin.meet
+        """Whether it has to do with batches: it meets them, keeps or learns something."""
+        return type(self).meet is not Margin.meet or self.shared_bias is not None
 
     @property
     def factor(self) -> float | Tensor:

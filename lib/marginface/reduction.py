@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from marginface.directions import nonzero, norms, unit
@@ -30,11 +31,13 @@ def own_and_others(
 ) -> tuple[Tensor, Tensor]:
     """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
 
+    With `margin.sums` "softplus" L is Σ_{j≠y} log(1 + exp(s · U(x·w_j) + b_j)).
+
     Class weights are divided by their norms here, chunk by chunk, unless the margin keeps them.
 
     Arguments:
         x: (N, d) float, of unit length unless the margin keeps its norm.
-        weight: (C, d) float, as it is learned.
+        weight: (C, d) float, as it is learned; or (C, K, d), and the product with a class is the largest of K.
         labels: (N,) int64.
         margin: gives s and U.
         bias: (C,) float, added to the logits.
@@ -47,14 +50,14 @@ def own_and_others(
     keeps_norm = margin.keeps_embedding_norm or margin.keeps_weight_norm
     if ranks is not None and keeps_norm and margin.changes_others:
         own, logits = whole_over(ranks, x, weight, labels, margin, bias)
-        return own, _others_over(ranks, logits)
+        return own, _others_over(ranks, logits, margin)
     if ranks is not None:
         chunk_size = max(1, min(chunk_size or len(weight), len(weight)))
     elif chunk_size is None or chunk_size >= len(weight) or (keeps_norm and margin.changes_others):
         own, logits = whole(x, weight, labels, margin, bias)
-        return own, _others(logits, labels)
+        return own, _others(logits, labels, margin)
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
-    fits = _fits(x, len(weight), chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
+    fits = _fits(x, len(weight), chunk_size, keep_bytes) if learns and _can_keep(margin, weight, bias) else 0
     own, others, *_ = _OwnAndOthers.apply(x, weight, labels, bias, margin, chunk_size, fits, ranks)
     return own, others
 
@@ -79,8 +82,9 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 
 def products(x: Tensor, weight: Tensor, margin: Margin) -> Tensor:
     """x·w_j of all classes (N, C): cosines, times the norms that the margin keeps."""
-    product = x @ weight.T
-    return product if margin.keeps_weight_norm else product / nonzero(norms(weight))
+    product = x @ weight.flatten(0, -2).T
+    product = product if margin.keeps_weight_norm else product / nonzero(norms(weight).flatten())
+    return product if weight.dim() == 2 else product.unflatten(1, weight.shape[:2]).max(dim=2).values
 
 
 def _lengths(x: Tensor, weight: Tensor, margin: Margin) -> Tensor | None:
@@ -101,8 +105,10 @@ def _shift(cosine: Tensor, weight: Tensor, labels: Tensor, margin: Margin) -> Te
     return margin.shift(own, centre)
 
 
-def _others(logits: Tensor, labels: Tensor) -> Tensor:
-    """L, from the logits of all classes. It is -∞ for one class, with a gradient of 0."""
+def _others(logits: Tensor, labels: Tensor, margin: Margin) -> Tensor:
+    """L, from the logits of all classes. It is -∞ for one class, or 0 of softplus, with a gradient of 0."""
+    if margin.sums == "softplus":
+        return F.softplus(logits).scatter(1, labels[:, None], 0.0).sum(dim=1)
     if logits.shape[1] == 1:
         return logits[:, 0] * 0 - torch.inf
     return logits.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
@@ -129,8 +135,10 @@ def whole_over(
     return own, (logits if bias is None else logits + bias).masked_fill(is_own, -torch.inf)
 
 
-def _others_over(ranks: Ranks, logits: Tensor) -> Tensor:
+def _others_over(ranks: Ranks, logits: Tensor, margin: Margin) -> Tensor:
     """L, from the logits of each rank's classes."""
+    if margin.sums == "softplus":
+        return ranks.total(F.softplus(logits).sum(dim=1))
     nothing = logits.new_full((len(logits), 1), torch.finfo(logits.dtype).min)  # a rank may have no other class
     return ranks.logsumexp(torch.cat([logits, nothing], dim=1).logsumexp(dim=1))
 
@@ -152,22 +160,28 @@ class _OwnAndOthers(torch.autograd.Function):
         parts = list(_parts(len(weight), chunk))
         inverse = torch.cat([_inverse(weight[part], margin) for part in parts] or [weight.new_empty(0)])
         own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
-        others = torch.full_like(own, -torch.inf)
+        others = torch.zeros_like(own) if margin.sums == "softplus" else torch.full_like(own, -torch.inf)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
         kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
         for number, part in enumerate(parts):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
-            cosine = _product(x, weight[part], inverse[part], out=room)
+            cosine, _ = _cosines(x, weight[part], inverse[part], out=room)
             centre = _centres(own_weight, weight[part], inverse[part], margin)
             changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=keeps)
-            above, exponentials = _exponentials(_logits(changed, labels, part, margin, bias, in_place=not inputs))
-            others = torch.logaddexp(others, above + exponentials.sum(dim=1).log())
+            logits = _logits(changed, labels, part, margin, bias, in_place=not inputs)
+            if margin.sums == "softplus":
+                others += F.softplus(logits).sum(dim=1)
+                above, exponentials = torch.zeros_like(others), logits.sigmoid_()
+            else:
+                above, exponentials = _exponentials(logits)
+                others = torch.logaddexp(others, above + exponentials.sum(dim=1).log())
             if room is not None:
                 highest[number] = above
                 if inputs:
                     room.copy_(_pull_back(changed, inputs, exponentials)[0])
-        others = others if ranks is None else ranks.logsumexp(others)
+        if ranks is not None:
+            others = ranks.sum(others) if margin.sums == "softplus" else ranks.logsumexp(others)
         return own, others, inverse, own_weight, kept, highest
 
     @staticmethod
@@ -227,9 +241,11 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
     finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
+    if margin.sums == "softplus":
+        finite = torch.zeros_like(finite)  # the derivative is not divided by a sum
     with full_precision(x):
         for number, part in enumerate(_parts(len(weight), ctx.chunk)):
-            w, n = weight[part], inverse[part]
+            w, n = weight[part].flatten(0, -2), inverse[part].flatten()
             unit_w = w if margin.keeps_weight_norm else w * n[:, None]
             if number < len(kept):
                 factor = (grad_others * (highest[number] - finite).exp_())[:, None]
@@ -240,14 +256,18 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
                     grad_x.addcmul_(with_scale, grad_cosine @ unit_w)
                 pull = grad_cosine.T @ (with_scale * x) if of_weight else None
             else:
-                cosine, centre = _product(x, w, n), _centres(own_weight, w, n, margin)
+                (cosine, nearest), centre = _cosines(x, weight[part], inverse[part]), _centres(own_weight, w, n, margin)
                 changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
-                grad = _logits(changed, labels, part, margin, bias, in_place=not inputs).sub_(finite[:, None]).exp_()
+                grad = _logits(changed, labels, part, margin, bias, in_place=not inputs)
+                grad = grad.sigmoid_() if margin.sums == "softplus" else grad.sub_(finite[:, None]).exp_()
                 grad *= grad_others[:, None]
                 if grad_bias is not None:
                     grad_bias[part] = grad.sum(dim=0)
                 grad *= scale
                 grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+                if nearest is not None:  # of the K of a class one alone
+                    every = grad_cosine.new_zeros(*grad_cosine.shape, weight.shape[1])
+                    grad_cosine = every.scatter_(2, nearest[:, :, None], grad_cosine[:, :, None]).flatten(1)
                 if of_x:
                     grad_x.addmm_(grad_cosine, unit_w)
                 pull = grad_cosine.T @ x if of_weight else None
@@ -257,7 +277,8 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
                 if more_own is not None:
                     through_shifts = through_shifts + more_own[:, 0]
             if grad_weight is not None and pull is not None:
-                grad_weight[part] = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
+                through = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
+                grad_weight[part] = through.view(grad_weight[part].shape)
     at = labels
     if ctx.ranks is None:
         grad_own = through_shifts
@@ -272,9 +293,11 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     grad_x.addcmul_(grad_own[:, None], own_weight)
     if grad_weight is not None and len(weight) > 0:
         grad_own_weight.addcmul_(grad_own[:, None], x)
+        if weight.dim() == 3:  # of the K of a class the one that was nearest
+            at = at * weight.shape[1] + _of_class(x, weight, at, inverse)[1]
         if not margin.keeps_weight_norm:
-            grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse[at])
-        grad_weight.index_add_(0, at, grad_own_weight)
+            grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse.flatten()[at])
+        grad_weight.flatten(0, -2).index_add_(0, at, grad_own_weight)
     return grad_x if of_x else None, grad_weight, grad_bias
 
 
@@ -285,12 +308,24 @@ def _own(
 
     Over ranks, directions are zero where the class is elsewhere, unless the margin wants all of them.
     """
+    if weight.dim() == 3:
+        inside, at = within(labels, len(weight))
+        own_weight, _, own = _of_class(x, weight, at, inverse) if len(weight) else (torch.zeros_like(x), None, x[:, 0])
+        own_weight, own = own_weight * inside[:, None], own * inside
+        return own_weight, own if ranks is None else ranks.sum(own)
     if ranks is None:
         own_weight = weight[labels] * inverse[labels, None]
         return own_weight, (x * own_weight).sum(dim=1)
     own_weight = held_rows(weight, labels) * held_rows(inverse, labels)[:, None]
     own = ranks.sum((x * own_weight).sum(dim=1))
     return ranks.sum(own_weight) if margin.needs_centres else own_weight, own
+
+
+def _of_class(x: Tensor, weight: Tensor, place: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the K weights of a sample's class the nearest: its direction (N, d), which one it is, and the product with it (N,)."""
+    directions = weight[place] * inverse[place, :, None]
+    product, which = torch.einsum("nd,nkd->nk", x, directions).max(dim=1)
+    return directions[torch.arange(len(x), device=x.device), which], which, product
 
 
 def _through_norm(gradient: Tensor, direction: Tensor, inverse: Tensor) -> Tensor:
@@ -302,7 +337,7 @@ def _through_norm(gradient: Tensor, direction: Tensor, inverse: Tensor) -> Tenso
 def _inverse(weight: Tensor, margin: Margin) -> Tensor:
     """What makes the rows of a chunk as long as the margin wants them; finite, and 1 for a row of zeros."""
     if margin.keeps_weight_norm:
-        return torch.ones_like(weight[:, 0])
+        return torch.ones_like(weight[..., 0])
     return 1 / nonzero(norms(weight))
 
 
@@ -311,9 +346,9 @@ def _parts(classes: int, chunk: int) -> Iterator[slice]:
         yield slice(start, min(start + chunk, classes))
 
 
-def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
+def _can_keep(margin: Margin, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether the backward pass needs one number a product: not where a shift or a bias has a gradient beside U's."""
-    return margin.detach and (bias is None or not bias.requires_grad or not margin.changes_others)
+    return weight.dim() == 2 and margin.detach and (bias is None or not bias.requires_grad or not margin.changes_others)
 
 
 def _fits(x: Tensor, classes: int, chunk: int, keep_bytes: int) -> int:
@@ -324,6 +359,14 @@ def _fits(x: Tensor, classes: int, chunk: int, keep_bytes: int) -> int:
 def _product(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> Tensor:
     """Of every row with every class of a chunk."""
     return torch.mm(x, weight.T, out=out).mul_(inverse)
+
+
+def _cosines(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Of every row with every class of a chunk, and, of K weights a class, which was the nearest."""
+    if weight.dim() == 2:
+        return _product(x, weight, inverse, out), None
+    product = _product(x, weight.flatten(0, 1), inverse.flatten())
+    return product.unflatten(1, weight.shape[:2]).max(dim=2)
 
 
 def _centres(own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> Tensor | None:

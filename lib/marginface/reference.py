@@ -264,6 +264,27 @@ def circleloss(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     return _mean(loss)
 
 
+def subcenterarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
+    """Sub-center ArcFace Eq. 3, with W (C, K, d)."""
+    loss = []
+    for i in range(len(x)):
+        nearest = [torch.stack([torch.cos(theta(x[i], w)) for w in of_class]).max() for of_class in W]
+        target = torch.cos(torch.arccos(nearest[y[i]]) + m)
+        loss.append(cross_entropy(s * target, [s * nearest[j] for j in range(len(W)) if j != y[i]]))
+    return _mean(loss)
+
+
+def sphereface2(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, t: float, lam: float, b: Tensor) -> Tensor:
+    """SphereFace2 Eq. 8 with the g of Eq. 7, r = s."""
+    loss = []
+    for i in range(len(x)):
+        g = [2 * ((torch.cos(theta(x[i], w)) + 1) / 2) ** t - 1 for w in W]
+        positive = torch.log(1 + torch.exp(-s * (g[y[i]] - m) - b))
+        negative = [torch.log(1 + torch.exp(s * (g[j] + m) + b)) for j in range(len(W)) if j != y[i]]
+        loss.append(lam / s * positive + (1 - lam) / s * _sum(negative))
+    return _mean(loss)
+
+
 def iam(x: Tensor, W: Tensor, y: Tensor, s: float) -> Tensor:
     """IAM Eq. 7: log of the mean of the other classes' e^(s cos θ) over the sum of all classes'. No β."""
     C = len(W)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from marginface.batches import Scaled
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import norms, unit
-from marginface.heads import MarginHead, _reduced, _targets
+from marginface.heads import MarginHead, _nearest, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
 from marginface.reduction import full_precision, own_and_others, products, whole_over
@@ -146,7 +146,7 @@ class ShardedMarginHead(MarginHead):
         with torch.no_grad():
             for start in starts:
                 stop = self._classes if start == starts[-1] else start + _DRAWN
-                rows = self.weight.new_empty(stop - start, self.embedding_dim).normal_(std=self.embedding_dim**-0.5)
+                rows = self.weight.new_empty(stop - start, *self.weight.shape[1:]).normal_(std=self.embedding_dim**-0.5)
                 low, high = max(start, part.start), min(stop, part.stop)
                 if low < high:
                     self.weight[low - part.start : high - part.start] = rows[low - start : high - start]
@@ -196,12 +196,14 @@ class ShardedMarginHead(MarginHead):
             margin = self._margin_now()
             if labels is None:
                 part = margin.scaled(products(x, w, margin))
-                part = part if self.bias is None else part + self.bias
+                bias = self._biases(x.dtype)
+                part = part if bias is None else part + bias
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
                 margin = self._met_over(margin, self.ranks.gather(embeddings, sizes).to(x.dtype), x, w, place)
-                own, part = whole_over(self.ranks, x, w, place, margin, self.bias)
-                target, *_ = _targets(own, margin, *self._of_own(x, w, place, margin, self.bias))
+                bias = self._biases(x.dtype)
+                own, part = whole_over(self.ranks, x, w, place, margin, bias)
+                target, *_ = _targets(own, margin, *self._of_own(x, w, place, margin, bias))
                 part = torch.where(part == -torch.inf, target[:, None], part)
             columns = [each.stop - each.start for each in _parts(self._classes, self.ranks.world)]
             return self.ranks.gather(part.T.contiguous(), columns).T.split(sizes)[self.ranks.rank].contiguous()
@@ -257,7 +259,7 @@ class ShardedMarginHead(MarginHead):
         x, all_w = self._full_precision(share)
         same = same.to(x.dtype)
         labels = ranks.gather(labels, sizes)
-        bias: Tensor | None = self.bias
+        bias = self._biases(x.dtype)
         w, extra, place = all_w, None, labels - self.first
         where = place  # among all of this rank's classes
         if self.sample_rate < 1 and (moves or repeats):
@@ -293,6 +295,9 @@ class ShardedMarginHead(MarginHead):
         )
         return terms, margin
 
+    def _shared(self, same: Tensor) -> Tensor:
+        return self.ranks.shared(same)
+
     def _met_over(
         self, margin: Margin, same: Tensor, x: Tensor, w: Tensor, place: Tensor, moves: bool = False, repeats: bool = False
     ) -> Margin:
@@ -303,7 +308,7 @@ class ShardedMarginHead(MarginHead):
             same,
             moves,
             repeats,
-            near=lambda: (unit(same) * ranks.own(unit(w), place)).sum(dim=1),
+            near=lambda: _nearest(unit(same), ranks.own(w, place)),
             others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
             own=lambda table: ranks.own(table, place),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
@@ -317,6 +322,8 @@ class ShardedMarginHead(MarginHead):
         count = chosen(len(self.weight), self.sample_rate, len(place))
         index, among, correction = draw_classes(len(self.weight), count, place, source)
         bias = None if self.bias is None else rows(self.bias, index)
+        if self.bias is None and (alike := self._biases(dtype)) is not None:
+            bias = alike[:1].expand(len(index))
         return rows(self.weight, index).to(dtype), bias, correction.to(dtype) if self.corrected else None, among
 
     def _of_own(
