@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from marginface.adaptive import (
+        AdaCos,
+        AdaFace,
+        AdaptiveFace,
+        CircleLoss,
+        CurricularFace,
+        ElasticFace,
+        MagFace,
+        SphereFace2,
+        SubCenterArcFace,
+    )
     from marginface.adjacent import PAM
     from marginface.backbones import create, names
     from marginface.data.pairs import load_bin
@@ -55,13 +66,20 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "IAM",
     "PAM",
+    "AdaCos",
+    "AdaFace",
+    "AdaptiveFace",
     "ArcFace",
     "CenterLoss",
+    "CircleLoss",
     "CombinedMargin",
     "CosFace",
+    "CurricularFace",
+    "ElasticFace",
     "InterFace",
     "L2Softmax",
     "LSoftmax",
+    "MagFace",
     "MarginHead",
     "NormFace",
     "RecordDataset",
@@ -69,6 +87,8 @@ __all__ = [
     "RingLoss",
     "Softmax",
     "SphereFace",
+    "SphereFace2",
+    "SubCenterArcFace",
     "WeightNormSoftmax",
     "cmc",
     "create",

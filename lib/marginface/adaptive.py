@@ -15,6 +15,7 @@ from marginface.angles import angle, turn, turn_back
 from marginface.batches import Batch, Scaled
 from marginface.directions import nonzero
 from marginface.margins import Margin
+from marginface.sampling import generator
 from marginface.settings import ANGLE, COSINE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
 
 SHARE = Range(0, 1, above=True)
@@ -163,7 +164,7 @@ class ElasticFace(Margin):
 
     def draw(self, samples: int, number: int) -> Tensor:
         """The margins (N,) float64 of a batch, by how many there were before it."""
-        source = torch.Generator().manual_seed((self.seed << 32) + number)
+        source = generator(self.seed, number, 0, torch.device("cpu"))
         return self.m + self.sigma * torch.randn(samples, generator=source, dtype=torch.float64)
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:

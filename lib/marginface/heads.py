@@ -15,7 +15,7 @@ from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin, described
 from marginface.reduction import full_precision, own_and_others, products, whole
-from marginface.regularizers import Fresh, Stateful, Terms, gathered
+from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered
 
 
 class _Clock:
@@ -85,6 +85,8 @@ class MarginHead(nn.Module):
         _check_sizes(0, keep_bytes=keep_bytes)
         _check_margin(margin)
         _check_regularizers(regularizers)
+        if margin.sums != "exp" and any(isinstance(r, IAM) and r.on == "logits" for r in regularizers):
+            raise ValueError(f"regularizers: IAM on logits wants a log-sum-exp, which {type(margin).__name__} has not")
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction={reduction!r} must be 'mean', 'sum' or 'none'")
         self.margin = margin

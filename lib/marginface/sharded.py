@@ -73,6 +73,8 @@ class ShardedMarginHead(MarginHead):
         error: Exception | None = None
         try:
             check_number("sample_rate", sample_rate, Range(0, 1, above=True))
+            if corrected and margin.sums != "exp":
+                raise ValueError(f"corrected={corrected} is for sums of exponentials, which {type(margin).__name__} has not")
             super().__init__(embedding_dim, num_classes, margin, regularizers, chunk_size, keep_bytes, reduction, check_values)
         except (TypeError, ValueError) as found:
             error = found

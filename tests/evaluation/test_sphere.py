@@ -44,3 +44,13 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marginface.evaluation.sphere.BLOCK", 7)
     parts = spreads(x, y, W)
     assert all(parts[name] == pytest.approx(whole[name], abs=1e-4) for name in whole)
+
+
+def test_of_several_weights_a_class_the_nearest_counts() -> None:
+    x, labels = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    W = torch.randn(5, 4, dtype=torch.float64)
+    alike, several = spreads(x, labels, W[:, None].expand(5, 3, 4)), spreads(x, labels, W)
+    for name, quantiles in several.items():
+        np.testing.assert_allclose(alike[name], quantiles, rtol=1e-6, err_msg=name)
+    far = torch.stack([W, -x[:5]], dim=1)  # a second weight that is behind each sample
+    assert (spreads(x[:3], labels[:3], far)["own"] <= spreads(x[:3], labels[:3], W)["own"]).all()

@@ -72,7 +72,7 @@ def test_later_settings_see_earlier_ones() -> None:
         ("optimizer=sdg", "optimizer='sdg' must be one of sgd, adam, rmsprop; did you mean 'sgd'"),
         ("backbone=LResNet50-IR", "unknown backbone 'LResNet50-IR'.* did you mean 'LResNet50E-IR'"),
         ("margin=ArcFase", "unknown loss 'ArcFase'; did you mean 'ArcFace'"),
-        ("margin=IAM(0.1)", "unknown loss 'IAM'; known: ArcFace, "),
+        ("margin=IAM(0.1)", "unknown loss 'IAM'; known: AdaCos, "),
         ("margin=3", "margin=3 must be such as ArcFace"),
         ("margin.scal=30", "ArcFace has no 'scal'; did you mean 'scale'"),
         ("margin.m=high", "ArcFace.m='high' must be a number or a schedule"),

@@ -13,7 +13,7 @@ BLOCK = 512  # rows that are compared with all classes at a time
 def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[str, NDArray[np.float32]]:
     """Of each quantity its `QUANTILES`, (7,) float32: angles in degrees, and lengths.
 
-    Arguments: embeddings (N, d) float, labels (N,) int64, class_weights (C, d) float.
+    Arguments: embeddings (N, d) float, labels (N,) int64, class_weights (C, d) float, or (C, K, d), of which the nearest counts.
     Returns:
         own: between a sample and the weight of its class;
         nearest: between a sample and the nearest other class's weight;
@@ -23,7 +23,7 @@ def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[s
         weights: between the weight of such a class and the nearest other weight, of all classes;
         norms: lengths of the embeddings.
     """
-    x, W = F.normalize(embeddings.double()), F.normalize(class_weights.double())
+    x, W = F.normalize(embeddings.double()), F.normalize(class_weights.double(), dim=-1)
     classes, of = labels.unique(return_inverse=True)
     sums = x.new_zeros(len(classes), x.shape[1]).index_add_(0, of, x)
     centres = F.normalize(sums)
@@ -34,17 +34,18 @@ def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[s
         "gap": nearest - own,
         "within": _degrees((x * centres[of]).sum(dim=1)),
         "centres": _own_and_nearest(centres, centres, torch.arange(len(centres), device=x.device))[1],
-        "weights": _own_and_nearest(W[classes], W, classes)[1],
+        "weights": _own_and_nearest(W[classes].flatten(0, -2), W, classes.repeat_interleave(W[0, ..., 0].numel()))[1],
         "norms": embeddings.double().norm(dim=1),
     }
     return {name: np.quantile(values.cpu().numpy(), QUANTILES).astype(np.float32) for name, values in quantities.items()}
 
 
 def _own_and_nearest(x: Tensor, W: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Angles in degrees (N,) between unit vectors (N, d) and (C, d): to the own class, and to the nearest other one."""
+    """Angles in degrees (N,) between unit vectors (N, d) and (C, d) or (C, K, d): to the own class, and to the nearest other one."""
     own, other = [], []
     for part, y in zip(x.split(BLOCK), labels.split(BLOCK), strict=True):
-        cosines = part @ W.T
+        cosines = part @ W.flatten(0, -2).T
+        cosines = cosines if W.dim() == 2 else cosines.unflatten(1, W.shape[:2]).amax(dim=2)
         own.append(cosines.gather(1, y[:, None])[:, 0])
         other.append(cosines.scatter(1, y[:, None], -1.0).amax(dim=1))
     return _degrees(torch.cat(own)), _degrees(torch.cat(other))

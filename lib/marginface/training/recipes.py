@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from marginface import adaptive, adjacent, margins, regularizers, triplet
 from marginface.adjacent import PAM
+from marginface.batches import Scaled
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Ramp, Softmax, SphereFace
 from marginface.regularizers import IAM, Fresh
 from marginface.settings import Radians, Schedule
@@ -166,7 +167,8 @@ def loss_kinds() -> dict[str, type]:
         name: kind
         for module in (margins, adaptive, regularizers, adjacent, triplet)
         for name, kind in vars(module).items()
-        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in (Margin, regularizers.Stateful) and name[0] != "_"
+        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in (Margin, regularizers.Stateful)
+        if name[0] != "_" and kind is not Scaled
     }
 
 

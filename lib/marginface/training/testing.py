@@ -171,7 +171,7 @@ def _evaluate_classes(
         drawn = embed(learner.backbone, images[:DRAWN_SAMPLES], normalisation, dtype, what=what, ranks=ranks)
         arrays["train_directions"] = nn.functional.normalize(drawn).numpy().astype(np.float16)
         arrays["train_labels"] = labels[:DRAWN_SAMPLES].numpy().astype(np.uint8)
-        arrays["class_directions"] = nn.functional.normalize(learner.head.weight).cpu().numpy().astype(np.float16)
+        arrays["class_directions"] = nn.functional.normalize(learner.head.weight, dim=-1).cpu().numpy().astype(np.float16)
     return metrics, arrays
 
 

@@ -1,0 +1,239 @@
+"""Losses that meet a batch: what they keep, learn and draw. Their values on a first batch are in test_heads."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from marginface import reference
+from marginface.adaptive import (
+    AdaCos,
+    AdaFace,
+    AdaptiveFace,
+    CircleLoss,
+    CurricularFace,
+    ElasticFace,
+    MagFace,
+    SphereFace2,
+    SubCenterArcFace,
+)
+from marginface.heads import MarginHead
+from marginface.margins import ArcFace, Margin
+from marginface.regularizers import IAM
+from marginface.sharded import ShardedMarginHead
+
+MEETING: dict[str, Margin] = {
+    "AdaFace": AdaFace(8, alpha=0.3),
+    "MagFace": MagFace(8, short=0.5, long=4, lam=2),
+    "CurricularFace": CurricularFace(8, 0.9, 0.3),
+    "ElasticFace": ElasticFace(8),
+    "ElasticFace+": ElasticFace(8, 0.3, 0.2, "cos", plus=True),
+    "AdaCos": AdaCos(),
+    "AdaptiveFace": AdaptiveFace(8),
+    "SphereFace2": SphereFace2(8),
+}
+
+
+def head_of(margin: Margin, **settings: int) -> MarginHead:
+    torch.manual_seed(1)
+    return MarginHead(4, 6, margin, **{"chunk_size": 2, "keep_bytes": 0} | settings).double()  # type: ignore[arg-type]
+
+
+def batches(count: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    source = torch.Generator().manual_seed(seed)
+    return [
+        (3 * torch.randn(5, 4, generator=source, dtype=torch.float64), torch.randint(6, (5,), generator=source))
+        for _ in range(count)
+    ]
+
+
+def kept(head: MarginHead, name: str) -> Tensor:
+    value = getattr(head.kept, name)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def cosines(head: MarginHead, x: Tensor, y: Tensor) -> Tensor:
+    return torch.nn.functional.cosine_similarity(x, head.weight[y]).detach()
+
+
+def test_adaface_keeps_moving_averages_of_norms() -> None:
+    head, mean, deviation = head_of(AdaFace(8, alpha=0.3)), 20.0, 100.0
+    for x, y in batches(3):
+        head(x, y)
+        mean = 0.3 * x.norm(dim=1).mean().item() + 0.7 * mean
+        deviation = 0.3 * x.norm(dim=1).std().item() + 0.7 * deviation
+    assert kept(head, "mean").item() == pytest.approx(mean)
+    assert kept(head, "deviation").item() == pytest.approx(deviation)
+    head(*[part[:1] for part in batches(1)[0]])  # one sample has no deviation
+    assert kept(head, "deviation").item() == pytest.approx(deviation)
+
+
+def test_adaface_gives_short_embeddings_a_negative_angle() -> None:
+    """m > 0 with ẑ = -1 turns the target's angle back, and takes nothing from it."""
+    head = head_of(AdaFace(8, m=0.4)).eval()
+    kept(head, "mean").fill_(50)
+    kept(head, "deviation").fill_(1)
+    x, y = batches(1)[0]
+    expected = 8 * (cosines(head, x, y).arccos() + 0.4).cos()
+    torch.testing.assert_close(head.logits(x, y)[torch.arange(5), y], expected)
+
+
+def test_curricularface_keeps_a_moving_average_of_cosines() -> None:
+    head, t = head_of(CurricularFace(8, alpha=0.3)), 0.0
+    for x, y in batches(3):
+        head(x, y)
+        t = 0.3 * cosines(head, x, y).mean().item() + 0.7 * t
+    assert kept(head, "t").item() == pytest.approx(t)
+
+
+def test_adacos_follows_its_batches() -> None:
+    head, s = head_of(AdaCos()), math.sqrt(2) * math.log(5)
+    for x, y in batches(3):
+        found = torch.nn.functional.cosine_similarity(x[:, None], head.weight, dim=2).detach()
+        others = found.mul(s).exp().scatter(1, y[:, None], 0).sum(dim=1)
+        s = math.log(others.mean()) / math.cos(min(math.pi / 4, cosines(head, x, y).arccos().median().item()))
+        loss = head(x, y)
+        torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(s * found, y))
+
+
+def test_what_is_kept_stays_where_a_network_is_tested() -> None:
+    for name, margin in MEETING.items():
+        head = head_of(margin)
+        head(*batches(1)[0])
+        before = {key: value.clone() for key, value in head.state_dict().items() if isinstance(value, Tensor)}
+        head.eval()(*batches(1)[0])
+        with torch.no_grad():
+            head.train()(*batches(1)[0])
+        assert all(torch.equal(head.state_dict()[key], value) for key, value in before.items()), name
+
+
+def test_elasticface_draws_margins_that_differ_and_are_drawn_again_from_its_state() -> None:
+    margin = ElasticFace(8, 0.5, 0.1)
+    drawn = torch.cat([margin.draw(1000, number) for number in range(5)])
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert drawn.std().item() == pytest.approx(0.1, abs=0.01)
+    assert len(drawn.unique()) == len(drawn)
+    assert not torch.equal(margin.draw(9, 3), ElasticFace(8, 0.5, 0.1, seed=1).draw(9, 3))
+
+
+def test_elasticface_plus_gives_larger_margins_to_who_is_further() -> None:
+    x, y = batches(1)[0]
+    head = head_of(ElasticFace(8, 0.5, 0.2, "cos", plus=True))
+    taken = cosines(head, x, y) - head.logits(x, y)[torch.arange(5), y].detach() / 8
+    assert torch.equal(taken.argsort(), cosines(head, x, y).argsort(descending=True))
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_a_run_goes_on_from_its_state(name: str) -> None:
+    one, other = head_of(MEETING[name]), head_of(MEETING[name])
+    for x, y in batches(2):
+        one(x, y)
+    other.load_state_dict(one.state_dict())
+    for x, y in batches(2, seed=1):
+        assert torch.equal(one(x, y), other(x, y))
+    one.reset_parameters()
+    assert one.kept is None or one._batches == 0
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_what_is_computed_a_second_time_equals_the_first(name: str) -> None:
+    plain, twice = head_of(MEETING[name]), head_of(MEETING[name])
+    for x, y in batches(3):
+        one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+        loss = plain(one, y)
+        again = checkpoint(twice, other, y, use_reentrant=False)
+        torch.testing.assert_close(loss, again, rtol=0, atol=0)
+        loss.backward()
+        again.backward()
+        torch.testing.assert_close(one.grad, other.grad)
+    for key, value in plain.state_dict().items():
+        assert not isinstance(value, Tensor) or torch.equal(value, twice.state_dict()[key]), key
+
+
+def test_adaptiveface_learns_a_margin_for_each_class() -> None:
+    head = head_of(AdaptiveFace(8, lam=0.7))
+    with torch.no_grad():
+        kept(head, "m").uniform_(0.1, 0.5)
+    x, y = batches(1)[0]
+    loss = head(x, y)
+    m = kept(head, "m").detach().clone().requires_grad_()
+    expected = reference.adaptiveface(x, head.weight.detach(), y, 8, m, 0.7)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "m"))[0], torch.autograd.grad(expected, m)[0])
+
+
+@pytest.mark.parametrize("settings", [{"chunk_size": 2}, {"chunk_size": 99}])
+def test_spherface2_learns_its_bias(settings: dict[str, int]) -> None:
+    head = head_of(SphereFace2(8, bias_begins=0.3), **settings)
+    x, y = batches(1)[0]
+    with torch.no_grad():
+        kept(head, "bias").fill_(0.3)  # as a double
+    b = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    expected = reference.sphereface2(x, head.weight.detach(), y, 8, 0.4, 3, 0.7, b)
+    loss = head(x, y)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "bias"))[0], torch.autograd.grad(expected, b)[0])
+
+
+def test_sums_of_softplus_have_no_place_for_what_wants_a_logarithm() -> None:
+    with pytest.raises(ValueError, match=r"IAM on logits .* SphereFace2"):
+        MarginHead(4, 6, SphereFace2(), [IAM(0.1, on="logits")])
+    with pytest.raises(ValueError, match=r"corrected=True .* SphereFace2"):
+        ShardedMarginHead(4, 6, SphereFace2(), sample_rate=0.5, corrected=True)
+    assert torch.isfinite(MarginHead(4, 6, SphereFace2(), [IAM(0.1)])(torch.randn(3, 4), torch.arange(3)))
+
+
+def test_sampled_classes_with_a_bias_that_all_share() -> None:
+    head = ShardedMarginHead(4, 60, SphereFace2(), sample_rate=0.5)
+    head(torch.randn(3, 4, requires_grad=True), torch.arange(3)).backward()
+    assert kept(head, "bias").grad is not None
+
+
+def test_a_sub_centre_of_its_own_is_arcface() -> None:
+    """With the K weights of a class alike, all is as with one."""
+    x, y = batches(1)[0]
+    one, several = head_of(ArcFace(16, 0.3)), head_of(SubCenterArcFace(16, 0.3, 3))
+    assert several.weight.shape == (6, 3, 4)
+    with torch.no_grad():
+        several.weight.copy_(one.weight[:, None].expand(6, 3, 4))
+    torch.testing.assert_close(several(x, y), one(x, y))
+
+
+def test_only_the_nearest_sub_centre_moves() -> None:
+    x, y = batches(1)[0]
+    for settings in ({"chunk_size": 2}, {"chunk_size": 99}):
+        head = head_of(SubCenterArcFace(16, 0.3, 3), **settings)
+        head(x[:1], y[:1]).backward()
+        assert head.weight.grad is not None
+        moved = head.weight.grad.norm(dim=2) > 0
+        assert torch.equal(moved.sum(dim=1), torch.ones(6, dtype=torch.int64))
+        directions = torch.nn.functional.normalize(head.weight.detach(), dim=2)
+        assert torch.equal(moved.int().argmax(dim=1), (directions @ torch.nn.functional.normalize(x[0], dim=0)).argmax(dim=1))
+
+
+def test_circle_loss_pulls_harder_on_what_is_further_off() -> None:
+    margin = CircleLoss(1, 0.25)
+    cosine = torch.tensor([-0.5, 0.2, 0.7], requires_grad=True)
+    (slope,) = torch.autograd.grad(margin.target(cosine).sum(), cosine)
+    torch.testing.assert_close(slope, 1.25 - cosine.detach())
+    (slope,) = torch.autograd.grad(margin.others(cosine).sum(), cosine)
+    torch.testing.assert_close(slope, (cosine.detach() + 0.25).clamp_min(0))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AdaFace(alpha=0.0), "alpha"),
+        (lambda: MagFace(short=20, long=10), "short=20 must be less than long=10"),
+        (lambda: ElasticFace(kind="sphere"), "kind"),  # type: ignore[arg-type]
+        (lambda: SubCenterArcFace(K=1), "K=1 must be a whole number from 2 on"),
+        (lambda: SphereFace2(lam=1.5), "lam"),
+        (lambda: CircleLoss(m=2.0), "m=2.0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]
