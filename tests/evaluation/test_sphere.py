@@ -51,6 +51,8 @@ def test_of_several_weights_a_class_the_nearest_counts() -> None:
     W = torch.randn(5, 4, dtype=torch.float64)
     alike, several = spreads(x, labels, W[:, None].expand(5, 3, 4)), spreads(x, labels, W)
     for name, quantiles in several.items():
+        if name == "weights":  # of which there are more
+            continue
         np.testing.assert_allclose(alike[name], quantiles, rtol=1e-6, err_msg=name)
     far = torch.stack([W, -x[:5]], dim=1)  # a second weight that is behind each sample
     assert (spreads(x[:3], labels[:3], far)["own"] <= spreads(x[:3], labels[:3], W)["own"]).all()

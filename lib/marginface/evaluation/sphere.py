@@ -13,7 +13,7 @@ BLOCK = 512  # rows that are compared with all classes at a time
 def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[str, NDArray[np.float32]]:
     """Of each quantity its `QUANTILES`, (7,) float32: angles in degrees, and lengths.
 
-    Arguments: embeddings (N, d) float, labels (N,) int64, class_weights (C, d) float, or (C, K, d), of which the nearest counts.
+    Arguments: embeddings (N, d) float, labels (N,) int64, class_weights (C, d) float, or (C, K, d) with K a class.
     Returns:
         own: between a sample and the weight of its class;
         nearest: between a sample and the nearest other class's weight;
