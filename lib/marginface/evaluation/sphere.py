@@ -41,7 +41,7 @@ def spreads(embeddings: Tensor, labels: Tensor, class_weights: Tensor) -> dict[s
 
 
 def _own_and_nearest(x: Tensor, W: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Angles in degrees (N,) between unit vectors (N, d) and (C, d) or (C, K, d): to the own class, and to the nearest other."""
+    """Angles in degrees (N,) between unit vectors (N, d) and (C, d) or (C, K, d): to the own class, to the nearest other."""
     own, other = [], []
     for part, y in zip(x.split(BLOCK), labels.split(BLOCK), strict=True):
         cosines = part @ W.flatten(0, -2).T
