@@ -1,4 +1,4 @@
-# make book · make check · make test · make lint · make serve · make runs · make bench
+# make book · make pdf · make check · make test · make lint · make serve · make runs · make bench
 # Each sets up .venv first, once: the exact versions of constraints.txt. An active environment is left alone.
 
 PYTHON ?= python3.11
@@ -6,7 +6,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
-.PHONY: book check test lint format serve runs address readme bench clean
+.PHONY: book pdf check test lint format serve runs address readme bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "This needs Python 3.11 with venv (on Debian: python3.11-venv)"; exit 1; }
@@ -16,6 +16,14 @@ $(READY): pyproject.toml constraints.txt
 book: $(READY)
 	$(VENV)/bin/jupyter-book build book/ $(BOOK_FLAGS)
 	@echo "Read it: open book/_build/html/index.html, or make serve"
+
+# the whole book in one file, book/_build/marginface.pdf, printed by Chromium
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+pdf: book
+	@test -n "$(CHROMIUM)" || { echo "This needs Chromium (on Debian: chromium), or CHROMIUM=..."; exit 1; }
+	$(VENV)/bin/jupyter-book build book/ --builder singlehtml
+	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=120000 \
+		--print-to-pdf=book/_build/marginface.pdf "file://$(CURDIR)/book/_build/singlehtml/index.html"
 
 # lint, types and the quick tests, in about a minute
 check: lint

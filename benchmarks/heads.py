@@ -22,6 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from marginface.adaptive import (
+    AdaCos,
+    AdaFace,
+    AdaptiveFace,
+    CircleLoss,
+    CurricularFace,
+    ElasticFace,
+    MagFace,
+    SphereFace2,
+    SubCenterArcFace,
+)
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace
 from marginface.regularizers import IAM
@@ -61,6 +72,15 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "ours, ArcFace, whole matrix": lambda C: MarginHead(DIM, C, ArcFace(), chunk_size=None),
     "ours, InterFace, constant d_inter": lambda C: MarginHead(DIM, C, InterFace.cid_ct()),
     "ours, InterFace, real d_inter": lambda C: MarginHead(DIM, C, InterFace.did_ct()),
+    "ours, AdaFace": lambda C: MarginHead(DIM, C, AdaFace()),
+    "ours, MagFace": lambda C: MarginHead(DIM, C, MagFace()),
+    "ours, CurricularFace": lambda C: MarginHead(DIM, C, CurricularFace()),
+    "ours, ElasticFace+": lambda C: MarginHead(DIM, C, ElasticFace(plus=True)),
+    "ours, AdaCos": lambda C: MarginHead(DIM, C, AdaCos()),
+    "ours, AdaptiveFace": lambda C: MarginHead(DIM, C, AdaptiveFace()),
+    "ours, CircleLoss": lambda C: MarginHead(DIM, C, CircleLoss()),
+    "ours, SphereFace2": lambda C: MarginHead(DIM, C, SphereFace2()),
+    "ours, SubCenterArcFace": lambda C: MarginHead(DIM, C, SubCenterArcFace()),
     "plain autograd, ArcFace": PlainArcFace,
     "pytorch-metric-learning, ArcFace": MetricLearningArcFace,
 }
@@ -82,7 +102,7 @@ def measure(name: str, N: int, C: int, device: str, rounds: int) -> dict[str, fl
     step()
     extra = _peak(device) - before - weights  # one gradient, as large as the weights
     head.zero_grad(set_to_none=True)
-    weight = next(iter(head.parameters())).detach().reshape(C, DIM)
+    weight = next(p for p in head.parameters() if p.shape[-1] == DIM).detach().reshape(-1, DIM)[:C]
 
     def products() -> None:
         g = x @ weight.T
@@ -117,13 +137,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", nargs=2, type=int, metavar=("N", "C"), help="one size alone")
     parser.add_argument("--one", nargs=3, metavar=("HEAD", "N", "C"), help="measure one row and print it as JSON")
     options = parser.parse_args()
     if options.one:
         name, N, C = options.one
         print(json.dumps(measure(name, int(N), int(C), options.device, options.rounds)))
         return
-    for N, C in SIZES:
+    for N, C in [tuple(options.size)] if options.size else SIZES:
         print(f"\nN = {N}, C = {C:,}, d = {DIM}, {options.device}")
         print(f"{'':36}{'time / products':>16}{'seconds':>10}{'extra MB':>10}")
         for name in LARGE if C > 500_000 else HEADS:
