@@ -22,7 +22,7 @@ CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$
 pdf: book
 	@test -n "$(CHROMIUM)" || { echo "This needs Chromium (on Debian: chromium), or CHROMIUM=..."; exit 1; }
 	$(VENV)/bin/jupyter-book build book/ --builder singlehtml
-	"$(CHROMIUM)" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=120000 \
+	"$(CHROMIUM)" --headless $(if $(filter 0,$(shell id -u)),--no-sandbox) --disable-gpu --no-pdf-header-footer --virtual-time-budget=120000 \
 		--print-to-pdf=book/_build/marginface.pdf "file://$(CURDIR)/book/_build/singlehtml/index.html"
 
 # lint, types and the quick tests, in about a minute
