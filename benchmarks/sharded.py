@@ -2,6 +2,7 @@
 
     python benchmarks/sharded.py                       100,000 classes on 1, 2 and 4 processes, all of them and a tenth
     python benchmarks/sharded.py --classes 1000000     some minutes, and 8 GB
+    python benchmarks/sharded.py --margins ArcFace --csv    what the book shows, in data/sharded.csv
 
 Time is the processor's, of each process with one thread, so that other work on the machine counts for little; what is shown
 is the process that took longest, over the time of the three products of all classes in one process. Memory is the peak
@@ -11,21 +12,24 @@ processes ratios of processor time are all that can be measured; what many GPUs 
 
 import argparse
 import itertools
-import json
 import multiprocessing
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from marginface.book.machine import processor
+from marginface.data.files import writing
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.ranks import Ranks
 from marginface.sharded import ShardedMarginHead
 
+OUT = Path(__file__).parents[1] / "data" / "sharded.csv"
 MARGINS: dict[str, Margin] = {"ArcFace": ArcFace(), "InterFace": InterFace.did_ct()}
 Row = dict[str, float]
 
@@ -117,23 +121,39 @@ def main() -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--margins", nargs="+", default=list(MARGINS), choices=MARGINS)
     parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 0.1])
-    parser.add_argument("--json", action="store_true", help="rows as JSON")
+    parser.add_argument("--csv", action="store_true", help="write data/sharded.csv, too")
     options = parser.parse_args()
-    bare = products(options)
-    if not options.json:
-        size = f"C = {options.classes:,}, N = {options.samples}, d = {options.dim}"
-        print(f"{size}; the three products {bare:.2f} s of one processor")
-        print(f"{'':26}{'processes':>10}{'time / products':>17}{'MB a process':>14}{'sent, MB':>10}{'formula':>9}")
+    bare, lines = products(options), []
+    size = f"C = {options.classes:,}, N = {options.samples}, d = {options.dim}"
+    print(f"{size}; the three products {bare:.2f} s of one processor")
+    print(f"{'':26}{'processes':>10}{'time / products':>17}{'MB a process':>14}{'sent, MB':>10}{'formula':>9}")
     for margin, rate, world in itertools.product(options.margins, options.rates, options.processes):
         rows = measure(world, margin, rate, options)
         most = {key: max(row[key] for row in rows) for key in rows[0]}
         expected = formula(MARGINS[margin], options.samples, world, options.dim)
         name = f"{margin}, {'all' if rate == 1 else f'{rate:g} of'} classes"
-        if options.json:
-            print(json.dumps({"head": name, "processes": world, "ratio": most["seconds"] / bare, **most}), flush=True)
-            continue
         row = f"{name:26}{world:>10}{most['seconds'] / bare:>17.2f}{most['MB']:>14.0f}"
         print(f"{row}{most['sent'] / 1e6:>10.2f}{expected / 1e6:>9.2f}", flush=True)
+        lines.append(
+            {
+                "head": margin,
+                "classes": options.classes,
+                "share": rate,
+                "processes": world,
+                "ratio": f"{most['seconds'] / bare:.3f}",
+                "MB": f"{most['MB']:.0f}",
+                "sent_MB": f"{most['sent'] / 1e6:.3f}",
+                "formula_MB": f"{expected / 1e6:.3f}",
+                "products_s": f"{bare:.3f}",
+                "samples": options.samples,
+                "dim": options.dim,
+                "device": processor(),
+                "torch": torch.__version__.split("+")[0],
+            }
+        )
+    if options.csv:
+        with writing(OUT) as file:
+            file.write(pd.DataFrame(lines).to_csv(index=False).encode())
 
 
 if __name__ == "__main__":

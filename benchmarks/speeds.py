@@ -8,27 +8,18 @@ processor's time of one thread, so that other programs count little; on a GPU wa
 """
 
 import argparse
-import platform
 import time
 from pathlib import Path
 
 import torch
 
 from marginface.backbones import create, size_mb
+from marginface.book.machine import processor
 from marginface.book.papers.arcface.table8 import NETWORKS, PLAIN_BOTTLENECK
 from marginface.data.files import writing
 
 OUT = Path(__file__).parents[1] / "data" / "backbones.csv"
 COLUMNS = ("network", "parameters", "size_mb", "ms", "device", "torch")
-
-
-def processor() -> str:
-    """The name of the CPU, as Linux knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 @torch.no_grad()

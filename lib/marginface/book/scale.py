@@ -25,6 +25,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from marginface.data.files import data_folder
+
 DIM, BATCH, GPUS = 512, 1024, 8  # of the published points
 # classes, share of them met, images a second, MB of a GPU. arcface_torch's README ("Speed Benchmark": Model Parallel and
 # Partial FC 0.1 on Tesla V100 32 GB × 8) and, for 3,000,000, docs/speed_benchmark.md, whose logs are of another version
@@ -142,13 +144,13 @@ def check(model: Model | None = None) -> pd.DataFrame:
         modelled, space = BATCH / sum(model.step(s).values()), model.memory(s)
         found.append(
             {
-                "classes": classes,
+                "classes": f"{classes:,}",
                 "share": share,
-                "images/s": speed,
-                "model": round(modelled),
+                "images/s": f"{speed:,}",
+                "model": f"{modelled:,.0f}",
                 "error": f"{100 * (modelled / speed - 1):+.1f} %",
-                "MB": megabytes,
-                "model MB": round(space),
+                "MB": f"{megabytes:,}",
+                "model MB": f"{space:,.0f}",
                 "error MB": f"{100 * (space / megabytes - 1):+.1f} %",
             }
         )
@@ -200,15 +202,27 @@ def curves(model: Model | None = None, ranks: Sequence[int] = (8, 64, 1024)) -> 
     return figure
 
 
-def page() -> str:
-    """The lines of `check` as the book's page has them."""
-    rows = check().to_dict("records")
-    lines = ["| " + " | ".join(map(str, rows[0])) + " |", "|" + "---|" * len(rows[0])]
-    for row in rows:
-        lines.append("| " + " | ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()) + " |")
-    return "\n".join(lines)
+def measured() -> pd.DataFrame:
+    """What benchmarks/sharded.py has written, as the page shows it."""
+    table = pd.read_csv(data_folder() / "sharded.csv")
+    return pd.DataFrame(
+        {
+            "classes": [f"{count:,}" for count in table.classes],
+            "met": ["all" if share == 1 else f"{share:.0%}" for share in table.share],
+            "processes": table.processes,
+            "time / products": [f"{ratio:.2f}" for ratio in table.ratio],
+            "MB a process": [f"{megabytes:,.0f}" for megabytes in table.MB],
+            "MB sent": [f"{sent:.2f}" for sent in table.sent_MB],
+            "by the formula": [f"{sent:.2f}" for sent in table.formula_MB],
+        }
+    )
 
 
-if __name__ == "__main__":
-    curves().savefig("book/_static/scale.png", dpi=80)
-    print(page())
+def machine() -> str:
+    """What that was measured on, in half a sentence."""
+    table = pd.read_csv(data_folder() / "sharded.csv")
+    first = table.iloc[0]
+    return (
+        f"ArcFace, N = {first.samples}, d = {first.dim}; the three products of {first.classes:,} classes take "
+        f"{first.products_s:.2f} s of a thread of {first.device}, PyTorch {first.torch}"
+    )
