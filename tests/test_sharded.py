@@ -41,6 +41,7 @@ from marginface.margins import (
 from marginface.ranks import Ranks
 from marginface.regularizers import IAM, CenterLoss, RingLoss, Terms
 from marginface.sharded import ShardedMarginHead
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 
 WORLDS = (1, 2, 3, 4, 5)
 DIM, CLASSES = 4, 11
@@ -113,6 +114,9 @@ REGULARIZERS: dict[str, Callable[[], list[Any]]] = {
     "pam 1": lambda: [PAM(0.3, block_size=2)],
     "pam 2": lambda: [PAM(0.3, version=2, repeats="mean")],
     "pam 2 with itself": lambda: [PAM(0.3, version=2, include_self=True, block_size=3, repeats="sum")],
+    "marginal": lambda: [MarginalLoss(0.3)],
+    "range": lambda: [RangeLoss(0.3, 0.2, 3.0)],
+    "uniform": lambda: [UniformFace(0.3)],
     "one's own": lambda: [norms_and_targets],
 }
 
@@ -152,6 +156,7 @@ def cases() -> Iterator[Case]:
     for reduction in ("sum", "none", "mean"):
         for weighted in (False, True):
             yield Case("InterFace did&dt", "IAM", reduction=reduction, weighted=weighted)
+            yield Case("ArcFace", "marginal", reduction=reduction, weighted=weighted)
 
 
 CASES = list(cases())

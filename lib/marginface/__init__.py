@@ -43,8 +43,11 @@ if TYPE_CHECKING:
         SphereFace,
         WeightNormSoftmax,
     )
+    from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairHead
     from marginface.regularizers import IAM, CenterLoss, RingLoss
+    from marginface.spread import MarginalLoss, RangeLoss, UniformFace
     from marginface.training import train
+    from marginface.triplet import Triplet
 
 # every loss there, also one that is added: its names are read, since to import it would import torch
 _LOSSES = ("margins", "adaptive")
@@ -56,8 +59,11 @@ _HOMES = {
     "evaluation.identification": ("cmc", "rank_k"),
     "evaluation.verification": ("kfold_accuracy", "roc", "tar_at_far"),
     "heads": ("MarginHead",),
+    "pairwise": ("CirclePairLoss", "ContrastiveLoss", "NPairLoss", "PairHead"),
     "regularizers": ("IAM", "CenterLoss", "RingLoss"),
+    "spread": ("MarginalLoss", "RangeLoss", "UniformFace"),
     "training": ("train",),
+    "triplet": ("Triplet",),
 }
 for _module in _LOSSES:
     _text = Path(__file__).with_name(f"{_module}.py").read_text(encoding="utf-8")
@@ -72,7 +78,9 @@ __all__ = [
     "ArcFace",
     "CenterLoss",
     "CircleLoss",
+    "CirclePairLoss",
     "CombinedMargin",
+    "ContrastiveLoss",
     "CosFace",
     "CurricularFace",
     "ElasticFace",
@@ -81,7 +89,11 @@ __all__ = [
     "LSoftmax",
     "MagFace",
     "MarginHead",
+    "MarginalLoss",
+    "NPairLoss",
     "NormFace",
+    "PairHead",
+    "RangeLoss",
     "RecordDataset",
     "RedefinedArcFace",
     "RingLoss",
@@ -89,6 +101,8 @@ __all__ = [
     "SphereFace",
     "SphereFace2",
     "SubCenterArcFace",
+    "Triplet",
+    "UniformFace",
     "WeightNormSoftmax",
     "cmc",
     "create",

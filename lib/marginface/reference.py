@@ -33,8 +33,8 @@ def _sum(terms: list[Tensor]) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def _mean(terms: list[Tensor]) -> Tensor:
-    return torch.stack(terms).mean()
+def _mean(terms: list[Tensor], dim: int | None = None) -> Tensor:
+    return torch.stack(terms).mean(dim)
 
 
 def softmax(x: Tensor, W: Tensor, y: Tensor, b: Tensor) -> Tensor:
@@ -394,7 +394,8 @@ def pam_eq10(cosine: Tensor, R_i: Tensor, R_j: Tensor) -> Tensor:
     return cosine * R_i * R_j - cosine * sine_i * sine_j + sine * sine_i * R_j + sine * R_i * sine_j
 
 
-# Regularizers and losses on distances: center, ring, PAM, triplet. Each without its weight.
+# Regularizers and losses on distances: center, ring, marginal, range, uniform, PAM, triplet, and other losses of pairs. Each
+# without its weight.
 
 
 def center(x: Tensor, c: Tensor, y: Tensor) -> Tensor:
@@ -415,6 +416,42 @@ def center_update(x: Tensor, c: Tensor, y: Tensor, alpha: float) -> Tensor:
 def ring(x: Tensor, R: Tensor) -> Tensor:
     """Zheng et al. 2018. R () is the learned radius."""
     return _mean([(norm(x[i]) - R) ** 2 / 2 for i in range(len(x))])
+
+
+def marginal(x: Tensor, y: Tensor, tau: float, xi: float) -> Tensor:
+    """Deng et al. 2017: over the m² - m pairs of a batch, with y_ij = 1 for one class and -1 for two."""
+    m = len(x)
+    loss = []
+    for i in range(m):
+        for j in [j for j in range(m) if j != i]:
+            y_ij = 1 if y[i] == y[j] else -1
+            loss.append(torch.relu(xi - y_ij * (tau - _squared_distance(x[i], x[j]))))
+    return 1 / (m**2 - m) * _sum(loss)
+
+
+def range_intra(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """Zhang et al. 2017: over the identities of a batch, the harmonic mean of the k largest ranges D_1 … D_k."""
+    loss = [0 * x.sum()]
+    for c in set(y.tolist()):
+        own = [i for i in range(len(x)) if y[i] == c]
+        D = sorted([norm(x[i] - x[j]) ** 2 for i in own for j in own if i < j], key=Tensor.item, reverse=True)[:k]
+        if D:
+            loss.append(len(D) / _sum([1 / D_j for D_j in D]))
+    return _sum(loss)
+
+
+def range_inter(x: Tensor, y: Tensor, M: float) -> Tensor:
+    """Zhang et al. 2017: the margin M less the shortest distance between two centres of the batch."""
+    centres = [_mean([x[i] for i in range(len(x)) if y[i] == c], dim=0) for c in set(y.tolist())]
+    D = [norm(centres[q] - centres[r]) ** 2 for q in range(len(centres)) for r in range(q)]
+    return torch.relu(M - min(D, key=Tensor.item))
+
+
+def uniform(c: Tensor) -> Tensor:
+    """Duan et al. 2019 Eq. 6, c (M, d) brought to the sphere."""
+    M = len(c)
+    d = [norm(c[i] / norm(c[i]) - c[j] / norm(c[j])) + 1 for i in range(M) for j in range(M) if j != i]
+    return 1 / (M * (M - 1)) * _sum([1 / d_ij for d_ij in d])
 
 
 def pam_delta(cosine: Tensor, R: Tensor, beta: float) -> Tensor:
@@ -492,4 +529,42 @@ def triplet_batch_hard(x: Tensor, y: Tensor, margin: float) -> Tensor:
         negatives = [_squared_distance(x[a], x[n]) for n in range(len(x)) if y[n] != y[a]]
         if positives and negatives:
             loss.append(torch.relu(max(positives, key=Tensor.item) - min(negatives, key=Tensor.item) + margin))
+    return _mean(loss) if loss else 0 * x.sum()
+
+
+def contrastive(x: Tensor, y: Tensor, m: float) -> Tensor:
+    """Hadsell et al. 2006 Eq. 4, the mean over the pairs of a batch: Y = 0 for one class and 1 for two."""
+    loss = []
+    for i in range(len(x)):
+        for j in range(i):
+            Y, D = int(y[i] != y[j]), norm(x[i] - x[j])
+            loss.append((1 - Y) / 2 * D**2 + Y / 2 * torch.relu(m - D) ** 2)
+    return _mean(loss) if loss else 0 * x.sum()
+
+
+def n_pair(x: Tensor, y: Tensor, l2: float) -> Tensor:
+    """Sohn 2016, N-pair-mc, with the mean of ‖f‖² over all that are in a pair."""
+    pairs = []
+    for c in set(y.tolist()):
+        own = [i for i in range(len(x)) if y[i] == c]
+        pairs += list(zip(own[::2], own[1::2], strict=False))
+    loss = []
+    for i, p in pairs:
+        negatives = [torch.exp(x[i] @ x[n] - x[i] @ x[p]) for _, n in pairs if y[n] != y[i]]
+        lengths = (norm(x[i]) ** 2 + norm(x[p]) ** 2) / 2
+        loss.append(torch.log(1 + _sum([0 * x.sum(), *negatives])) + l2 * lengths)
+    return _mean(loss) if loss else 0 * x.sum()
+
+
+def circle_pair(x: Tensor, y: Tensor, m: float, gamma: float) -> Tensor:
+    """Sun et al. 2020 Eq. 6 with its weights (Eq. 5 and 8) as constants, for each sample that has both kinds of pairs."""
+    loss = []
+    for i in range(len(x)):
+        s = [torch.cos(theta(x[i], x[j])) if j != i else None for j in range(len(x))]
+        s_p = [s_j for j, s_j in enumerate(s) if s_j is not None and y[j] == y[i]]
+        s_n = [s_j for j, s_j in enumerate(s) if s_j is not None and y[j] != y[i]]
+        if s_p and s_n:
+            of_n = _sum([torch.exp(gamma * torch.relu(s_j + m).detach() * (s_j - m)) for s_j in s_n])
+            of_p = _sum([torch.exp(-gamma * torch.relu(1 + m - s_j).detach() * (s_j - (1 - m))) for s_j in s_p])
+            loss.append(torch.log(1 + of_n * of_p))
     return _mean(loss) if loss else 0 * x.sum()

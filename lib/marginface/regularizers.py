@@ -64,8 +64,15 @@ class Terms:
         return table[self.labels] if self.ranks is None else self.ranks.own(table, self.labels - self.first)
 
 
+class Stateless:
+    """A regularizer that keeps nothing: a frozen dataclass, and a function of `Terms` that returns what to add, () or (N,)."""
+
+    def __call__(self, terms: Terms) -> Tensor:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class IAM:
+class IAM(Stateless):
     """β times the inter-class angular margin loss (IAM Eq. 7-8): log of (1 - p) / (C - 1).
 
     With L and z as in `Terms`, 1 - p = σ(L - z), so the term is log σ(L - z) - log(C - 1) and costs nothing.

@@ -1,21 +1,19 @@
 """The triplet loss: a sample should be nearer to those of its own class than to all others, by a margin."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from marginface.checks import check_embeddings, check_labels
 from marginface.directions import unit
-from marginface.reduction import full_precision
-from marginface.settings import POSITIVE, Range, check, check_choice, check_number
+from marginface.pairwise import SEVERAL, PairLoss
+from marginface.settings import POSITIVE, check, check_choice
 
 
 @dataclass(frozen=True)
-class Triplet:
+class Triplet(PairLoss):
     """The triplet loss as a recipe names it: what `triplet_loss` takes, and how many images of a person a batch has."""
 
     margin: float = 0.2
@@ -23,19 +21,16 @@ class Triplet:
     each: int = 4
 
     def __post_init__(self) -> None:
-        check(self, margin=POSITIVE, each=Range(2, math.inf))
+        check(self, margin=POSITIVE, each=SEVERAL)
         check_choice(self, mining=("semi_hard", "batch_hard"))
 
-
-class TripletHead(nn.Module):
-    """A head without class weights, with which a trained network is tuned further."""
-
-    def __init__(self, loss: Triplet) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        return triplet_loss(embeddings, labels, self.loss.margin, self.loss.mining)
+    def of(self, x: Tensor, labels: Tensor) -> Tensor:
+        x = unit(x)
+        distances = 2 - 2 * x @ x.T
+        choose = _semi_hard if self.mining == "semi_hard" else _batch_hard
+        a, p, n = choose(distances.detach(), labels[:, None] == labels)
+        losses = F.relu(distances[a, p] - distances[a, n] + self.margin)
+        return losses.sum() / max(len(losses), 1)
 
 
 def triplet_loss(
@@ -62,18 +57,7 @@ def triplet_loss(
     Returns: () float32, or float64 for float64 embeddings; 0 with a gradient of 0 where there is no triplet.
     Raises: ValueError naming what is wrong with any of them.
     """
-    check_embeddings(embeddings, values=check_values)
-    check_labels(labels, embeddings)
-    check_number("margin", margin, POSITIVE)
-    if mining not in ("semi_hard", "batch_hard"):
-        raise ValueError(f"mining={mining!r} must be 'semi_hard' or 'batch_hard'")
-    with full_precision(embeddings):
-        x = unit(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
-        distances = 2 - 2 * x @ x.T
-        choose = _semi_hard if mining == "semi_hard" else _batch_hard
-        a, p, n = choose(distances.detach(), labels[:, None] == labels)
-        losses = F.relu(distances[a, p] - distances[a, n] + margin)
-        return losses.sum() / max(len(losses), 1)
+    return Triplet(margin, mining)(embeddings, labels, check_values)
 
 
 def _semi_hard(distances: Tensor, same: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from marginface.margins import Annealing, ArcFace, CosFace, Ramp, SphereFace
+from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
 from marginface.regularizers import IAM, CenterLoss, Fresh
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.editing import changed, from_toml, named, to_toml, with_loss
 from marginface.training.recipes import RECIPES, SMALL, Recipe
 from marginface.triplet import Triplet
@@ -39,6 +41,11 @@ def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
         ("margin=CosFace(scale=16, m=.2)", {"margin": CosFace(16, 0.2)}),
         ("margin=cosface", {"margin": CosFace()}),
         ("margin=Triplet(each=2)", {"margin": Triplet(each=2)}),
+        ("margin=ContrastiveLoss(1.2, normalized=False)", {"margin": ContrastiveLoss(1.2, normalized=False)}),
+        ("margin=NPairLoss(scale=16)", {"margin": NPairLoss(scale=16)}),
+        ("margin=CirclePairLoss(0.25, gamma=64)", {"margin": CirclePairLoss(0.25, 64)}),
+        ("regularizers=[MarginalLoss(1), UniformFace()]", {"regularizers": (MarginalLoss(1), UniformFace())}),
+        ("regularizers=[RangeLoss(5e-5, 1e-4, 2000, each=8)]", {"regularizers": (RangeLoss(5e-5, 1e-4, 2000, each=8),)}),
         ("margin.fallback=easy", {"margin": ArcFace(16, 0.2, fallback="easy")}),
         ("regularizers=[IAM(0.1), CenterLoss(weight=0.01)]", {"regularizers": EVERYTHING.regularizers}),
         ("milestones=[0.25, 0.5]", {"milestones": (0.25, 0.5)}),
@@ -96,6 +103,8 @@ def test_another_loss_keeps_the_scale() -> None:
     assert with_loss(SMALL, "cosface").margin == CosFace(16)
     assert with_loss(SMALL, "Softmax").margin == with_loss(SMALL, "softmax").margin
     assert with_loss(replace(SMALL, margin=Triplet()), "arcface").margin == ArcFace()
+    for loss in (Triplet(), ContrastiveLoss(), NPairLoss(), CirclePairLoss()):  # of pairs, which have none unless it is set
+        assert with_loss(SMALL, type(loss).__name__.lower()).margin == loss
     with pytest.raises(ValueError, match="unknown loss 'arcfase'; did you mean 'ArcFace'"):
         with_loss(SMALL, "arcfase")
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ import torch
 from marginface import backbones
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
-from marginface.data.types import DataWarning, ImageData
+from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, CosFace, NormFace
-from marginface.regularizers import IAM
+from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
+from marginface.regularizers import IAM, Stateless
+from marginface.spread import MarginalLoss, RangeLoss
 from marginface.training import train
-from marginface.training.loop import Learner, NonFiniteLossError, make_optimizer, moving_average
+from marginface.training.loop import Learner, NonFiniteLossError, make_batches, make_optimizer, moving_average
 from marginface.training.recipes import Recipe
 from marginface.training.testing import embed
 
@@ -53,6 +56,24 @@ def test_iam_changes_training_and_its_absence_does_not(blobs: ImageData) -> None
     some = train(RECIPE, blobs, max_steps=5)
     assert without.metrics == zero.metrics
     assert without.curves["loss"] != some.curves["loss"]
+
+
+@pytest.mark.parametrize("loss", [ContrastiveLoss(), NPairLoss(), CirclePairLoss()], ids=lambda loss: type(loss).__name__)
+def test_losses_of_pairs_train_a_network(loss: PairLoss, people: FaceData) -> None:
+    recipe = Recipe(loss, data="people", backbone="LResNet10E-IR-w16", embedding_dim=8, batch_size=24, lr=0.02)
+    curve = train(replace(recipe, steps=12, milestones=()), people).curves["loss"]
+    assert np.mean(curve[-3:]) < 0.9 * np.mean(curve[:3])
+
+
+@pytest.mark.parametrize("term", [MarginalLoss(1), RangeLoss(0.1, 0.1, 4, each=8)], ids=lambda term: type(term).__name__)
+def test_what_looks_at_pairs_gets_several_images_of_a_person(term: Stateless, blobs: ImageData) -> None:
+    recipe = replace(RECIPE, regularizers=(IAM(0.2), term))
+    data: Any = blobs.train
+    labels = data.tensors[1][next(iter(make_batches(recipe, blobs)))]
+    assert (labels.bincount() % recipe.each == 0).all()
+    assert np.isfinite(train(recipe, blobs, max_steps=2).curves["loss"]).all()
+    one_by_one = replace(RECIPE, regularizers=(replace(term, each=1),))  # type: ignore[type-var]
+    assert type(make_batches(one_by_one, blobs)) is type(make_batches(RECIPE, blobs))
 
 
 def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for checkpoints and logs; a run that is there goes on.")
 @click.option("--recipe", metavar="NAME|FILE.toml", help=f"What to train with; by default {DEFAULT}, or that of --start.")
 @click.option(
-    "--loss", help="Such as arcface, cosface, normface, softmax, interface, triplet; at its defaults but for the scale."
+    "--loss",
+    help="Such as arcface, cosface, normface, softmax, interface, triplet, npairloss; at its defaults but for the scale.",
 )
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field of the recipe, such as margin.m=0.3.")
 @click.option(

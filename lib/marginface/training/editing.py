@@ -13,15 +13,15 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marginface import backbones
 from marginface.margins import Margin
-from marginface.regularizers import IAM, Stateful
+from marginface.pairwise import PairLoss
+from marginface.regularizers import Stateful, Stateless
 from marginface.settings import Annealing, Ramp
 from marginface.training.recipes import RECIPES, Recipe, loss_kinds
-from marginface.triplet import Triplet
 
 Plain = dict[str, Any]
 OF_LOSSES = ("margin", "regularizers")  # the fields of a recipe that hold losses
 # what may stand in a field, and an example
-LOSS, REGULARIZER, SCHEDULE = (Margin, Triplet), (IAM, Stateful), (Annealing, Ramp)
+LOSS, REGULARIZER, SCHEDULE = (Margin, PairLoss), (Stateless, Stateful), (Annealing, Ramp)
 SUCH_AS: dict[tuple[type, ...], str] = {
     LOSS: "ArcFace(scale=16, m=0.2)",
     REGULARIZER: "IAM(beta=0.1)",

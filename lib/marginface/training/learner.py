@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from marginface.heads import MarginHead
-from marginface.triplet import TripletHead
+from marginface.pairwise import PairHead
 
 
 class Learner(nn.Module):
     """A backbone and its head: what is trained."""
 
-    def __init__(self, backbone: nn.Module, head: MarginHead | TripletHead) -> None:
+    def __init__(self, backbone: nn.Module, head: MarginHead | PairHead) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.frozen = False  # whether the head alone learns

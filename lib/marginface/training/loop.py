@@ -21,6 +21,7 @@ from marginface.data.batches import Batches, BlockBatches, IdentityBatches, augm
 from marginface.data.types import FaceData, ImageData
 from marginface.heads import MarginHead, NonFiniteError
 from marginface.margins import Margin
+from marginface.pairwise import PairHead, PairLoss
 from marginface.ranks import Ranks
 from marginface.regularizers import Fresh
 from marginface.sharded import ShardedMarginHead
@@ -31,7 +32,6 @@ from marginface.training.logs import Log
 from marginface.training.recipes import Recipe
 from marginface.training.sharded_checkpoints import Saver, Tables, put_back, take_out
 from marginface.training.validation import MEASURE, NotConvergingWarning, Validation, trouble
-from marginface.triplet import Triplet, TripletHead
 
 READ_EVERY = 20  # steps on a GPU, which is not waited for in between
 THETA_BINS, THETA_STRETCHES = 90, 20  # a record keeps histograms of θ, 2° a bin, over so many stretches of the run
@@ -285,12 +285,12 @@ def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, worl
         raise ValueError(
             f"a batch of {size} in {recipe.accumulate} parts on {world} processes leaves less than two images to one"
         )
-    if isinstance(recipe.margin, Triplet):
-        if size // world % (recipe.accumulate * recipe.margin.each):
-            what = f"{recipe.accumulate} parts with {recipe.margin.each} images of each of their people"
+    if recipe.each > 1:
+        if size // world % (recipe.accumulate * recipe.each):
+            what = f"{recipe.accumulate} parts with {recipe.each} images of each of their people"
             raise ValueError(f"batch_size={size} does not divide in {what}, on {world} processes")
         labels = train.labels if hasattr(train, "labels") else train.tensors[1].numpy()
-        return IdentityBatches(labels, recipe.margin.each, size, generator, rank, world)
+        return IdentityBatches(labels, recipe.each, size, generator, rank, world)
     if recipe.block:
         return BlockBatches(len(train), size, generator, rank, world, recipe.block)
     return Batches(len(train), size, generator, rank, world)
@@ -300,8 +300,8 @@ def make_learner(recipe: Recipe, data: ImageData | FaceData, sharded: bool = Fal
     """A backbone and a head with fresh weights, its classes over processes if `sharded`."""
     options = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     backbone = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=data.image_shape, **options)
-    if isinstance(recipe.margin, Triplet):
-        head: MarginHead | TripletHead = TripletHead(recipe.margin)
+    if isinstance(recipe.margin, PairLoss):
+        head: MarginHead | PairHead = PairHead(recipe.margin)
     else:
         regularizers = [r.build() if isinstance(r, Fresh) else r for r in recipe.regularizers]
         size = recipe.embedding_dim, data.num_classes

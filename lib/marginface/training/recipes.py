@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from marginface import adaptive, adjacent, margins, regularizers, triplet
+from marginface import adaptive, adjacent, margins, pairwise, regularizers, spread, triplet
 from marginface.adjacent import PAM
 from marginface.batches import Scaled
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Ramp, Softmax, SphereFace
-from marginface.regularizers import IAM, Fresh
+from marginface.pairwise import PairLoss
+from marginface.regularizers import IAM, Fresh, Stateful, Stateless
 from marginface.settings import Radians, Schedule
 from marginface.triplet import Triplet
 
@@ -27,8 +28,9 @@ class Recipe:
     Images are brought to `normalisation` (see `align.normalise`), mirrored with probability `flip`, and shifted, turned and
     scaled by up to `jitter` (see `batches.augment`). `dropout` is that of the backbone's output; None leaves it as the
     backbone has it. `clip` is the largest norm of the gradient. `average` is the decay of a moving average of the backbone's
-    weights, which is then what is evaluated. `margin` may be a `Triplet`, to tune a trained backbone further. `steps`, where
-    given, decides how long to train, and `epochs` does not. `start` is the run whose backbone this one starts from.
+    weights, which is then what is evaluated. `margin` may be a `PairLoss`, such as `Triplet`, to tune a trained backbone
+    further. `steps`, where given, decides how long to train, and `epochs` does not. `start` is the run whose backbone this one
+    starts from. A loss or regularizer of pairs says how many images of `each` person a batch has.
 
     In the first `freeze` of the run the backbone stays as it is, and the head alone learns. `accumulate` cuts a batch in so
     many parts, one after the other, which takes less memory: a step is still one of the whole batch, statistics are a part's.
@@ -38,8 +40,8 @@ class Recipe:
     `batches.BlockBatches`); 0 draws each by itself.
     """
 
-    margin: Margin | Triplet
-    regularizers: tuple[IAM | Fresh, ...] = ()
+    margin: Margin | PairLoss
+    regularizers: tuple[Stateless | Fresh, ...] = ()
     data: str = "mnist"
     backbone: str = "IAM-Toy"
     embedding_dim: int = 3
@@ -101,6 +103,16 @@ class Recipe:
         for name, valid in checks.items():
             if not valid:
                 raise ValueError(f"Recipe: {name}={getattr(self, name)!r} makes no sense")
+        if len(self._each()) > 1:
+            raise ValueError(f"Recipe: its losses have each={' and '.join(map(str, sorted(self._each())))} images of a person")
+
+    @property
+    def each(self) -> int:
+        """How many images of a person a batch has; 1 where images are drawn one by one."""
+        return max(self._each(), default=1)
+
+    def _each(self) -> set[int]:
+        return {getattr(part, "each", 1) for part in (self.margin, *self.regularizers)} - {1}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` turns back into an equal recipe.
@@ -142,7 +154,7 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _named(loss: Margin | Triplet | IAM | Fresh | Schedule) -> dict[str, Any]:
+def _named(loss: Margin | PairLoss | Stateless | Fresh | Schedule) -> dict[str, Any]:
     """A loss as its name and its fields, without those that are "later" than records and have their defaults."""
     if isinstance(loss, Fresh):
         return {"loss": loss.kind.__name__} | dict(loss.settings)
@@ -157,18 +169,18 @@ def _built(plain: dict[str, Any]) -> Any:
     if settings.get("b", 0) > math.pi:  # a recipe has been checked already
         settings["b"] = Radians(settings["b"])
     kind = loss_kind(plain["loss"])
-    return Fresh.of(kind, **settings) if issubclass(kind, regularizers.Stateful) else kind(**settings)
+    return Fresh.of(kind, **settings) if issubclass(kind, Stateful) else kind(**settings)
 
 
 def loss_kinds() -> dict[str, type]:
     """What a recipe may name as a loss, a regularizer or a schedule, by its name."""
-    kinds = (Margin, Triplet, IAM, regularizers.Stateful, Annealing, Ramp)
+    bases = (Margin, PairLoss, Stateless, Stateful)
     return {
         name: kind
-        for module in (margins, adaptive, regularizers, adjacent, triplet)
+        for module in (margins, adaptive, regularizers, adjacent, spread, pairwise, triplet)
         for name, kind in vars(module).items()
-        if isinstance(kind, type) and issubclass(kind, kinds) and kind not in (Margin, regularizers.Stateful)
-        if name[0] != "_" and kind is not Scaled
+        if isinstance(kind, type) and issubclass(kind, (*bases, Annealing, Ramp)) and kind not in (*bases, Scaled)
+        if name[0] != "_"
     }
 
 
