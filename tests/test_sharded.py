@@ -117,6 +117,7 @@ REGULARIZERS: dict[str, Callable[[], list[Any]]] = {
     "marginal": lambda: [MarginalLoss(0.3)],
     "range": lambda: [RangeLoss(0.3, 0.2, 3.0)],
     "uniform": lambda: [UniformFace(0.3)],
+    "uniform of the batch": lambda: [UniformFace(0.3, "batch")],
     "one's own": lambda: [norms_and_targets],
 }
 

@@ -38,6 +38,7 @@ TERMS: dict[str, tuple[Stateless, Equation]] = {
     "range": (RangeLoss(0.7, 0.2, 3.0), lambda x, W, y: both_ranges(x, y, 2)),
     "range of five": (RangeLoss(0.7, 0.2, 3.0, k=5), lambda x, W, y: both_ranges(x, y, 5)),
     "uniform": (UniformFace(0.7), lambda x, W, y: 0.7 * reference.uniform(W)),
+    "uniform of the batch": (UniformFace(0.7, "batch"), lambda x, W, y: 0.7 * reference.uniform(W, y.unique().tolist())),
 }
 
 
@@ -58,7 +59,7 @@ def test_every_term_is_tested() -> None:
 def test_equals_the_literal_equation(name: str, N: int, dim: int, C: int, seed: int) -> None:
     torch.manual_seed(seed)
     x, W, y = torch.randn(N, dim).double(), torch.randn(C, dim).double(), torch.randint(C, (N,))
-    of = (W if name == "uniform" else x).requires_grad_()
+    of = (W if name.startswith("uniform") else x).requires_grad_()
     term, equation = TERMS[name]
     ours, expected = value(term, x, W, y), equation(x, W, y)
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
@@ -108,7 +109,7 @@ def test_finite_for_duplicates_opposites_and_zeros(name: str, dtype: torch.dtype
     assert all(0 <= float(each.detach()) < 10 for each in found)
 
 
-@pytest.mark.parametrize("name", [name for name in TERMS if name != "uniform"])
+@pytest.mark.parametrize("name", [name for name in TERMS if not name.startswith("uniform")])
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0]])
 def test_batches_without_some_kind_of_pair(name: str, labels: list[int]) -> None:
     x, W = torch.randn(len(labels), 4, requires_grad=True), torch.randn(3, 4)
@@ -129,7 +130,7 @@ def test_two_samples_at_one_place_make_the_harmonic_mean_zero() -> None:
     assert value(RangeLoss(1, 0, 0, k=2), x, torch.ones(2, 1), torch.tensor([0, 0, 0])) == 4  # the two largest alone
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", [name for name in TERMS if name != "uniform of the batch"])  # which has constants
 def test_gradcheck(name: str) -> None:
     x, y = torch.randn(7, 4, dtype=torch.float64, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2, 0])
     W = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)
@@ -139,9 +140,11 @@ def test_gradcheck(name: str) -> None:
 @pytest.mark.parametrize("block_size", [1, 2, 3, 7, None])
 def test_blocks_of_classes_are_the_whole(block_size: int | None) -> None:
     W = (torch.randn(7, 4, dtype=torch.float64) * torch.arange(1, 8)[:, None]).requires_grad_()
-    ours, expected = potential(W, block_size=block_size), reference.uniform(W)
-    torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(torch.autograd.grad(ours, W), torch.autograd.grad(expected, W))
+    for moving in (None, torch.tensor([5, 0, 3])):
+        ours = potential(W, moving=moving, block_size=block_size)
+        expected = reference.uniform(W, None if moving is None else moving.tolist())
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(torch.autograd.grad(ours, W), torch.autograd.grad(expected, W))
 
 
 class Largest(TorchDispatchMode):
@@ -206,7 +209,7 @@ def test_a_recipe_names_it(name: str) -> None:
     term, _ = TERMS[name]
     recipe = Recipe(ArcFace(), (term,))
     assert Recipe.from_json(recipe.to_json()) == recipe
-    assert recipe.each == (1 if name == "uniform" else 4)
+    assert recipe.each == (1 if name.startswith("uniform") else 4)
     assert f"+ {type(term).__name__}(" in descriptions.loss(recipe)
 
 
@@ -220,6 +223,7 @@ def test_a_recipe_names_it(name: str) -> None:
         (lambda: RangeLoss(1, 1, 1, k=0), r"RangeLoss: k=0 must lie"),
         (lambda: RangeLoss(1, 1, 1, each=0), r"RangeLoss: each=0 must lie"),
         (lambda: UniformFace(math.nan), r"UniformFace: weight=nan must lie"),
+        (lambda: UniformFace(1, "some"), r"UniformFace: pairs='some' must be one of all, batch"),  # type: ignore[arg-type]
         (lambda: potential(torch.full((2, 2), torch.nan)), r"class_weights hold NaN"),
         (lambda: Recipe(ArcFace(), (MarginalLoss(1), RangeLoss(1, 1, 1, each=8))), r"each=4 and 8 images of a person"),
     ],

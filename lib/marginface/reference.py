@@ -447,11 +447,15 @@ def range_inter(x: Tensor, y: Tensor, M: float) -> Tensor:
     return torch.relu(M - min(D, key=Tensor.item))
 
 
-def uniform(c: Tensor) -> Tensor:
-    """Duan et al. 2019 Eq. 6, c (M, d) brought to the sphere."""
+def uniform(c: Tensor, moving: list[int] | None = None) -> Tensor:
+    """Duan et al. 2019 Eq. 6, c (M, d) brought to the sphere; or of some centres alone, with the others as constants."""
     M = len(c)
-    d = [norm(c[i] / norm(c[i]) - c[j] / norm(c[j])) + 1 for i in range(M) for j in range(M) if j != i]
-    return 1 / (M * (M - 1)) * _sum([1 / d_ij for d_ij in d])
+    c = torch.stack([c[j] / norm(c[j]) for j in range(M)])
+    if moving is None:
+        d = [norm(c[i] - c[j]) + 1 for i in range(M) for j in range(M) if j != i]
+    else:
+        d = [norm(c[i] - c[j].detach()) + 1 for i in moving for j in range(M) if j != i]
+    return _mean([1 / d_ij for d_ij in d])
 
 
 def pam_delta(cosine: Tensor, R: Tensor, beta: float) -> Tensor:

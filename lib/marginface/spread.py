@@ -6,7 +6,7 @@ DistributedDataParallel with whole heads it sees a process's own batch, with cla
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from marginface.adjacent_sharded import Round
 from marginface.directions import unit
 from marginface.ranks import Ranks
 from marginface.regularizers import Stateless, Terms
-from marginface.settings import NOT_NEGATIVE, Range, check
+from marginface.settings import NOT_NEGATIVE, Range, check, check_choice
 
 ANY = Range(1, math.inf)  # images of a person; with 1 a recipe draws images as without this
 
@@ -113,61 +113,76 @@ class UniformFace(Stateless):
     The distance is Euclidean, not squared. Centres are the directions of the class weights, which the base loss has as the
     classes' centres and to which the gradient goes. The paper's are running means of the samples (Eq. 7), through which it
     does not say how the gradient reaches the network. One class repels none.
+
+    All pairs take C / N times the head's products. With `pairs="batch"` they are those of a class of the batch with any other,
+    and only the former moves, as of the paper's centres only those move whose samples are in the batch.
     """
 
     weight: float = 1.0
+    pairs: Literal["all", "batch"] = "all"
 
     def __post_init__(self) -> None:
         check(self, weight=NOT_NEGATIVE)
+        check_choice(self, pairs=("all", "batch"))
 
     def __call__(self, terms: Terms) -> Tensor:
-        return self.weight * potential(terms.class_weights, terms.ranks)
+        moving = terms.labels.unique() if self.pairs == "batch" else None
+        return self.weight * potential(terms.class_weights, terms.ranks, moving)
 
 
-def potential(class_weights: Tensor, ranks: Ranks | None = None, block_size: int | None = None) -> Tensor:
+def potential(
+    class_weights: Tensor, ranks: Ranks | None = None, moving: Tensor | None = None, block_size: int | None = None
+) -> Tensor:
     """The mean of 1 / (1 + distance) over all pairs of directions, a block of classes with a block of classes at a time.
 
     Arguments:
         class_weights: (C, d) float32 or float64 of any lengths.
         ranks: the processes that the classes are over, where `class_weights` are those of this one. Blocks go round.
+        moving: (n,) int64 different classes in [0, C), the same on every rank. Pairs are then of one of them with any other
+            class, which is a constant. None is all pairs.
         block_size: how many classes are compared with how many at a time; None is 512 on a CPU and 4096 on a GPU.
     Returns: (), the same on every rank; 0 where there are fewer than two classes.
     """
     ranks = ranks or Ranks.alone()
     sizes = [size for (size,) in ranks.agree(None, len(class_weights))]
-    pairs = sum(sizes) * (sum(sizes) - 1)
-    size = block_size or (512 if class_weights.device.type == "cpu" else 4096)
+    C, size = sum(sizes), block_size or (512 if class_weights.device.type == "cpu" else 4096)
     with ranks.together():
         round_ = Round(ranks, class_weights, class_weights.new_zeros(len(class_weights)), sizes, size)
-        return _Potential.apply(class_weights, round_) / max(1, pairs)
+        if moving is None:
+            rows, count, ends = torch.arange(len(class_weights), device=class_weights.device), C, 2
+        else:
+            rows, count, ends = moving - round_.first, len(moving), 1
+            rows = rows[(rows >= 0) & (rows < len(class_weights))]
+        return _Potential.apply(class_weights, round_, rows, ends) / max(1, count * (C - 1))
 
 
 class _Potential(torch.autograd.Function):
-    """Σ 1 / (1 + distance) over i ≠ j, and its gradient for this rank's class weights, both found in one round."""
+    """Σ 1 / (1 + distance) of some of this rank's rows to all others, and its gradient for these rows, both found in one round.
+
+    With `ends` 2 every pair is in the sum twice, and in the gradient of a row once for each.
+    """
 
     @staticmethod
-    def forward(ctx: Any, W: Tensor, round_: Round) -> Tensor:
-        u = round_.unit
-        total, gradient = u.new_zeros(()), torch.zeros_like(u)
-        for number, _, columns, _ in round_.blocks():
-            for own_number, rows in round_.own_blocks():
-                cosine = u[rows] @ columns.T
-                squared = 2 - 2 * cosine
-                apart = squared > 8 * torch.finfo(W.dtype).eps  # at one place there is no direction in which to repel
-                distance = squared.masked_fill_(~apart, 1.0).sqrt_() * apart
-                energy = 1 / (1 + distance)
-                slope = energy.square() / distance.masked_fill(~apart, torch.inf)
-                if own_number == number:
-                    energy.fill_diagonal_(0.0)
-                    slope.fill_diagonal_(0.0)
+    def forward(ctx: Any, W: Tensor, round_: Round, rows: Tensor, ends: int) -> Tensor:
+        total, gradient = W.new_zeros(()), torch.zeros_like(round_.unit)
+        for _, start, columns, _ in round_.blocks():
+            there = torch.arange(start, start + len(columns), device=W.device) - round_.first
+            for part in rows.split(round_.size):
+                u = round_.unit[part]
+                cosine = u @ columns.T
+                distance = 2 - 2 * cosine
+                near = distance <= 8 * torch.finfo(W.dtype).eps  # at one place there is no direction in which to repel
+                distance = distance.masked_fill_(near, 0.0).sqrt_()
+                energy = (1 / (1 + distance)).masked_fill_(part[:, None] == there, 0.0)
                 total += energy.sum()
-                # d distance / d cosine = -1 / distance; each pair is in the sum twice, and once in these rows
-                gradient[rows] += 2 * (slope @ columns - (slope * cosine).sum(dim=1, keepdim=True) * u[rows])
+                slope = energy.square_().div_(distance.masked_fill_(near, torch.inf))  # d distance / d cosine = -1 / distance
+                along = (slope * cosine).sum(dim=1, keepdim=True)
+                gradient.index_add_(0, part, slope @ columns - along * u, alpha=ends)
         ctx.save_for_backward(gradient.mul_(round_.inverse[:, None]))
         return round_.ranks.sum(total)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (own,) = ctx.saved_tensors
-        return gradient * own, None
+        return gradient * own, None, None, None

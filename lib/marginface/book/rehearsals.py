@@ -13,7 +13,7 @@ from functools import cache
 
 from marginface.book import memory
 from marginface.book.workers import start_worker
-from marginface.regularizers import IAM, Fresh
+from marginface.regularizers import Fresh, Stateless
 from marginface.training.recipes import Recipe
 
 STEPS = 6
@@ -69,7 +69,7 @@ def _rehearsed(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, regularizers=early, precision="64-true", batch_size=16, epochs=3, seed=0, start=None)
 
 
-def _early(term: IAM | Fresh) -> IAM | Fresh:
+def _early(term: Stateless | Fresh) -> Stateless | Fresh:
     """A term that comes in late in a run comes in halfway through its rehearsal, which would not be about it otherwise."""
     settings = dict(term.settings) if isinstance(term, Fresh) else {}
     if settings.get("start_step", 0) <= STEPS // 2:

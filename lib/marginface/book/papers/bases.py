@@ -15,7 +15,7 @@ from marginface.book.papers.glyphs import GLYPHS, MATCHED, on_choice
 from marginface.book.papers.interface.losses import SCALE, SMALL
 from marginface.book.records import lookup
 from marginface.margins import ArcFace, CosFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
-from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
+from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss, Stateless
 from marginface.settings import Annealing
 from marginface.training import Run
 from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe, with_seeds
@@ -37,13 +37,13 @@ class Loss:
     """A margin and what is added to it."""
 
     margin: Margin
-    added: tuple[IAM | Fresh, ...] = ()
+    added: tuple[Stateless | Fresh, ...] = ()
 
     def on(self, recipe: Recipe) -> Recipe:
         """The recipe with this loss."""
         return replace(recipe, margin=self.margin, regularizers=self.added)
 
-    def plus(self, term: IAM | Fresh) -> "Loss":
+    def plus(self, term: Stateless | Fresh) -> "Loss":
         return Loss(self.margin, (*self.added, term))
 
 
