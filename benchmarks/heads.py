@@ -36,6 +36,7 @@ from marginface.adaptive import (
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace
 from marginface.regularizers import IAM
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 
 DIM = 512
 SIZES = [(32, 100), (512, 85_742), (128, 85_742), (256, 1_000_000)]  # N, C; 85,742 is MS1MV2
@@ -81,6 +82,9 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "ours, CircleLoss": lambda C: MarginHead(DIM, C, CircleLoss()),
     "ours, SphereFace2": lambda C: MarginHead(DIM, C, SphereFace2()),
     "ours, SubCenterArcFace": lambda C: MarginHead(DIM, C, SubCenterArcFace()),
+    "ours, ArcFace + MarginalLoss": lambda C: MarginHead(DIM, C, ArcFace(), [MarginalLoss(1.0)]),
+    "ours, ArcFace + RangeLoss": lambda C: MarginHead(DIM, C, ArcFace(), [RangeLoss(1.0, 1.0, 4.0)]),
+    "ours, ArcFace + UniformFace, batch": lambda C: MarginHead(DIM, C, ArcFace(), [UniformFace(1.0, "batch")]),
     "plain autograd, ArcFace": PlainArcFace,
     "pytorch-metric-learning, ArcFace": MetricLearningArcFace,
 }

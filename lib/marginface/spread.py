@@ -165,19 +165,19 @@ class _Potential(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, W: Tensor, round_: Round, rows: Tensor, ends: int) -> Tensor:
         total, gradient = W.new_zeros(()), torch.zeros_like(round_.unit)
+        rounding = 8 * torch.finfo(W.dtype).eps
         for _, start, columns, _ in round_.blocks():
-            there = torch.arange(start, start + len(columns), device=W.device) - round_.first
+            first = start - round_.first
             for part in rows.split(round_.size):
                 u = round_.unit[part]
-                cosine = u @ columns.T
-                distance = 2 - 2 * cosine
-                near = distance <= 8 * torch.finfo(W.dtype).eps  # at one place there is no direction in which to repel
-                distance = distance.masked_fill_(near, 0.0).sqrt_()
-                energy = (1 / (1 + distance)).masked_fill_(part[:, None] == there, 0.0)
+                distance = (u @ columns.T).mul_(-2).add_(2).clamp_(min=rounding).sqrt_()
+                energy = (distance + 1).reciprocal_()
+                itself = ((part >= first) & (part < first + len(columns))).nonzero()[:, 0]
+                energy[itself, part[itself] - first] = 0.0
                 total += energy.sum()
-                slope = energy.square_().div_(distance.masked_fill_(near, torch.inf))  # d distance / d cosine = -1 / distance
-                along = (slope * cosine).sum(dim=1, keepdim=True)
-                gradient.index_add_(0, part, slope @ columns - along * u, alpha=ends)
+                # d distance / d cosine = -1 / distance, and a cosine moves a row within its tangent plane
+                pull = energy.square_().div_(distance) @ columns
+                gradient.index_add_(0, part, pull - (pull * u).sum(dim=1, keepdim=True) * u, alpha=ends)
         ctx.save_for_backward(gradient.mul_(round_.inverse[:, None]))
         return round_.ranks.sum(total)
 
