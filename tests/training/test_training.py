@@ -65,6 +65,11 @@ def test_losses_of_pairs_train_a_network(loss: PairLoss, people: FaceData) -> No
     assert np.mean(curve[-3:]) < 0.9 * np.mean(curve[:3])
 
 
+def test_losses_of_pairs_need_people(blobs: ImageData) -> None:
+    with pytest.raises(ValueError, match="NPairLoss has no class weights, with which digits is tested"):
+        train(replace(RECIPE, margin=NPairLoss(), regularizers=()), blobs)
+
+
 @pytest.mark.parametrize("term", [MarginalLoss(1), RangeLoss(0.1, 0.1, 4, each=8)], ids=lambda term: type(term).__name__)
 def test_what_looks_at_pairs_gets_several_images_of_a_person(term: Stateless, blobs: ImageData) -> None:
     recipe = replace(RECIPE, regularizers=(IAM(0.2), term))

@@ -301,6 +301,9 @@ def make_learner(recipe: Recipe, data: ImageData | FaceData, sharded: bool = Fal
     options = {} if recipe.dropout is None else {"dropout": recipe.dropout}
     backbone = backbones.create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=data.image_shape, **options)
     if isinstance(recipe.margin, PairLoss):
+        if isinstance(data, ImageData):
+            name = type(recipe.margin).__name__
+            raise ValueError(f"{name} has no class weights, with which {data.name} is tested: it takes data of people")
         head: MarginHead | PairHead = PairHead(recipe.margin)
     else:
         regularizers = [r.build() if isinstance(r, Fresh) else r for r in recipe.regularizers]
