@@ -24,6 +24,11 @@ PAGES = sorted(
     if "_static" not in path.parts and path.name not in ("genindex.html", "search.html", "index.html")
 )
 PATIENCE = 5 * 60 * 1000  # milliseconds
+# a page of each kind, for the accessibility checker
+LOOKED_AT = [f"{name}.html" for name in ("intro", "scorecard", "explorer", "calculator", "data", "glyphs", "made", "questions")]
+LOOKED_AT += [f"{name}.html" for name in ("losses/arcface", "api/evaluation", "notebooks/table2", "notebooks/arcface/table7")]
+LOOKED_AT += [f"notebooks/{name}.html" for name in ("arcface/figure4", "iam/figure1", "audit/noise")]
+SPHINX = "definition-list"  # a signature that Sphinx breaks over lines is a list with no terms
 FRAME = "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))))"
 
 pytestmark = [
@@ -240,3 +245,19 @@ def test_the_scorecard_is_sorted_and_searched(context: BrowserContext, address: 
     assert page.locator("table.sortable tbody tr:visible").count() < every
     assert trouble == []
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", [page for page in LOOKED_AT if page in PAGES])
+def test_the_accessibility_checker_has_no_serious_finding(browser: Browser, address: str, page: str, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    try:
+        opened, _ = visit(context, f"{address}/{page}")
+        found = Axe().run(opened).response["violations"]
+    finally:
+        context.close()
+    serious = [each for each in found if each["impact"] in ("serious", "critical") and each["id"] != SPHINX]
+    assert not serious, [(each["id"], each["nodes"][0]["html"][:200]) for each in serious]

@@ -76,6 +76,16 @@ def test_a_figure_is_svg_in_the_pages_colours_and_says_what_it_shows() -> None:
         assert set(used) <= own
 
 
+def test_a_drawing_is_described_by_its_words_and_pictures() -> None:
+    figure, axes = plt.subplots()
+    axes.set_axis_off()
+    axes.imshow(np.zeros((3, 3)))
+    axes.text(0, 0, "a unit")
+    figure.text(0, 0, "in all")
+    assert inline.describe(figure) == "1 picture: a unit; in all."
+    plt.close(figure)
+
+
 def test_a_description_may_be_given() -> None:
     figure = plt.figure()
     assert 'aria-label="two &lt; three"' in inline.html(figure, "two < three")

@@ -40,7 +40,8 @@ def box(item: Item, folder: Path) -> str:
         "take along": _taken(item, results, folder) if results is not None else "",
     }
     terms = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
-    return f'<aside class="box" aria-label="In short">{_claim(item)}{_word(verdict)}<dl>{terms}</dl></aside>'
+    label = f"In short: {item.paper}, {item.name}"
+    return f'<aside class="box" aria-label="{escape(label)}">{_claim(item)}{_word(verdict)}<dl>{terms}</dl></aside>'
 
 
 def _claim(item: Item) -> str:

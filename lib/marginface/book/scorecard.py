@@ -49,7 +49,7 @@ def scorecard(found: Found) -> str:
         rows.append(f'<tr class="{kind}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f'<th scope="col">{name}</th>' for name in ("paper", "item", "shows", "verdict", "evidence"))
     table = f'<table class="scorecard sortable"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="wide">{table}</div>'
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _linked(key: tuple[str, str], verdict: Verdict, text: str, root: str = "") -> str:

@@ -118,7 +118,7 @@ def retrieve(file: File, folder: Path) -> Path:
 def table(kind: str) -> str:
     """The data sets of a kind as an HTML table for the book."""
     rows = "".join(_row(data_set) for data_set in catalogue().values() if data_set.kind == kind)
-    return f'<div class="wide"><table class="datasets"><tbody>{rows}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table class="datasets"><tbody>{rows}</tbody></table></div>'
 
 
 def _row(data_set: DataSet) -> str:

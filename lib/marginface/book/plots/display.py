@@ -39,7 +39,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
-        return f'<div class="wide">{self.frame.to_html(index=False, border=0)}</div>{note}'
+        return f'<div class="wide" tabindex="0">{self.frame.to_html(index=False, border=0)}</div>{note}'
 
 
 def table(frame: pd.DataFrame, stands_on: str = "") -> None:
@@ -63,7 +63,7 @@ def show(*figures: go.Figure, alt: str, after: str = "null") -> None:
         # "</" would end the script element; in JSON the two spellings are the same
         data = json.dumps(json.loads(figure.to_json()), separators=(",", ":")).replace("</", "<\\/")
         cells.append(f'<div id="{name}"></div><script>{script}("{name}", {data}, {after});</script>')
-    display(HTML(f'<div class="figures" role="img" aria-label="{alt}">{"".join(cells)}</div>'))
+    display(HTML(f'<div class="figures" role="group" aria-label="{alt}">{"".join(cells)}</div>'))
 
 
 def source(*functions: Callable) -> None:

@@ -52,7 +52,16 @@ def describe(figure: Figure) -> str:
     names = {line.get_color(): text.get_text() for legend in figure.legends for line, text in _entries(legend)}
     panels = [_panel(axes, names) for axes in figure.axes if axes.get_visible()]
     shared = [text.get_text() for text in (figure._supxlabel, figure._supylabel) if text is not None]  # type: ignore[attr-defined]
-    return " ".join([*(panel for panel in panels if panel), *shared])
+    return " ".join([*(panel for panel in panels if panel), *shared]) or _drawing(figure)
+
+
+def _drawing(figure: Figure) -> str:
+    """Of what has no axes: how many pictures it shows, and the words in it."""
+    pictures = sum(len(axes.images) for axes in figure.axes)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts] + [text.get_text() for text in figure.texts]
+    words = list(dict.fromkeys(" ".join(text.split()) for text in texts if text.strip()))
+    said = [f"{pictures} picture{'s' * (pictures != 1)}"] if pictures else ["a drawing"]
+    return ": ".join([*said, *(["; ".join(words)] if words else [])]).capitalize() + "."
 
 
 def _entries(legend: Legend) -> list[tuple[Line2D, Text]]:
