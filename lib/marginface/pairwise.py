@@ -91,8 +91,8 @@ class NPairLoss(PairLoss):
     The paper's batch has a pair (f_i, f_i⁺) of each of N classes. Here the first two samples of a class in the batch are one,
     the next two another; a sample that is left over takes no part. The negatives of an anchor are the positives of other
     classes, and the loss is the mean over pairs. Embeddings have the lengths that they come with, which the paper keeps small
-    by `l2`; it prints no value, and 0.001 over anchors and positives is what public code's 0.002 comes to. A `scale` takes
-    that many times their cosines instead.
+    by `l2`; 0.001 over anchors and positives is what public code's usual 0.002 comes to. A `scale` takes that many times their
+    cosines instead.
     """
 
     l2: float = 0.001

@@ -111,8 +111,8 @@ class UniformFace(Stateless):
     """weight · the mean of 1 / (1 + ‖c_i - c_j‖) over all pairs of class centres (Duan et al. 2019, Eq. 6; λ is 1 there).
 
     The distance is Euclidean, not squared. Centres are the directions of the class weights, which the base loss has as the
-    classes' centres and to which the gradient goes. The paper's are running means of the samples (Eq. 7), through which it
-    does not say how the gradient reaches the network. One class repels none.
+    classes' centres and to which the gradient goes. The paper's are running means of the samples (Eq. 7), through which its
+    text does not say how the gradient reaches the network. One class repels none.
 
     All pairs take C / N times the head's products. With `pairs="batch"` they are those of a class of the batch with any other,
     and only the former moves, as of the paper's centres only those move whose samples are in the batch.
