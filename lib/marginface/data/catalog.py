@@ -14,8 +14,8 @@ from marginface.data.types import DataMissingError, FaceData, ImageData, PairTes
 CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits": (1, 8, 8)}  # ten classes each
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d{0,8})x([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
-GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice)?", re.ASCII)
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice)?", re.ASCII)
+GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
 
 
 def is_known(name: str) -> bool:
@@ -33,13 +33,14 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     """A data set by name.
 
     Arguments:
-        name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of
-            the people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), and with "/choice" tested on people
-            of that half, who are then not trained on; "lfw/8/48": the 8 people of
-            LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`); "synthetic/100x20/64": 100
-            procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32": 1,000 Chinese characters
-            in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested on characters set aside;
-            or the name of a folder of faces (see `insightface.load`).
+        name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of the
+            people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), and with "/choice" tested on people of
+            that half, who are then not trained on, or with "/overlap" also trained on other images of those who are looked for;
+            "lfw/8/48": the 8 people of LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`);
+            "synthetic/100x20/64": 100 procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32":
+            1,000 Chinese characters in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested
+            on characters set aside, with "/overlap" also trained on other drawings of the tested ones; or the name of a folder
+            of faces (see `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded, or drawn, when it is not at hand.
     Raises:
@@ -62,16 +63,21 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     if match := GLYPHS.fullmatch(name):
         from marginface.data import glyphs
 
-        return glyphs.load(place, int(match[1]), int(match[2]), choice=bool(match[3]), draw=fetch)
+        return glyphs.load(place, int(match[1]), int(match[2]), **_variant(match[3]), draw=fetch)
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     from marginface.data import faces, insightface
 
     if match := HALF_SPLIT.fullmatch(name):
-        return faces.load_half_split(place, match[1], int(match[2]), choice=bool(match[3]))
+        return faces.load_half_split(place, match[1], int(match[2]), **_variant(match[3]))
     if match := MOST_SEEN.fullmatch(name):
         return faces.load_most_seen(place, int(match[1]), int(match[2]))
     return insightface.load(place, name)
+
+
+def _variant(suffix: str | None) -> dict[str, bool]:
+    """What the end of a name asks for, as an argument."""
+    return {suffix[1:]: True} if suffix else {}
 
 
 def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | None:

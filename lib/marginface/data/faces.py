@@ -71,13 +71,15 @@ class Split:
     strangers: tuple[str, ...] = ()
 
 
-def half_split(root: Path, half: str = "first", *, choice: bool = False) -> Split:
+def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap: bool = False) -> Split:
     """Train on LFW people (with two images or more) and CFP people of five folds, test on the pairs of the other five.
 
     Arguments:
         root: the folder with lfw/, cfp/ and protocols/.
         half: which folds to train on, "first" (1 to 5) or "second" (6 to 10).
         choice: train on the first four of them and test on the last, so that nothing is chosen on the tested people.
+        overlap: train on those who are looked for, too, in images that no test shows: ten more of those
+            of LFW who have so many.
     Raises: ValueError for another half; DataMissingError naming a file that is not there.
     """
     if half not in HALVES:
@@ -91,10 +93,11 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False) -> Spli
         "CFP-FF": _prefixed(cfp_pairs(root / "cfp" / "Protocol", "FF"), "cfp/"),
         "CFP-FP": _prefixed(cfp_pairs(root / "cfp" / "Protocol", "FP"), "cfp/"),
     }
+    in_pairs = {*tests["LFW"].left, *tests["LFW"].right}
     cfp_folds = {name.split("/")[1]: fold for name, fold in _folds(tests["CFP-FF"])}
-    overlap = dict(line.split("\t") for line in read_lines(protocols / "cfp_lfw_name_overlap.tsv"))  # CFP's name -> LFW's
+    in_both = dict(line.split("\t") for line in read_lines(protocols / "cfp_lfw_name_overlap.tsv"))  # CFP's name -> LFW's
     cfp_names = {f"{number:03d}": name for number, name in enumerate(read_lines(root / "cfp" / "Data" / "list_name.txt"), 1)}
-    lfw_name = {person: overlap[name] for person, name in cfp_names.items() if name in overlap}
+    lfw_name = {person: in_both[name] for person, name in cfp_names.items() if name in in_both}
 
     trained: dict[str, tuple[str, ...]] = {}
     probes: dict[str, tuple[str, ...]] = {}
@@ -105,6 +108,9 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False) -> Spli
             continue
         if fold in test_folds:
             probes[name] = _lfw_images(name, min(count, MOST_IMAGES))
+            more = tuple(image for image in _lfw_images(name, count)[MOST_IMAGES:] if image not in in_pairs)
+            if overlap and more:
+                trained[name] = more[:MOST_IMAGES]
         elif fold in train_folds and name in tested_in_cfp:
             dropped["LFW"] += 1
         elif fold in train_folds:
@@ -134,7 +140,7 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False) -> Spli
     )
 
 
-def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -> FaceData:
+def load_half_split(root: Path, half: str, size: int, *, choice: bool = False, overlap: bool = False) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
@@ -144,7 +150,7 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -
     "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and frontal ones with profiles.
     For a choice there are these alone, since a threshold for pairs comes from other folds.
     """
-    split = half_split(root, half, choice=choice)
+    split = half_split(root, half, choice=choice, overlap=overlap)
     sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
     names = tuple(prefix + name for prefix, faces in sets.items() for name in faces.names)
     every = Faces(np.concatenate([faces.images for faces in sets.values()]), names)
@@ -176,8 +182,10 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False) -
         everyone = np.unique([name.split("/")[1] for name in everybody["CFP-FP"]], return_inverse=True)[1]
         tests |= misnamed(tested.images, tested.find(everybody["CFP-FP"]), everyone)
     return FaceData(
-        name=f"lfw+cfp/{half}/{size}" + "/choice" * choice,
-        label=f"LFW and CFP, {half} half, {size} × {size} grey" + ", tested on people set aside for choices" * choice,
+        name=f"lfw+cfp/{half}/{size}" + "/choice" * choice + "/overlap" * overlap,
+        label=f"LFW and CFP, {half} half, {size} × {size} grey"
+        + ", tested on people set aside for choices" * choice
+        + ", and people who are looked for" * overlap,
         num_classes=len(split.people),
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),

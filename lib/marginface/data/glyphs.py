@@ -76,7 +76,9 @@ class Characters:
         return cls(*parts[:4])
 
 
-def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw: bool = True) -> FaceData:
+def load(
+    root: Path | None, count: int, size: int, *, choice: bool = False, overlap: bool = False, draw: bool = True
+) -> FaceData:
     """Glyphs to train on, and tests on other characters, in grey images (1, size, size).
 
     "glyphs seen" are pairs of drawings in typefaces that are trained on, genuine ones of different groups; in "glyphs unseen"
@@ -89,6 +91,7 @@ def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw
         root: the data folder, in which fonts are looked for first; None is the system's fonts alone.
         count: characters to train on.
         choice: test on other characters, set aside for choosing recipes, so that nothing is chosen on the tested ones.
+        overlap: train on the tested characters, too, in place of as many others: in all their drawings that no test shows.
         draw: whether to draw what is not in the cache.
     Raises: ValueError for a size or a number of characters that there is not; DataMissingError where fonts are missing.
     """
@@ -99,15 +102,20 @@ def load(root: Path | None, count: int, size: int, *, choice: bool = False, draw
     parts = Characters.of(store.ordered, count)
     seen, unseen = (np.flatnonzero([face.unseen == kind for face in faces]) for kind in (False, True))
     glyphs = store.read(np.concatenate([parts.tested, parts.choice, parts.strangers, parts.trained]))
-    train = _of(glyphs, parts.trained, seen)
     tested = parts.choice if choice else parts.tested
+    trained = np.concatenate([tested, parts.trained])[:count] if overlap else parts.trained
     groups = np.unique([face.group for face in faces], return_inverse=True)[1]
     tests = _tests(glyphs, tested, parts.strangers, groups, seen, unseen)
-    images, labels = glyphs.images[train, None], np.searchsorted(np.sort(parts.trained), glyphs.code[train])
+    train = _of(glyphs, trained, seen)
+    if overlap:
+        train = np.setdiff1d(train, _shown(glyphs, tested, seen, groups, SEEN, np.random.default_rng(SEED)))  # as in `_tests`
+    images, labels = glyphs.images[train, None], np.searchsorted(np.sort(trained), glyphs.code[train])
     known_by = fingerprint(images, labels, *_known_by(tests))  # not by what follows, of which are no other characters
     return FaceData(
-        name=f"glyphs/{count}/{size}" + "/choice" * choice,
-        label=f"glyphs, {count:,} characters, {size} × {size} grey" + ", tested on characters set aside for choices" * choice,
+        name=f"glyphs/{count}/{size}" + "/choice" * choice + "/overlap" * overlap,
+        label=f"glyphs, {count:,} characters, {size} × {size} grey"
+        + ", tested on characters set aside for choices" * choice
+        + ", the tested ones among them" * overlap,
         num_classes=count,
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),
