@@ -67,6 +67,20 @@ def test_choices_are_made_on_people_of_the_training_half(half: str, shared: Path
 
 
 @pytest.mark.parametrize("half", ["first", "second"])
+def test_overlap_trains_on_people_who_are_looked_for_in_images_that_no_test_shows(half: str, shared: Path) -> None:
+    plain, overlap = half_split(shared, half), half_split(shared, half, overlap=True)
+    assert {name: images for name, images in overlap.people.items() if name in plain.people} == plain.people
+    added = {name: images for name, images in overlap.people.items() if name not in plain.people}
+    assert len(added) > 50
+    assert set(added) <= set(overlap.probes)
+    assert max(map(len, added.values())) <= 10
+    used = {image for names in (*overlap.probes.values(), *faces._everybody(overlap).values()) for image in names}
+    used |= {image for pairs in overlap.tests.values() for image in pairs.names}
+    assert not used & {image for images in added.values() for image in images}
+    assert (overlap.probes, overlap.distractors, overlap.strangers) == (plain.probes, plain.distractors, plain.strangers)
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
 def test_all_pairs_are_of_the_people_who_are_tested(half: str, shared: Path) -> None:
     split = half_split(shared, half)
     everybody = faces._everybody(split)

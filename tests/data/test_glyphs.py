@@ -271,6 +271,21 @@ def test_the_tests_do_not_depend_on_how_many_are_trained(root: Path) -> None:
     assert not tested & {image.tobytes() for image in np.asarray(choice.tests["glyphs seen"].images)[:24]}
 
 
+def test_overlap_trains_on_tested_characters_in_drawings_that_no_test_shows(root: Path) -> None:
+    plain, overlap = load("glyphs/9/32", root), load("glyphs/9/32/overlap", root)
+    assert isinstance(plain, FaceData)
+    assert isinstance(overlap, FaceData)
+    for name, test in plain.tests.items():
+        for field, value in vars(test).items():
+            if value is not None:
+                np.testing.assert_array_equal(value, getattr(overlap.tests[name], field))
+    assert isinstance(overlap.train, TensorDataset)
+    shown = {image.tobytes() for image in np.asarray(plain.tests["glyphs seen"].images)}
+    assert not shown & {image.numpy().tobytes() for image in overlap.train.tensors[0]}
+    assert overlap.num_classes == plain.num_classes
+    assert overlap.fingerprint != plain.fingerprint
+
+
 def test_what_is_missing_is_named_with_the_line_that_installs_it(root: Path) -> None:
     (root / "fonts" / "brush.ttf").unlink()
     (root / "fonts" / "dots.ttf").write_bytes(b"another version")
@@ -292,6 +307,7 @@ def test_sizes_and_numbers_that_make_no_sense(root: Path) -> None:
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_known("glyphs/1000/32")
     assert is_known("glyphs/1000/32/choice")
+    assert is_known("glyphs/1000/32/overlap")
     assert not is_known("glyphs/0/32")
     monkeypatch.setattr("pooch.os_cache", lambda project: str(tmp_path))
     assert folders("glyphs/1000/32") == (tmp_path / "glyphs",)

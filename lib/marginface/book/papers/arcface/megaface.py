@@ -94,7 +94,9 @@ def _printed(results: Results, row: str, over: str, measure: str) -> float | Non
     for name in (row, over):
         kind, benchmark = name.removesuffix(f", {CLEANED}"), "MegaFace(R)" if name.endswith(CLEANED) else "MegaFace"
         value = published.value(table[table.benchmark == benchmark], results.rows[kind].printed)
-        both.append([] if value is None else [value])
+        if value is None:
+            return None
+        both.append([value])
     return published.share(*both)
 
 
