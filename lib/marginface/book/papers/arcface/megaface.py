@@ -15,6 +15,7 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers import glyphs
 from marginface.book.papers.arcface import table11
+from marginface.book.papers.arcface.varied import SEEDS
 from marginface.book.papers.interface.losses import SCALE
 from marginface.margins import ArcFace
 from marginface.training import Run
@@ -237,7 +238,7 @@ def order(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _item(name: str, notebook: str, seeds: Sequence[int] = range(5)) -> Item:
+def _item(name: str, notebook: str, seeds: Sequence[int] = SEEDS) -> Item:
     item = table11.TABLE11
     return Item(
         "ArcFace",

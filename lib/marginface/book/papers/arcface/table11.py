@@ -9,7 +9,7 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
-from marginface.book.papers.arcface.varied import above
+from marginface.book.papers.arcface.varied import SEEDS, above
 from marginface.book.papers.interface.losses import SCALE, SMALL
 from marginface.margins import ArcFace, CosFace, Margin, Softmax
 from marginface.training.recipes import RECIPES, Recipe
@@ -88,12 +88,12 @@ TABLE11 = Item(
     notebook="arcface/table11",
     parameters={"data": SMALL.data, "epochs": SMALL.epochs, "further": 3, "fewer": ""},
     rows=rows,
-    seeds=range(5),
+    seeds=SEEDS,
     claims=claims,
     explored=explored,
     beds={
         "glyphs": Bed(
-            range(5),
+            SEEDS,
             {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs, "further": 1, "fewer": "glyphs/300/32"},
         )
     },
