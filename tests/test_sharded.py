@@ -149,7 +149,8 @@ def cases() -> Iterator[Case]:
         yield Case(margin, classes=1)
         yield Case(margin, "one's own")
         yield Case(margin, "IAM")
-        yield Case(margin, "IAM on logits", classes=4)
+        if MARGINS[margin].sums == "exp":  # of which IAM takes the logarithm
+            yield Case(margin, "IAM on logits", classes=4)
     for regularizer in REGULARIZERS:
         for margin in ("ArcFace", "Softmax"):
             yield Case(margin, regularizer, classes=3)
