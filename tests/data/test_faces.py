@@ -102,7 +102,7 @@ def test_the_data_set_by_name_and_from_the_cache(shared: Path, cache: Path, monk
     kept = dict(list(some.people.items())[:4])
     tests = {name: pairs.select(np.arange(8)) for name, pairs in some.tests.items()}
     probes, distractors = dict(list(some.probes.items())[:3]), some.distractors[:5]
-    monkeypatch.setattr(faces, "half_split", lambda root, half, choice: faces.Split(kept, tests, probes, distractors, {}))
+    monkeypatch.setattr(faces, "half_split", lambda root, half, **variant: faces.Split(kept, tests, probes, distractors, {}))
     people = faces.lfw_people(shared / "protocols" / "lfw_people.txt")
     named = [*kept.values(), *probes.values(), distractors, *(pairs.names for pairs in tests.values())]
     needed = {image.split("/")[1] for names in named for image in names}
