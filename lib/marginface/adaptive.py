@@ -199,7 +199,8 @@ class AdaCos(Margin):
         s = batch.kept["s"].to(batch.cosine) if self.dynamic and batch.number else fixed
         if not (self.dynamic and batch.follows):
             return Scaled(s), {}
-        others = batch.gather(batch.others(s))
+        with torch.no_grad():
+            others = batch.gather(batch.others(s))
         median = angle(batch.gather(batch.cosine).clamp(-1, 1)).median()
         s = (others.logsumexp(dim=0) - math.log(len(others))) / median.clamp_max(math.pi / 4).cos()
         return Scaled(s), {"s": s}

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from marginface.directions import norms, unit
 from marginface.margins import Margin
 
 
@@ -19,7 +21,7 @@ class Batch:
     number: int  # batches in training before this one
     kept: Mapping[str, Tensor]  # what `Margin.keeps` and `Margin.learns` name, as it was before this batch
     follows: bool  # whether what is kept is to follow this batch: in training, and not when a network is tested
-    others: Callable[[Tensor], Tensor]  # L (N,) of plain cosines times a scale (), without a gradient: a pass over all classes
+    others: Callable[[Tensor], Tensor]  # L (N,) of plain cosines times a scale (): a pass over all classes
     own: Callable[[Tensor], Tensor]  # the rows (N, …) of the samples' classes, of a table with one for each class
     mean: Callable[[Tensor], Tensor]  # the mean over all classes of a table (C,)
     gather: Callable[[Tensor], Tensor]  # values (N,) of the whole batch, where processes share it, without a gradient
@@ -51,6 +53,7 @@ class Kept(nn.Module):
         alike = {} if margin.shared_bias is None else {"bias": margin.shared_bias}
         self._begin = dict(margin.learns) | alike, {name: value.clone() for name, value in self.named_buffers()}
         self._before: dict[str, Tensor] = {}
+        self.batches = 0  # in training, so far
         self.reset_parameters()
 
     @torch.no_grad()
@@ -60,15 +63,49 @@ class Kept(nn.Module):
             getattr(self, name).fill_(number)
         for name, value in kept.items():
             getattr(self, name).copy_(value)
-
-    def now(self, repeats: bool) -> dict[str, Tensor]:
-        """All of it; for a batch that is passed a second time, as it was at the first."""
-        tables = {name: getattr(self, name) for name in self.per_class}
-        return tables | (self._before if repeats and self._before else dict(self.named_buffers()))
+        self.batches = 0
 
     @torch.no_grad()
-    def follow(self, after: Mapping[str, Tensor]) -> None:
-        """Take what is kept after a batch in the place of what was."""
+    def take(self, other: "Kept", change: Callable[[Tensor], Tensor]) -> None:
+        """What another head's has; `change` makes of its rows for each class this one's."""
+        self.batches = other.batches
+        for name, value in [*other.named_buffers(), *other.named_parameters()]:
+            getattr(self, name).copy_(change(value) if name in self.per_class else value)
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"batches": self.batches}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.batches = state["batches"]
+
+    def meet(
+        self, margin: Margin, embeddings: Tensor, moves: bool, repeats: bool, *, cosine: Callable[[], Tensor], **others: Any
+    ) -> Margin:
+        """The margin as it is for a batch. What is kept follows where state `moves`; a batch that `repeats` finds it as it was.
+
+        Arguments: embeddings (N, d) as they came from the network; cosine, and the rest, as in `Batch`.
+        """
+        tables = {name: getattr(self, name) for name in self.per_class}
+        now = self._before if repeats and self._before else dict(self.named_buffers())
+        with torch.no_grad():
+            near = cosine()
+        batch = Batch(
+            norms(embeddings), near, number=self.batches - repeats, kept=tables | now, follows=moves or repeats, **others
+        )
+        met, after = margin.meet(batch)
+        if moves:
+            self._follow(after)
+        return met
+
+    @torch.no_grad()
+    def _follow(self, after: Mapping[str, Tensor]) -> None:
         self._before = {name: value.clone() for name, value in self.named_buffers()}
         for name, value in after.items():
             getattr(self, name).copy_(value)
+        self.batches += 1
+
+
+def nearest(x: Tensor, weights: Tensor) -> Tensor:
+    """The cosine (N,) of directions (N, d) with weights (N, d), or with the nearest of (N, K, d)."""
+    cosines = (x.unsqueeze(1) * unit(weights if weights.dim() == 3 else weights.unsqueeze(1))).sum(dim=2)
+    return cosines.max(dim=1).values

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from marginface.batches import Batch, Kept, Scaled
+from marginface.batches import Kept, Scaled, nearest
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import nonzero, norms, unit
@@ -102,7 +102,6 @@ class MarginHead(nn.Module):
         self.bias = nn.Parameter(torch.empty(held)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
         self.kept = Kept(margin, num_classes, held) if margin.meets else None
-        self._batches = 0  # in training, where the margin meets them
         self._step = 0  # steps before the last batch in training
         self._seen: int | None = None  # and what time it was then
         self._reset_weights()
@@ -126,7 +125,7 @@ class MarginHead(nn.Module):
             module.reset_parameters()  # type: ignore[operator]
         if self.kept is not None:
             self.kept.reset_parameters()
-        self.step = self._batches = 0
+        self.step = 0
 
     def _reset_weights(self) -> None:
         nn.init.normal_(self.weight, std=1 / math.sqrt(self.embedding_dim))
@@ -153,13 +152,6 @@ class MarginHead(nn.Module):
             losses = self._losses(terms, margin)
             self.cosine = terms.cosine.detach()
             return _reduced(losses, weights, self.reduction)
-
-    def _take(self, head: "MarginHead", change: Callable[[Tensor], Tensor]) -> None:
-        """What the margin has kept in another head; `change` makes of that one's rows for each class this one's."""
-        if self.kept is not None and head.kept is not None:
-            self._batches = head._batches
-            for name, value in [*head.kept.named_buffers(), *head.kept.named_parameters()]:
-                getattr(self.kept, name).copy_(change(value) if name in self.kept.per_class else value)
 
     def _losses(self, terms: Terms, margin: Margin) -> Tensor:
         losses = margin.losses(terms.target, terms.others)
@@ -197,11 +189,10 @@ class MarginHead(nn.Module):
         self._step, self._seen = value, None
 
     def get_extra_state(self) -> dict[str, Any]:
-        state = {"step": self.step, "margin": described(self.margin)}
-        return state if self.kept is None else state | {"batches": self._batches}
+        return {"step": self.step, "margin": described(self.margin)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self.step, self._batches = state["step"], state.get("batches", 0)
+        self.step = state["step"]
         theirs, ours = state.get("margin", described(self.margin)), described(self.margin)
         if theirs != ours:
             warnings.warn(f"these class weights were trained with {theirs}, and this head has {ours}", stacklevel=2)
@@ -282,49 +273,20 @@ class MarginHead(nn.Module):
         repeats: bool = False,
     ) -> Margin:
         """The margin as it is for a batch, whose classes are all here."""
-        return self._met(
+        if self.kept is None:
+            return margin
+        return self.kept.meet(
             margin,
             embeddings.to(x.dtype),
             moves,
             repeats,
-            near=lambda: _nearest(unit(x), w[labels]),
+            cosine=lambda: nearest(unit(x), w[labels]),
+            num_classes=self.num_classes,
             others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
             own=lambda table: table[labels],
             mean=lambda table: table.mean(),
             gather=lambda values: gathered(values)[0],
         )
-
-    def _met(
-        self,
-        margin: Margin,
-        embeddings: Tensor,
-        moves: bool,
-        repeats: bool,
-        *,
-        near: Callable[[], Tensor],
-        others: Callable[[Tensor], Tensor],
-        **tables: Callable[[Tensor], Tensor],
-    ) -> Margin:
-        """The margin as it is for a batch; what it keeps follows where state moves. `near` and `others` as in `Batch`."""
-        if self.kept is None:
-            return margin
-        with torch.no_grad():
-            cosine = near()
-        batch = Batch(
-            norms=norms(embeddings),
-            cosine=cosine,
-            num_classes=self.num_classes,
-            number=self._batches - repeats,
-            kept=self.kept.now(repeats),
-            follows=moves or repeats,
-            others=torch.no_grad()(others),
-            **tables,
-        )
-        met, after = margin.meet(batch)
-        if moves:
-            self.kept.follow(after)
-            self._batches += 1
-        return met
 
     def _changed(self, margin: Margin) -> bool:
         """Whether logits of other classes are not s · cos θ_j."""
@@ -378,12 +340,6 @@ def _targets(
     if margin.changes_target:
         target = s * margin.target(within) if length is None else s * length * margin.target(within)
     return target if bias is None else target + bias, s * cosine, within
-
-
-def _nearest(x: Tensor, weights: Tensor) -> Tensor:
-    """The cosine (N,) of directions (N, d) with weights (N, d), or with the nearest of (N, K, d)."""
-    cosines = (x.unsqueeze(1) * unit(weights if weights.dim() == 3 else weights.unsqueeze(1))).sum(dim=2)
-    return cosines.max(dim=1).values
 
 
 def _together(weight: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.batches import Scaled
+from marginface.batches import Scaled, nearest
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import norms, unit
-from marginface.heads import MarginHead, _nearest, _reduced, _targets
+from marginface.heads import MarginHead, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
 from marginface.reduction import full_precision, own_and_others, products, whole_over
@@ -99,7 +99,8 @@ class ShardedMarginHead(MarginHead):
             sharded.weight.copy_(head.weight[part])
             if head.bias is not None and sharded.bias is not None:
                 sharded.bias.copy_(head.bias[part])
-            sharded._take(head, lambda table: table[part])
+            if sharded.kept is not None and head.kept is not None:
+                sharded.kept.take(head.kept, lambda table: table[part])
         sharded.step = head.step
         return sharded.train(head.training)
 
@@ -117,7 +118,8 @@ class ShardedMarginHead(MarginHead):
             head.weight.copy_(join(self.weight))
             if head.bias is not None and self.bias is not None:
                 head.bias.copy_(join(self.bias))
-            head._take(self, join)
+            if head.kept is not None and self.kept is not None:
+                head.kept.take(self.kept, join)
         head.step = self.step
         return head.train(self.training)
 
@@ -305,12 +307,15 @@ class ShardedMarginHead(MarginHead):
     ) -> Margin:
         """The margin as it is for all ranks' samples, which are the same everywhere; x as a share is computed from it."""
         ranks = self.ranks
-        return self._met(
+        if self.kept is None:
+            return margin
+        return self.kept.meet(
             margin,
             same,
             moves,
             repeats,
-            near=lambda: _nearest(unit(same), ranks.own(w, place)),
+            cosine=lambda: nearest(unit(same), ranks.own(w, place)),
+            num_classes=self.num_classes,
             others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
             own=lambda table: ranks.own(table, place),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
