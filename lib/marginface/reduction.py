@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
 from marginface.ranks import Ranks, held_rows, within
+from marginface.sums import SUMS
 
 
 def own_and_others(
@@ -31,7 +31,7 @@ def own_and_others(
 ) -> tuple[Tensor, Tensor]:
     """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
 
-    With `margin.sums` "softplus" L is Σ_{j≠y} log(1 + exp(s · U(x·w_j) + b_j)).
+    Or another sum of the same logits, by `margin.sums` (see `sums`).
 
     Class weights are divided by their norms here, chunk by chunk, unless the margin keeps them.
 
@@ -106,12 +106,11 @@ def _shift(cosine: Tensor, weight: Tensor, labels: Tensor, margin: Margin) -> Te
 
 
 def _others(logits: Tensor, labels: Tensor, margin: Margin) -> Tensor:
-    """L, from the logits of all classes. It is -∞ for one class, or 0 of softplus, with a gradient of 0."""
-    if margin.sums == "softplus":
-        return F.softplus(logits).scatter(1, labels[:, None], 0.0).sum(dim=1)
+    """L, from the logits of all classes. For one class it is that of nothing, with a gradient of 0."""
+    sums = SUMS[margin.sums]
     if logits.shape[1] == 1:
-        return logits[:, 0] * 0 - torch.inf
-    return logits.scatter(1, labels[:, None], -torch.inf).logsumexp(dim=1)
+        return logits[:, 0] * 0 + sums.nothing
+    return sums.of(logits.scatter(1, labels[:, None], -torch.inf))
 
 
 def whole_over(
@@ -137,10 +136,9 @@ def whole_over(
 
 def _others_over(ranks: Ranks, logits: Tensor, margin: Margin) -> Tensor:
     """L, from the logits of each rank's classes."""
-    if margin.sums == "softplus":
-        return ranks.total(F.softplus(logits).sum(dim=1))
+    sums = SUMS[margin.sums]
     nothing = logits.new_full((len(logits), 1), torch.finfo(logits.dtype).min)  # a rank may have no other class
-    return ranks.logsumexp(torch.cat([logits, nothing], dim=1).logsumexp(dim=1))
+    return sums.joined(ranks, sums.of(torch.cat([logits, nothing], dim=1)))
 
 
 class _OwnAndOthers(torch.autograd.Function):
@@ -157,10 +155,10 @@ class _OwnAndOthers(torch.autograd.Function):
         fits: int,
         ranks: Ranks | None,
     ) -> tuple[Tensor, ...]:
-        parts = list(_parts(len(weight), chunk))
+        parts, sums = list(_parts(len(weight), chunk)), SUMS[margin.sums]
         inverse = torch.cat([_inverse(weight[part], margin) for part in parts] or [weight.new_empty(0)])
         own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
-        others = torch.zeros_like(own) if margin.sums == "softplus" else torch.full_like(own, -torch.inf)
+        others = torch.full_like(own, sums.nothing)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
         kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
         for number, part in enumerate(parts):
@@ -170,18 +168,12 @@ class _OwnAndOthers(torch.autograd.Function):
             centre = _centres(own_weight, weight[part], inverse[part], margin)
             changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=keeps)
             logits = _logits(changed, labels, part, margin, bias, in_place=not inputs)
-            if margin.sums == "softplus":
-                others += F.softplus(logits).sum(dim=1)
-                above, exponentials = torch.zeros_like(others), logits.sigmoid_()
-            else:
-                above, exponentials = _exponentials(logits)
-                others = torch.logaddexp(others, above + exponentials.sum(dim=1).log())
+            others, above, derivatives = sums.add(others, logits)
             if room is not None:
                 highest[number] = above
                 if inputs:
-                    room.copy_(_pull_back(changed, inputs, exponentials)[0])
-        if ranks is not None:
-            others = ranks.sum(others) if margin.sums == "softplus" else ranks.logsumexp(others)
+                    room.copy_(_pull_back(changed, inputs, derivatives)[0])
+        others = others if ranks is None else sums.joined(ranks, others)
         return own, others, inverse, own_weight, kept, highest
 
     @staticmethod
@@ -233,22 +225,19 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     x, weight, labels, bias, own, others, inverse, own_weight, kept, highest = ctx.saved_tensors
     of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
     margin: Margin = ctx.margin
-    scale = margin.factor
+    scale, sums = margin.factor, SUMS[margin.sums]
     grad_own = torch.zeros_like(own) if grad_own is None else grad_own
     through_shifts = grad_own if ctx.ranks is None else torch.zeros_like(own)  # what they add to it
     grad_others = torch.zeros_like(own) if grad_others is None else grad_others
     grad_x, grad_own_weight = torch.zeros_like(x), torch.zeros_like(x)
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
-    finite = others.clamp_min(torch.finfo(others.dtype).min)  # L is -∞ where there is no other class
-    if margin.sums == "softplus":
-        finite = torch.zeros_like(finite)  # the derivative is not divided by a sum
     with full_precision(x):
         for number, part in enumerate(_parts(len(weight), ctx.chunk)):
             w, n = weight[part].flatten(0, -2), inverse[part].flatten()
             unit_w = w if margin.keeps_weight_norm else w * n[:, None]
             if number < len(kept):
-                factor = (grad_others * (highest[number] - finite).exp_())[:, None]
+                factor = (grad_others * sums.rest(highest[number], others))[:, None]
                 grad_cosine, with_scale = kept[number, :, : len(w)], factor * scale
                 if grad_bias is not None:
                     grad_bias[part] = factor[:, 0] @ grad_cosine
@@ -258,8 +247,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
             else:
                 (cosine, nearest), centre = _cosines(x, weight[part], inverse[part]), _centres(own_weight, w, n, margin)
                 changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
-                grad = _logits(changed, labels, part, margin, bias, in_place=not inputs)
-                grad = grad.sigmoid_() if margin.sums == "softplus" else grad.sub_(finite[:, None]).exp_()
+                grad = sums.slope(_logits(changed, labels, part, margin, bias, in_place=not inputs), others)
                 grad *= grad_others[:, None]
                 if grad_bias is not None:
                     grad_bias[part] = grad.sum(dim=0)
@@ -278,7 +266,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
                     through_shifts = through_shifts + more_own[:, 0]
             if grad_weight is not None and pull is not None:
                 through = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
-                grad_weight[part] = through.view(grad_weight[part].shape)
+                grad_weight[part] = through.view_as(grad_weight[part])
     at = labels
     if ctx.ranks is None:
         grad_own = through_shifts
@@ -297,7 +285,7 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
             at = at * weight.shape[1] + _of_class(x, weight, at, inverse)[1]
         if not margin.keeps_weight_norm:
             grad_own_weight = _through_norm(grad_own_weight, own_weight, inverse.flatten()[at])
-        grad_weight.flatten(0, -2).index_add_(0, at, grad_own_weight)
+        grad_weight.view(-1, x.shape[1]).index_add_(0, at, grad_own_weight)
     return grad_x if of_x else None, grad_weight, grad_bias
 
 
@@ -404,12 +392,6 @@ def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: 
     inside = (place >= 0) & (place < logits.shape[1])
     place = place.clamp(0, logits.shape[1] - 1)
     return logits.scatter_(1, place, logits.gather(1, place).masked_fill_(inside, -torch.inf))
-
-
-def _exponentials(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest of each row (N,), finite, and what each is, exponentiated, above it: in place."""
-    highest = logits.amax(dim=1).clamp_min_(torch.finfo(logits.dtype).min)
-    return highest, logits.sub_(highest[:, None]).exp_()
 
 
 def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
