@@ -87,8 +87,6 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         try:
             torch.save(vars(checkpoint), file)
         except RuntimeError as error:  # what torch makes of a write that failed
-            if "DataLoader worker" in str(error):  # a reader was killed meanwhile, and the write has not failed
-                raise
             raise OSError(None, f"{printable(path)} was not written: {error}") from error
 
 

@@ -229,10 +229,7 @@ def _fabric(device: str, precision: Any) -> Fabric:
 
 @contextmanager
 def _readers_understood(loop: Loop) -> Iterator[None]:
-    """PyTorch tells of a killed reader by a signal, and so in the middle of whatever is under way.
-
-    What a reader raised comes from it as text, with the lines of the other process before the message.
-    """
+    """What a reader raised comes from it as text, with the lines of the other process before the message."""
     try:
         yield
     except (ValueError, OSError) as error:
