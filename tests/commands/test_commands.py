@@ -240,6 +240,11 @@ def test_convert_counts_what_it_left_out(root: Path, tmp_path: Path) -> None:
     assert run("convert", people, tmp_path / "set.bin", "--pairs", "5").output.startswith("10 pairs in ")
     assert run("convert", tmp_path / "set.bin", tmp_path / "images").output.startswith("10 pairs in ")
     assert run("convert", tmp_path / "records", tmp_path / "other.bin").exit_code == 2
+    assert run("convert", people, tmp_path / "scaled.bin", "--pairs", "5", "--size", "24").exit_code == 0
+    for source, to, option in (("set.bin", "more", "--size"), ("records", "more", "--size"), ("set.bin", "more", "--part")):
+        refused = run("convert", tmp_path / source, tmp_path / to, option, "24")
+        assert (refused.exit_code, option in refused.stderr) == (2, True)
+        assert not (tmp_path / to).exists()
 
 
 @pytest.mark.parametrize("command", ["evaluate", "threshold"])

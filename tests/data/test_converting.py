@@ -104,6 +104,9 @@ def test_pairs_are_drawn_from_people(photographs: Path, tmp_path: Path) -> None:
     assert (done.written, same.sum()) == (100, 50)
     to_bin(photographs, tmp_path / "again.bin", pairs=50)
     assert (tmp_path / "again.bin").read_bytes() == (tmp_path / "set.bin").read_bytes()
+    (photographs / "person 2" / "3.png").write_bytes(encode_image(IMAGE.repeat(2, axis=0)))
+    assert to_bin(photographs, tmp_path / "scaled.bin", pairs=50, size=12).written == 100
+    assert load_bin(tmp_path / "scaled.bin")[0].shape[1:3] == (12, 12)
 
 
 def test_a_bin_with_a_damaged_image(tmp_path: Path) -> None:

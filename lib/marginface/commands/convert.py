@@ -36,10 +36,14 @@ def convert(source: Path, to: Path, images: Path | None, pairs: int, size: int |
     from marginface.data.record_parts import has_records
 
     records = source.suffix == ".rec" or has_records(source)
-    if to.suffix == ".bin" and not records:
-        done = converting.to_bin(source, to, images, pairs)
-    elif to.suffix == ".bin":
+    if to.suffix == ".bin" and records:
         raise click.UsageError("Pairs are made of a folder of people: convert the record files to one first.")
+    if size is not None and (records or source.suffix == ".bin"):
+        raise click.UsageError("--size: images are scaled where they become record files or a .bin.")
+    if part is not None and (to.suffix == ".bin" or records or source.suffix == ".bin"):
+        raise click.UsageError("--part: it is record files that are written in parts.")
+    if to.suffix == ".bin":
+        done = converting.to_bin(source, to, images, pairs, size=size)
     elif source.suffix == ".bin":
         done = converting.from_bin(source, to)
     elif records:

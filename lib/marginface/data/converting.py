@@ -94,11 +94,18 @@ def to_people(source: str | Path, to: str | Path) -> Converted:
     return done
 
 
-def to_bin(source: str | Path, to: str | Path, images: str | Path | None = None, pairs: int = 3000, seed: int = 0) -> Converted:
+def to_bin(
+    source: str | Path,
+    to: str | Path,
+    images: str | Path | None = None,
+    pairs: int = 3000,
+    seed: int = 0,
+    size: int | None = None,
+) -> Converted:
     """Pairs as an InsightFace .bin: those of a list, whose images are below `images`, or of a folder of people.
 
     Of people up to `pairs` of one person and as many of two are drawn at random. Pairs with an image that is not there, cannot
-    be read or has another size than most are left out.
+    be read or has another size than most are left out; with `size` those of another size are scaled, as by `to_records`.
     Raises: ValueError where no pair is left.
     """
     source, done = Path(source), Converted()
@@ -112,7 +119,11 @@ def to_bin(source: str | Path, to: str | Path, images: str | Path | None = None,
     for name in track(chosen.names, "reading images"):
         try:
             content[name] = read_bytes(image_at(root, name))
-            shapes[name] = decode_image(content[name], name).shape[:2]  # type: ignore[assignment]
+            image = decode_image(content[name], name)
+            if size is not None and image.shape[:2] != (size, size):
+                image = scaled(image, size)
+                content[name] = encode_image(image)
+            shapes[name] = image.shape[:2]  # type: ignore[assignment]
         except ValueError:
             content.pop(name, None)
     if not shapes:
@@ -123,7 +134,7 @@ def to_bin(source: str | Path, to: str | Path, images: str | Path | None = None,
         if left not in shapes or right not in shapes:
             done.left_out["an image is not there or cannot be read"] += 1
         elif shapes[left] != usual or shapes[right] != usual:
-            done.left_out[f"an image of another size than {usual[0]} × {usual[1]}"] += 1
+            done.left_out[f"an image of another size than {usual[0]} × {usual[1]} (--size scales them)"] += 1
         else:
             written += [content[left], content[right]]
             answers.append(same)
