@@ -2,11 +2,13 @@
 
     python benchmarks/pam_glyphs.py                                    1,000, 5,000 and 20,000 characters
     python benchmarks/pam_glyphs.py --characters 1000 --steps 300      in a minute
+    python benchmarks/pam_glyphs.py --characters 1000 5000 --csv       what the book shows, in data/pam_glyphs.csv
 
 A network is trained on the first thousand characters with AM-Softmax, and embeds ten drawings each of all of them. A class is a
 character: its weight is the mean direction of its drawings, to which class weights converge (PAM §3). Through some epochs of
-batches in random order, PAM follows the ranges; the truth is each class's farthest drawing. Times are medians of steps taken in
-turns, PAM's beside those of the base loss, forward and backward; memory is the peak of a process of its own, less the gradient.
+batches in random order, PAM follows the ranges; the truth is each class's farthest drawing. Times are the processor's, medians
+of steps taken in turns, PAM's beside those of the base loss, forward and backward; memory is the peak of a process of its own,
+less the gradient.
 Characters that have not been drawn are drawn first, some two thousand a minute.
 """
 
@@ -21,14 +23,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from marginface.adjacent import PAM, narrowest_pairs, nearest_neighbours
+from marginface.book.machine import processor
 from marginface.book.papers.glyphs import GLYPHS, MATCHED
 from marginface.data.catalog import load
+from marginface.data.files import writing
 from marginface.data.types import FaceData
 from marginface.heads import MarginHead
 from marginface.training import train
@@ -37,6 +42,7 @@ from marginface.training.testing import embed
 EACH, BATCH, EPOCHS = 10, 128, 3
 SAMPLES_UP_TO = 5000  # classes whose drawings are all compared with each other
 MEGABYTE = 2**20
+OUT = Path(__file__).parents[1] / "data" / "pam_glyphs.csv"
 
 
 def main() -> None:
@@ -44,6 +50,7 @@ def main() -> None:
     parser.add_argument("--characters", type=int, nargs="+", default=[1000, 5000, 20_000])
     parser.add_argument("--steps", type=int, help="of the training; all 981 where it is not given")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--csv", action="store_true", help="write data/pam_glyphs.csv, too")
     options = parser.parse_args()
     first = load(GLYPHS.data)
     assert isinstance(first, FaceData)
@@ -51,12 +58,21 @@ def main() -> None:
     run = train(recipe, replace(first, tests={}), max_steps=options.steps, device="cpu")
     assert run.learner is not None
     print(f"{torch.get_num_threads()} threads; the network was trained for {run.provenance['steps']:,} steps")
+    shared = {
+        "steps": run.provenance["steps"],
+        "threads": torch.get_num_threads(),
+        "device": processor(),
+    }
+    lines = []
     for count in options.characters:
         data = load(f"glyphs/{count}/{GLYPHS.data.rsplit('/', 1)[1]}")
         assert isinstance(data, FaceData)
         x, y = embedded(run.learner.backbone, data)
-        report(count, x, y)
-        cost(count, x, y, options.runs)
+        lines.append(shared | report(count, x, y) | cost(x, y, options.runs))
+        print("".join(f"{name} {value:,.3f}\n" for name, value in lines[-1].items() if not isinstance(value, str)))
+    if options.csv:
+        with writing(OUT) as file:
+            file.write(pd.DataFrame(lines).to_csv(index=False, float_format="%.6g").encode())
 
 
 def embedded(backbone: torch.nn.Module, data: FaceData) -> tuple[Tensor, Tensor]:
@@ -74,31 +90,34 @@ def centres(x: Tensor, y: Tensor) -> Tensor:
     return F.normalize(x.new_zeros(int(y.max()) + 1, x.shape[1]).index_add_(0, y, x))
 
 
-def report(count: int, x: Tensor, y: Tensor) -> None:
-    """How near ranges and pairs are to the truth."""
+def report(count: int, x: Tensor, y: Tensor) -> dict[str, float]:
+    """How near ranges and pairs are to the truth: angles in degrees, and shares."""
     W = centres(x, y)
     cosine = (x * W[y]).sum(dim=1)
     true = torch.ones(len(W)).scatter_reduce_(0, y, cosine, "amin")
     followed = follow(cosine, y, len(W))
     apart = np.degrees(followed.acos() - true.acos())
     low, high = np.quantile(apart, [0.05, 0.95])
-    together = np.corrcoef(true.numpy(), followed.numpy())[0, 1]
-    farthest = true.acos().rad2deg().median()
-    print(f"\n{count:,} characters, {len(x):,} drawings; the farthest of a class is {farthest:.1f}° away (median)")
-    print(f"  PAM's range less that: {apart.mean():+.1f}° [{low:+.1f}, {high:+.1f}], correlation {together:.2f}")
     ours, theirs = (pairs(narrowest_pairs(W, R)) for R in (followed, true))
-    among = np.unique(list(ours)).size / count
-    right = len(ours & theirs) / len(ours)
-    print(
-        f"  version 1: {right:.0%} of its {len(ours):,} pairs are truly the narrowest; they are of {among:.0%} of the classes"
-    )
     both = nearest_neighbours(W, followed)[1].view(-1, 2)
     nearest = (W @ W.T).fill_diagonal_(-1).argmax(dim=1)
-    print(f"  version 2: {has(both, nearest):.0%} of the classes have their nearest centre among its two")
+    found = {
+        "characters": count,
+        "drawings": len(x),
+        "farthest": float(true.acos().rad2deg().median()),
+        "range_mean": float(apart.mean()),
+        "range_low": low,
+        "range_high": high,
+        "range_correlation": np.corrcoef(true.numpy(), followed.numpy())[0, 1],
+        "v1_pairs": len(ours),
+        "v1_right": len(ours & theirs) / len(ours),
+        "v1_classes": np.unique(list(ours)).size / count,
+        "v2_nearest_centre": has(both, nearest),
+    }
     if count <= SAMPLES_UP_TO:
         drawn = nearest_by_samples(x, y)
-        alone = has(nearest[:, None], drawn)
-        print(f"    {has(both, drawn):.0%} have the class of the nearest drawing; the nearest centre is it for {alone:.0%}")
+        found |= {"v2_nearest_drawing": has(both, drawn), "centre_nearest_drawing": has(nearest[:, None], drawn)}
+    return found
 
 
 def has(several: Tensor, one: Tensor) -> float:
@@ -133,21 +152,22 @@ def nearest_by_samples(x: Tensor, y: Tensor) -> Tensor:
     return owner
 
 
-def cost(count: int, x: Tensor, y: Tensor, runs: int) -> None:
-    """Seconds of a step of each version beside the base loss's, and its memory."""
+def cost(x: Tensor, y: Tensor, runs: int) -> dict[str, float]:
+    """Seconds of a step of the base loss's head, and each version's time by it and megabytes beside it."""
     steps = {name: stepper(name, x, y) for name in ("base", "version 1", "version 2")}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(runs + 1):  # the first to warm up
         for name, step in steps.items():
-            started = time.perf_counter()
+            started = time.process_time()
             step()
-            taken[name].append(time.perf_counter() - started)
+            taken[name].append(time.process_time() - started)
     times = {name: statistics.median(own[1:]) for name, own in taken.items()}
-    print(f"  a step of AM-Softmax, batch {BATCH}: {times['base']:.3f} s")
-    for name in ("version 1", "version 2"):
+    found = {"base_s": times["base"]}
+    for short, name in (("v1", "version 1"), ("v2", "version 2")):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             extra = pool.submit(peak, name, x, y).result()
-        print(f"  {name}: {times[name]:.3f} s, {times[name] / times['base']:.1f} times that, and {extra:.0f} MB beside it")
+        found |= {f"{short}_times": times[name] / times["base"], f"{short}_MB": extra}
+    return found
 
 
 def stepper(name: str, x: Tensor, y: Tensor) -> Callable[[], None]:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from marginface.book import effects, errors, judging, published
-from marginface.book.effects import Above, Effect, Within
+from marginface.book.effects import NOTHING, Above, Effect, Within
 from marginface.book.errors import error, influence
 from marginface.book.plots import Forest, forest
 from marginface.book.simulation import Design, effect, experiments, move, study
@@ -224,6 +224,12 @@ def made(*words: str) -> list[Effect]:
 def test_a_page_sums_up_its_claims(words: Sequence[str], expected: str) -> None:
     verdict = effects.verdict(made(*words))
     assert (verdict.word, verdict.leg, len(verdict.evidence)) == (expected, "recorded runs", len(words))
+
+
+def test_where_nothing_is_compared_the_page_says_so() -> None:
+    """As with one value of a parameter alone."""
+    assert effects.verdict([]).word == "not judged"
+    assert NOTHING in Forest([])._repr_html_()
 
 
 def test_an_equivalence_has_a_margin_and_an_interval_of_two_one_sided_tests() -> None:

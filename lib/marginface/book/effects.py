@@ -17,6 +17,7 @@ from marginface.training import Run
 
 LEVEL = 0.05  # of a family
 EXPLORED = "explored"  # the word of what no claim named beforehand
+NOTHING = "there are no two rows here that a claim compares"
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,8 @@ def _word(claim: Above | Within, found: Contrast, first: bool, second: bool) -> 
 def verdict(effects: Sequence[Effect]) -> Verdict:
     """What the claims of a page come to: their common word; "smaller than printed" where all hold and some are; "holds in part"
     where some hold; "opposite" where none holds and one is; else "undecided"."""
+    if not effects:
+        return Verdict("not judged", (NOTHING,), "recorded runs")
     words = {each.word for each in effects}
     held = words & {"holds", "smaller than printed"}
     if len(words) == 1:

@@ -16,7 +16,7 @@ from marginface.book.parameters import COMMON, as_seeds, settings
 from marginface.book.records import stale
 from marginface.book.rehearsals import prepare
 from marginface.book.runs import say
-from marginface.book.verdicts import WORDS, Claim, Verdict, claims_table, of_claims
+from marginface.book.verdicts import MEANINGLESS, Claim, Verdict, claims_table, of_claims
 from marginface.training import Recipe
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ class Results:
     def verdict(self) -> Verdict:
         """The item's verdict from these results: the one that its page and the scorecard show."""
         if self.meaningless:
-            return Verdict("not judged", (WORDS["not judged"],))
+            return Verdict("not judged", (MEANINGLESS,))
         if self.item.judge is not None:
             verdict = self.item.judge(self)
         elif self.item.statements is not None:

@@ -17,6 +17,7 @@ COMPARED = {
     "undecided": "neither is excluded, or some claims are undecided and none holds; the page says what would decide",
     "opposite": "the difference points the other way, and none is excluded; of an equivalence: it is beyond the margin",
 }
+MEANINGLESS = "a smoke run, or data that only stands in for the right one: its numbers mean nothing"
 WORDS = COMPARED | {
     "reproduced": "what the paper claims holds when it is computed",
     "reproduced in part": "some of what is computed holds and some does not; the page says which",
@@ -24,7 +25,7 @@ WORDS = COMPARED | {
     "cannot be tested here": "it needs data that nobody can still obtain, or a scale that we could not afford",
     "as printed": "a description without a claim to test; what we built from it is shown",
     "not yet": "no notebook yet",
-    "not judged": "a smoke run, or data that only stands in for the right one: its numbers mean nothing",
+    "not judged": f"{MEANINGLESS}; or there is nothing to compare",
 }
 LEGS = ("computed", "recorded runs", "as printed", "")
 # a misprint is a slip of the pen whose meaning is plain; an observation is about what the paper does not state

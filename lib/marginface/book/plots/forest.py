@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from marginface.book.effects import EXPLORED, Effect, Within, power, table
+from marginface.book.effects import EXPLORED, NOTHING, Effect, Within, power, table
 from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
 
@@ -28,6 +28,8 @@ class Forest:
         return f"By how many percent the errors change, with intervals of 95 % and what is printed: {lines}."
 
     def _repr_html_(self) -> str:
+        if not self.effects:
+            return f"<p>{NOTHING}.</p>"
         figure = forest(self.effects)
         picture = inline.html(figure, self.description)
         plt.close(figure)

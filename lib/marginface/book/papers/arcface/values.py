@@ -55,7 +55,7 @@ def decay_explored(results: Results) -> list[Above]:
 
 def m_rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Table 6: ArcFace with each margin, and none; with profile "paper" LMobileNetE, and all the paper's steps or fewer."""
-    base = _base(chosen, "arcface/mobile-arcface-ms1m")
+    base = replace(_base(chosen, "arcface/mobile-arcface-ms1m"), accumulate=chosen.accumulate)
     scale = chosen.scale
     if chosen.profile == "paper":
         assert isinstance(base.margin, ArcFace)
@@ -123,6 +123,7 @@ TABLE6 = Item(
         "epochs": SMALL.epochs,
         "backbone": NETWORK,
         "steps": 0,
+        "accumulate": 1,
     },
     rows=m_rows,
     seeds=SEEDS,
