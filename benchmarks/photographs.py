@@ -4,7 +4,8 @@
     python benchmarks/photographs.py --data-root data/ --people 20 --out .   in a minute, elsewhere
 
 The people of LFW with most images, ten of each at most, are trained on for a short while, and the next ones, with four each,
-are tested. Every command's output is kept as it comes, but for its progress: of a training the first, a middle and the last line.
+are tested. Every command's output is kept as it comes, but for its progress: of a training the first, a middle and the last
+line.
 """
 
 import argparse
