@@ -215,7 +215,10 @@ class Results:
     def table(self) -> "Table":
         """Printed beside measured, or what the item tabulates."""
         if self.item.rows and not self.runs:
-            return _table(pd.DataFrame({"": [f"nothing is recorded here yet: make runs ONLY={self.item.notebook}"]}))
+            nothing = f"nothing is recorded here yet: make runs ONLY={self.item.notebook}"
+            if self.settings.profile != "book":
+                nothing = f"recorded runs alone are shown here, and not with profile {self.settings.profile!r}"
+            return _table(pd.DataFrame({"": [nothing]}))
         return self.show((self.item.tabulate or beside)(self))
 
     def show(self, frame: pd.DataFrame) -> "Table":
