@@ -297,6 +297,15 @@ def test_the_page_has_the_figure_in_words_too() -> None:
     assert "with a probability of 80 % (One claim: 5.0 %)" in html
 
 
+def test_the_caption_counts_words_and_names_the_clearest_difference() -> None:
+    runs = pages(0.8, 0.9, 0.8001)
+    claims = [Above(row, "0", ("LFW",), f"{row} over 0") for row in ("1", "2")]
+    text = effects.caption([*effects.judge(claims, runs), *effects.explore(claims, runs)])
+    assert "Of 2 claims: 1 holds, 1 undecided." in text
+    assert "The clearest difference: 1 over 0, -" in text
+    assert "No interval leaves out zero." in effects.caption(effects.judge(claims[1:], runs))
+
+
 def test_explored_differences_are_neither_judged_nor_part_of_the_family() -> None:
     runs = pages(0.8, 0.9, 0.9)
     judged = effects.judge([above("1", "0")], runs)

@@ -4,6 +4,7 @@ An effect is the share by which errors change: exp(mean over seeds and tests of 
 same is computed from printed numbers. How sure one can be of it says `evaluation.crossed`; the claims of a page are one family.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -259,6 +260,25 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
             line["seeds to decide"] = (str(each.needed) if each.needed else f"over {MOST_SEEDS:,}") if undecided else ""
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def caption(effects: Sequence[Effect]) -> str:
+    """What to see in the figure of a page's effects: how it is read, what the claims came to, and the clearest difference."""
+    words = Counter(each.word for each in effects if each.word != EXPLORED)
+    parts = [
+        "A line is a difference with its interval, left of zero fewer errors (or a smaller angle); a hollow diamond is printed."
+    ]
+    if words:
+        count, counted = sum(words.values()), ", ".join(f"{n} {word}" for word, n in words.most_common())
+        parts.append(f"{'One claim' if count == 1 else f'Of {count} claims'}: {counted}.")
+    clear = [each for each in effects if min(each.interval) > 0 or max(each.interval) < 0]
+    if clear:
+        most = max(clear, key=lambda each: min(abs(np.log1p(end)) for end in each.interval))
+        on = f" on {most.bed}" if len({each.bed for each in effects}) > 1 else ""
+        parts.append(f"The clearest difference: {most.claim.text}{on}, {most.difference}.")
+    else:
+        parts.append("No interval leaves out zero.")
+    return " ".join(parts)
 
 
 def power(effects: Sequence[Effect]) -> str:

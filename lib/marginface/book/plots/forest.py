@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from marginface.book.effects import EXPLORED, NOTHING, Effect, Within, power, table
+from marginface.book.effects import EXPLORED, NOTHING, Effect, Within, caption, power, table
 from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
 
@@ -34,7 +34,7 @@ class Forest:
         picture = inline.html(figure, self.description)
         plt.close(figure)
         numbers = Table(table(self.effects), self.stands_on)._repr_html_()
-        return f"{picture}<p>{escape(power(self.effects))}</p>{numbers}"
+        return f"{picture}<p><em>{escape(caption(self.effects))}</em></p><p>{escape(power(self.effects))}</p>{numbers}"
 
 
 def forest(effects: Sequence[Effect]) -> Figure:
