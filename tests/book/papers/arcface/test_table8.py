@@ -1,14 +1,17 @@
 """ArcFace Table 8: sizes that are the networks' own, speeds that were measured, and the claims that stand on them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from marginface.backbones import create, size_mb
+from marginface.backbones import create, multiply_adds, size_mb
 from marginface.book import plots
 from marginface.book.papers.arcface import table8
 from marginface.book.papers.arcface.table8 import NETWORKS, TABLE8
+from marginface.training import Run
 
 
 @pytest.mark.parametrize("name", ["LResNet50E-IR", "LResNet101(Bottle Neck)-IR", "LMobileNetE", "LDPN92E"])
@@ -53,3 +56,23 @@ def test_the_figure_has_a_mark_for_each() -> None:
     figure = plots.sizes_and_speeds(table8.measured(), table8.printed(table8.SIZE), table8.printed(table8.SPEED))
     assert len(figure.axes[1].lines) == 10
     assert np.isfinite(figure.axes[1].dataLim.bounds).all()
+
+
+def test_the_families_cost_about_as_much_and_are_of_the_printed_networks() -> None:
+    costs = [multiply_adds(small, embedding_dim=128, image_shape=(1, 32, 32)) for small, _ in table8.FAMILIES.values()]
+    assert max(costs) / min(costs) < 1.5
+    assert {large for _, large in table8.FAMILIES.values()} <= set(NETWORKS)
+    assert list(TABLE8.ask("paper").rows) == list(NETWORKS)
+
+
+def test_accuracies_count_beside_sizes_and_speeds() -> None:
+    asked = TABLE8.ask()
+    metrics = {"LFW": 0.9, "CFP-FF": 0.8, "CFP-FP": 0.7}
+    runs = {name: [Run(row.recipe, metrics, {}, {}, "made up", "", {})] for name, row in asked.rows.items()}
+    results = replace(asked, runs=runs)
+    assert {claim.measures for claim in table8.claims(results)} == {("CFP-FP",)}
+    pairs = {(claim.row, claim.over) for claim in table8.claims(results)}
+    assert ("LInception-ResNet-v2", "LResNetE-IR") in pairs
+    assert ("LResNetE-IR", "LMobileNetE") in pairs
+    assert len(pairs) == len(table8.FAMILIES)
+    assert all(claim.printed is None or claim.printed < 0 for claim in table8.claims(results))

@@ -1,5 +1,7 @@
 """What ArcFace's Tables 2 to 6 and 8 share: rows that differ in one setting, and how two of them are compared."""
 
+from collections.abc import Sequence
+
 from marginface.book import published
 from marginface.book.effects import Above
 from marginface.book.items import Results
@@ -8,14 +10,14 @@ TESTS = ("LFW", "CFP-FP", "AgeDB-30")  # of the paper
 SEEDS = range(3)  # of each row; where a claim is undecided its page says how many would decide
 
 
-def above(results: Results, row: str, over: str) -> Above:
-    """The claim that a row errs less than another, over the paper's tests as far as they were made, else over all that were.
+def above(results: Results, row: str, over: str, tests: Sequence[str] = TESTS) -> Above:
+    """The claim that a row errs less than another, over those of the tests that were made, else over all that were.
 
     The printed share is over the same tests.
     """
     every = results.tests
-    tests = tuple(test for test in TESTS if test in every) or tuple(every)
-    return Above(row, over, tests, f"{row} over {over}", _printed(results, row, over, tests))
+    chosen = tuple(test for test in tests if test in every) or tuple(every)
+    return Above(row, over, chosen, f"{row} over {over}", _printed(results, row, over, chosen))
 
 
 def _printed(results: Results, row: str, over: str, tests: tuple[str, ...]) -> float | None:
