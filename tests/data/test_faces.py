@@ -81,6 +81,18 @@ def test_overlap_trains_on_people_who_are_looked_for_in_images_that_no_test_show
 
 
 @pytest.mark.parametrize("half", ["first", "second"])
+def test_the_images_of_one_set_alone_and_the_same_tests(half: str, shared: Path) -> None:
+    whole, *parts = (half_split(shared, half, only=only) for only in ("", "lfw", "cfp"))
+    images = [sorted(image for own in split.people.values() for image in own) for split in (whole, *parts)]
+    assert sorted(images[1] + images[2]) == images[0]
+    assert [{image[:4] for image in own} for own in images[1:]] == [{"lfw/"}, {"cfp/"}]
+    assert min(len(own) for split in parts for own in split.people.values()) >= 2
+    for part in parts:
+        assert (part.probes, part.distractors, part.strangers) == (whole.probes, whole.distractors, whole.strangers)
+        assert {name: pairs.names for name, pairs in part.tests.items()} == {n: pairs.names for n, pairs in whole.tests.items()}
+
+
+@pytest.mark.parametrize("half", ["first", "second"])
 def test_all_pairs_are_of_the_people_who_are_tested(half: str, shared: Path) -> None:
     split = half_split(shared, half)
     everybody = faces._everybody(split)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -15,7 +16,7 @@ CLASSIFICATION: dict[str, tuple[int, int, int]] = {"mnist": (1, 28, 28), "digits
 SYNTHETIC = re.compile(r"synthetic/([1-9]\d{0,8})x([1-9]\d{0,8})/([1-9]\d{0,8})", re.ASCII)
 MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
 GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
-HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
+HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice|/overlap|/lfw|/cfp)?", re.ASCII)
 
 
 def is_known(name: str) -> bool:
@@ -35,7 +36,8 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     Arguments:
         name: "mnist"; "digits": scikit-learn's bundled 8×8 digits; "lfw+cfp/first/64" or "lfw+cfp/second/64": one half of the
             people of LFW and CFP, in grey crops of 64 pixels (see `faces.half_split`), and with "/choice" tested on people of
-            that half, who are then not trained on, or with "/overlap" also trained on other images of those who are looked for;
+            that half, who are then not trained on, or with "/overlap" also trained on other images of those who are looked for,
+            or with "/lfw" or "/cfp" trained on the images of that set alone;
             "lfw/8/48": the 8 people of LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`);
             "synthetic/100x20/64": 100 procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32":
             1,000 Chinese characters in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested
@@ -75,9 +77,10 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     return insightface.load(place, name)
 
 
-def _variant(suffix: str | None) -> dict[str, bool]:
+def _variant(suffix: str | None) -> dict[str, Any]:
     """What the end of a name asks for, as an argument."""
-    return {suffix[1:]: True} if suffix else {}
+    what = (suffix or "")[1:]
+    return {"only": what} if what in ("lfw", "cfp") else {what: True} if what else {}
 
 
 def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | None:

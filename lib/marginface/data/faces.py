@@ -71,7 +71,7 @@ class Split:
     strangers: tuple[str, ...] = ()
 
 
-def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap: bool = False) -> Split:
+def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap: bool = False, only: str = "") -> Split:
     """Train on LFW people (with two images or more) and CFP people of five folds, test on the pairs of the other five.
 
     Arguments:
@@ -80,6 +80,7 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap
         choice: train on the first four of them and test on the last, so that nothing is chosen on the tested people.
         overlap: train on those who are looked for, too, in images that no test shows: ten more of those
             of LFW who have so many.
+        only: train on the images of one set alone, "lfw" or "cfp"; the tests are the same.
     Raises: ValueError for another half; DataMissingError naming a file that is not there.
     """
     if half not in HALVES:
@@ -123,8 +124,9 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap
             else:
                 key = known or f"cfp/{person}"
                 trained[key] = trained.get(key, ()) + _cfp_images(person)
+    own = {name: tuple(image for image in images if image.startswith(only)) for name, images in trained.items()}
     return Split(
-        people=dict(sorted(trained.items())),
+        people={name: images for name, images in sorted(own.items()) if images},
         tests={name: pairs.select(np.isin(pairs.fold, test_folds)) for name, pairs in tests.items()},
         probes=probes,
         distractors=tuple(
@@ -140,7 +142,9 @@ def half_split(root: Path, half: str = "first", *, choice: bool = False, overlap
     )
 
 
-def load_half_split(root: Path, half: str, size: int, *, choice: bool = False, overlap: bool = False) -> FaceData:
+def load_half_split(
+    root: Path, half: str, size: int, *, choice: bool = False, overlap: bool = False, only: str = ""
+) -> FaceData:
     """The half split as training data and tests, in grey crops of `size` pixels: (1, size, size).
 
     Beside the three sets of pairs, "templates" compares the images of each person of `Split.probes` with odd numbers with
@@ -150,7 +154,7 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False, o
     "CFP-FP all pairs" compare every two images of the same people and of CFP's: frontal ones, and frontal ones with profiles.
     For a choice there are these alone, since a threshold for pairs comes from other folds.
     """
-    split = half_split(root, half, choice=choice, overlap=overlap)
+    split = half_split(root, half, choice=choice, overlap=overlap, only=only)
     sets = {"lfw/": lfw(root, size), "cfp/": cfp(root, size)}
     names = tuple(prefix + name for prefix, faces in sets.items() for name in faces.names)
     every = Faces(np.concatenate([faces.images for faces in sets.values()]), names)
@@ -182,10 +186,11 @@ def load_half_split(root: Path, half: str, size: int, *, choice: bool = False, o
         everyone = np.unique([name.split("/")[1] for name in everybody["CFP-FP"]], return_inverse=True)[1]
         tests |= misnamed(tested.images, tested.find(everybody["CFP-FP"]), everyone)
     return FaceData(
-        name=f"lfw+cfp/{half}/{size}" + "/choice" * choice + "/overlap" * overlap,
+        name=f"lfw+cfp/{half}/{size}" + "/choice" * choice + "/overlap" * overlap + f"/{only}" * bool(only),
         label=f"LFW and CFP, {half} half, {size} × {size} grey"
         + ", tested on people set aside for choices" * choice
-        + ", and people who are looked for" * overlap,
+        + ", and people who are looked for" * overlap
+        + f", {only.upper()}'s images alone" * bool(only),
         num_classes=len(split.people),
         image_shape=(1, size, size),
         train=TensorDataset(torch.tensor(images), torch.tensor(labels)),

@@ -9,7 +9,7 @@ from marginface.book import published
 from marginface.book.items import Item, Results
 from marginface.book.papers import find
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
-from marginface.book.papers.arcface.table11 import TABLE11
+from marginface.book.papers.arcface.table11 import MARGINS, TABLE11
 from marginface.book.papers.arcface.values import TABLE5, TABLE6
 from marginface.book.papers.arcface.varied import SEEDS
 from marginface.margins import ArcFace, NormFace
@@ -53,7 +53,7 @@ def test_every_printed_line_has_its_row_and_the_rows_are_claimed_about(item: Ite
     number = int(item.name.split()[1])
     table = published.table("arcface", number)
     for profile in ("book", "paper"):
-        asked = item.ask(profile) if item is not TABLE11 or profile == "paper" else every_bed(item)[1]
+        asked = item.ask(profile)
         lines = [row.printed for row in asked.rows.values() if row.printed]
         missing = 2 if item is TABLE11 and profile == "book" else 0  # SphereFace and it with triplets
         assert len(lines) == table.row.nunique() - missing
@@ -98,7 +98,7 @@ def test_every_network_can_be_built_for_its_images(item: Item) -> None:
     for results in every_bed(item):
         for row in results.rows.values():
             recipe = row.recipe
-            side = int(recipe.data.rsplit("/", 1)[1])
+            side = int(recipe.data.split("/")[2])
             shape = (1, side, side)
             create(recipe.backbone, embedding_dim=recipe.embedding_dim, image_shape=shape, dropout=recipe.dropout)
 
@@ -127,9 +127,13 @@ def test_table11_goes_on_from_the_runs_of_the_same_seed() -> None:
                 assert row.recipe.start == before
                 assert (row.recipe.lr, row.recipe.momentum, row.recipe.weight_decay) == (0.005, 0.0, 5e-4)
                 assert [recipe.start.seed for recipe in row.recipes([3, 4]) if recipe.start] == [3, 4]
-    on_glyphs = every_bed(TABLE11)[1].rows
-    assert on_glyphs["fewer: Softmax"].recipe.data == "glyphs/300/32"
-    assert on_glyphs["fewer: Softmax, then Triplet"].recipe.data == "glyphs/1000/32"
+    on_faces, on_glyphs = (results.rows for results in every_bed(TABLE11))
+    for name in MARGINS:
+        seen = [
+            [rows[f"other set: {name}{then}"].recipe.data for then in ("", ", then Triplet")] for rows in (on_faces, on_glyphs)
+        ]
+        assert seen == [["lfw+cfp/first/64/lfw", "lfw+cfp/first/64/cfp"], ["glyphs/300/32", "glyphs/1000/32"]]
+    assert not [name for name in TABLE11.ask(data="my folder").rows if name.startswith("other set")]
 
 
 def test_their_runs_are_asked_for_by_the_names_of_their_pages() -> None:

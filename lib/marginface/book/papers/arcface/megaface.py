@@ -32,7 +32,7 @@ OVERLAP = "some known"  # rows of networks that have learned people who are look
 SMALLER = "ArcFace, smaller m"  # 0.4 beside 0.5 in the paper, on faces here, and 0.5 beside 0.6 on glyphs
 PRINTED = {
     "Softmax": "Softmax",
-    f"{table11.FEWER}, {table11.TUNED}": "Softmax-pretrain@VGG2, Triplet-finetune",
+    f"{table11.OTHER}Softmax, {table11.TUNED}": "Softmax-pretrain@VGG2, Triplet-finetune",
     f"Softmax, {table11.TUNED}": "Softmax-pretrain, Triplet-finetune",
     "CosFace": "CosineFace(m=0.35)",
     SMALLER: "ArcFace(m=0.4)",
