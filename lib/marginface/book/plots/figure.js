@@ -12,12 +12,14 @@
     document.head.append(script);
   });
   const colours = () => ({ "font.color": getComputedStyle(document.body).color });
-  window.marginfacePlotly.then(async () => {
+  const draw = async () => {
     const element = document.getElementById(id);
     figure.layout.font = { ...figure.layout.font, color: colours()["font.color"] };
     await Plotly.newPlot(element, figure.data, figure.layout, { responsive: true, displaylogo: false });
     if (after) after(element);
     new MutationObserver(() => Plotly.relayout(element, colours()))
       .observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  });
+    await new Promise((shown) => setTimeout(shown, 50));  // this one is seen before the next is begun
+  };
+  window.marginfaceDrawn = (window.marginfaceDrawn ?? window.marginfacePlotly).then(draw);
 })
