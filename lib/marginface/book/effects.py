@@ -231,7 +231,7 @@ def _word(claim: Above | Within, found: Contrast, first: bool, second: bool) -> 
 
 def verdict(effects: Sequence[Effect]) -> Verdict:
     """What the claims of a page come to: their common word; "smaller than printed" where all hold and some are; "holds in part"
-    where some hold; "opposite" where none holds and one is; else "undecided"."""
+    where some hold; "opposite" where none holds and one is; else "undecided". The evidence begins with what gives the word."""
     if not effects:
         return Verdict("not judged", (NOTHING,), "recorded runs")
     words = {each.word for each in effects}
@@ -243,7 +243,9 @@ def verdict(effects: Sequence[Effect]) -> Verdict:
     else:
         word = "opposite" if "opposite" in words else "undecided"
     several = len({each.bed for each in effects}) > 1
-    lines = (f"{f'on {each.bed}: ' if several else ''}{each.told}: {each.judged}" for each in effects)
+    giving = held if word == "holds in part" else {word}
+    ordered = sorted(effects, key=lambda each: each.word not in giving)
+    lines = (f"{f'on {each.bed}: ' if several else ''}{each.told}: {each.judged}" for each in ordered)
     return Verdict(word, tuple(lines), "recorded runs")
 
 
