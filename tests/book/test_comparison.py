@@ -48,20 +48,23 @@ def test_names(measure: str, test: str, title: str) -> None:
     assert (comparison.test_of(measure), comparison.title(measure)) == (test, title)
 
 
+@pytest.mark.parametrize("suffix", ["", *comparison.VARIANTS])
 @pytest.mark.parametrize("half", ["first", "second"])
 def test_recorded_counts_of_a_split_are_those_of_the_data(
-    half: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    half: str, suffix: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = comparison.split_counts(half, shared)
-    assert counted == comparison.split_counts(half, tmp_path), "a folder without protocols"
+    counted = comparison.split_counts(half, shared, suffix)
+    assert counted == comparison.split_counts(half, tmp_path, suffix), "a folder without protocols"
     monkeypatch.delenv("MARGINFACE_DATA")
-    assert counted == comparison.split_counts(half)
+    assert counted == comparison.split_counts(half, suffix=suffix)
 
 
 def test_who_is_trained_on_without_any_data(no_data: None) -> None:
-    told = comparison.split_of("lfw+cfp/first/64")
+    (told,) = comparison.split_of("lfw+cfp/first/64")
     assert told.startswith("The first half has 936 people with 6,408 images. 36 people of LFW and 51 of CFP were left out")
-    told = comparison.split_of("glyphs/1000/32")
+    assert comparison.split_of("lfw+cfp/first/64/cfp") == [told, "Of CFP's images alone it has 199 people with 2,786 images."]
+    (told,) = comparison.split_of("glyphs/1000/32")
     assert "1,000 Chinese characters in up to 73 typefaces" in told
     assert "14 typefaces of other families" in told
-    assert comparison.split_of("synthetic/4x2/32") == "`synthetic/4x2/32` is no half of LFW and CFP."
+    assert "in drawings that no test shows" in comparison.split_of("glyphs/1000/32/overlap")[1]
+    assert comparison.split_of("synthetic/4x2/32") == ["`synthetic/4x2/32` is no half of LFW and CFP."]

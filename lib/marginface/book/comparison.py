@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marginface.book.obtain import Runs
-from marginface.data.catalog import GLYPHS, HALF_SPLIT
+from marginface.data.catalog import GLYPHS, HALF_SPLIT, variant
 from marginface.data.files import data_folder, data_root
 from marginface.data.typefaces import typefaces
 from marginface.evaluation.statistics import estimate
@@ -61,20 +61,22 @@ def mean_of(measures: Sequence[str], factor: float = 100) -> Callable[[Run], flo
 DOUBLES = (("Bart_Hendricks", "Ricky_Ray"), ("Carlos_Beltran", "Raul_Ibanez"))  # pixel-identical files of LFW
 
 
-def split_counts(half: str, root: str | Path | None = None) -> dict[str, int]:
+def split_counts(half: str, root: str | Path | None = None, suffix: str = "") -> dict[str, int]:
     """What a half split leaves and tests: people, images, who was left out, strangers, and where LFW's doubles are.
 
     Counted in the protocols where they are at hand, and else as `data/splits.csv` has it from them.
 
-    Arguments: half: "first" or "second".
+    Arguments:
+        half: "first" or "second".
+        suffix: the end of a data set's name, such as "/overlap".
     """
     place = data_root(root)
     if place is None or not (place / "protocols").is_dir():
         table = pd.read_csv(data_folder() / "splits.csv").set_index("half").to_dict("index")
-        return {str(name): int(count) for name, count in table[half].items()}
+        return {str(name): int(count) for name, count in table[half + suffix].items()}
     from marginface.data.faces import half_split
 
-    split = half_split(place, half)
+    split = half_split(place, half, **variant(suffix))
     images = list(split.people.values())
     doubles = [name for names in DOUBLES for name in names]
     return {
@@ -90,21 +92,39 @@ def split_counts(half: str, root: str | Path | None = None) -> dict[str, int]:
     }
 
 
-def split_of(data: str, root: str | Path | None = None) -> str:
-    """Who is trained on, in a sentence."""
+# what is said of a data set with such an end to its name, beside what is said of the same without it
+VARIANTS = {
+    "/overlap": "With people who are looked for, too, in images that no test shows, it has",
+    "/lfw": "Of LFW's images alone it has",
+    "/cfp": "Of CFP's images alone it has",
+    "/choice": "Where people are set aside to choose on, it has",
+}
+
+
+def split_of(data: str, root: str | Path | None = None) -> list[str]:
+    """Who is trained on, in sentences; of a variant of a data set the last one is about what is different in it."""
     if glyphs := GLYPHS.fullmatch(data):
         seen, unseen = ([face for face in typefaces() if face.unseen == kind] for kind in (False, True))
-        return (
+        plain = (
             f"The glyphs are {int(glyphs[1]):,} Chinese characters in up to {len(seen)} typefaces each. No character that is "
             f"trained on is tested, and {len(unseen)} typefaces of other families are for testing alone."
         )
+        more = {
+            "/overlap": f"In `{data}` the tested characters are trained on, too, in drawings that no test shows.",
+            "/choice": f"`{data}` is tested on characters set aside to choose on.",
+        }
+        return [plain, more[glyphs[3]]] if glyphs[3] else [plain]
     match = HALF_SPLIT.fullmatch(data)
     if match is None:
-        return f"`{data}` is no half of LFW and CFP."
+        return [f"`{data}` is no half of LFW and CFP."]
     found = split_counts(match[1], root)
-    return (
+    sentences = [
         f"The {match[1]} half has {found['people']:,} people with {found['images']:,} images. {found['left_out_lfw']} people "
         f"of LFW and {found['left_out_cfp']} of CFP were left out because the other set tests on them; "
         f"{found['in_both']} are in "
         "both sets and count as one person each. Nobody who is trained on is in a test pair of either set."
-    )
+    ]
+    if suffix := match[3]:
+        own = split_counts(match[1], root, suffix)
+        sentences.append(f"{VARIANTS[suffix]} {own['people']:,} people with {own['images']:,} images.")
+    return sentences

@@ -233,7 +233,8 @@ class Results:
     def data(self) -> "Markdown":
         """Who is trained on and who is tested on, in a sentence for each data set."""
         names = dict.fromkeys(row.recipe.data for row in self.rows.values())
-        return _markdown(" ".join(comparison.split_of(name, self.root) for name in names))
+        sentences = dict.fromkeys(line for name in names for line in comparison.split_of(name, self.root))
+        return _markdown(" ".join(sentences))
 
     @property
     def _compared(self) -> Runs:

@@ -65,19 +65,19 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
     if match := GLYPHS.fullmatch(name):
         from marginface.data import glyphs
 
-        return glyphs.load(place, int(match[1]), int(match[2]), **_variant(match[3]), draw=fetch)
+        return glyphs.load(place, int(match[1]), int(match[2]), **variant(match[3]), draw=fetch)
     if place is None:
         raise DataMissingError(f"{name} is read from a data folder: set data_root or {DATA_ROOT} to it")
     from marginface.data import faces, insightface
 
     if match := HALF_SPLIT.fullmatch(name):
-        return faces.load_half_split(place, match[1], int(match[2]), **_variant(match[3]))
+        return faces.load_half_split(place, match[1], int(match[2]), **variant(match[3]))
     if match := MOST_SEEN.fullmatch(name):
         return faces.load_most_seen(place, int(match[1]), int(match[2]))
     return insightface.load(place, name)
 
 
-def _variant(suffix: str | None) -> dict[str, Any]:
+def variant(suffix: str | None) -> dict[str, Any]:
     """What the end of a name asks for, as an argument."""
     what = (suffix or "")[1:]
     return {"only": what} if what in ("lfw", "cfp") else {what: True} if what else {}
