@@ -196,7 +196,7 @@ class Results:
         if not self.runs:
             return "Computed"
         runs = [run for group in self.runs.values() for run in group]
-        data = ", ".join(sorted({run.data_label for run in runs}))
+        data = "; ".join(sorted({run.data_label for run in runs}))
         seeds = sorted({run.recipe.seed for run in runs})
         devices = ", ".join(sorted({f"{run.provenance['device']} {run.provenance['precision']}" for run in runs}))
         if recorded := sum("created" in run.provenance for run in runs):

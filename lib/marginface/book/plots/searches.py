@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from marginface.book.effects import Effect
 from marginface.book.plots.display import COLOURS
+from marginface.book.plots.looks import looks
 
 
 def effect_curves(beds: Mapping[str, Mapping[float, Effect]], name: str = "β") -> Figure:
@@ -35,9 +36,10 @@ def effect_curves(beds: Mapping[str, Mapping[float, Effect]], name: str = "β") 
 def search_curves(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]], label: str) -> Figure:
     """CMC or ROC: the mean over seeds of every row with the range of its runs, over ranks or FARs, (K,) and (S, K) each."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for (name, (x, shares)), colour in zip(curves.items(), COLOURS, strict=False):
-        axes.fill_between(x, 100 * shares.min(axis=0), 100 * shares.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-        axes.plot(x, 100 * shares.mean(axis=0), color=colour, label=name)
+    for name, look in looks(curves).items():
+        x, shares = curves[name]
+        axes.fill_between(x, 100 * shares.min(axis=0), 100 * shares.max(axis=0), color=look.colour, alpha=0.2, linewidth=0)
+        axes.plot(x, 100 * shares.mean(axis=0), **look.of_line, label=name)
     axes.set(xscale="log", xlabel=label, ylabel="found, %" if label == "rank" else "accepted, %")
     if curves:
         axes.legend()
