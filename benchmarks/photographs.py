@@ -1,7 +1,7 @@
 """What the commands say of a folder of photographs: people of LFW, as if they were one's own.
 
-    python benchmarks/photographs.py --data-root data/                       what the book shows, in data/photographs/
-    python benchmarks/photographs.py --data-root data/ --people 20 --out .   in a minute, elsewhere
+    python benchmarks/photographs.py --data-root faces/ --out data/photographs    what the book shows
+    python benchmarks/photographs.py --data-root faces/ --people 20               in a minute, and keeps nothing
 
 The people of LFW with most images, ten of each at most, are trained on for a short while, and the next ones, with four each,
 are tested. Every command's output is kept as it comes, but for its progress: of a training the first, a middle and the last
@@ -19,7 +19,6 @@ from marginface.book.machine import processor
 from marginface.data.files import data_root, writing
 from marginface.data.pairs import lfw_people
 
-KEPT = Path(__file__).parents[1] / "data" / "photographs"
 MOST, TESTED = 10, 4  # images of a person
 
 
@@ -29,11 +28,12 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=200, help="to train on, and as many to test on")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--size", type=int, default=48)
-    parser.add_argument("--out", type=Path, default=KEPT)
+    parser.add_argument("--out", type=Path, help="the folder in which to keep what they say")
     options = parser.parse_args()
     root = data_root(options.data_root)
     if root is None:
-        parser.error("--data-root: where are lfw/ and protocols/?")
+        print("Nothing is measured: this needs LFW, in --data-root or where MARGINFACE_DATA says.")
+        return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         link(root, work, options.people)
@@ -48,6 +48,8 @@ def main() -> None:
     said["train"] = re.sub(
         r"^trained in (.*) on cpu;", rf"trained in \1 on a thread of {processor()};", said["train"], flags=re.M
     )
+    if options.out is None:
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in said.items():
         with writing(options.out / f"{name}.txt") as file:
