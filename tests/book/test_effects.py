@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from marginface.book import effects, errors, judging, published
+from marginface.book import effects, errors, judging, published, telling
 from marginface.book.effects import NOTHING, Above, Effect, Within
 from marginface.book.errors import error, influence
 from marginface.book.plots import Forest, forest
@@ -194,7 +194,7 @@ def test_more_claims_need_more_evidence() -> None:
 def test_one_run_decides_nothing() -> None:
     (found,) = effects.judge([above("1", "0", -0.3)], pages(0.8, 0.95, seeds=1))
     assert (found.word, found.difference) == ("undecided", "-77.9 % [one run]")
-    assert effects.power([found]) == "One run a row shows nothing."
+    assert telling.power([found]) == "One run a row shows nothing."
     assert found.needed is None
 
 
@@ -263,7 +263,7 @@ def test_needed_seeds_are_those_for_the_printed_size() -> None:
     assert found.needed is not None
     wanted = found.found.with_runs(found.needed).detectable(found.level)
     assert wanted <= -np.log1p(-0.02)
-    assert str(found.needed) in effects.table([found])["seeds to decide"].to_list()
+    assert str(found.needed) in telling.table([found])["seeds to decide"].to_list()
 
 
 def test_needed_seeds_are_those_for_the_measured_size_where_the_printed_one_is_excluded() -> None:
@@ -302,10 +302,11 @@ def test_the_page_has_the_figure_in_words_too() -> None:
 def test_the_caption_counts_words_and_names_the_clearest_difference() -> None:
     runs = pages(0.8, 0.9, 0.8001)
     claims = [Above(row, "0", ("LFW",), f"{row} over 0") for row in ("1", "2")]
-    text = effects.caption([*effects.judge(claims, runs), *effects.explore(claims, runs)])
+    text = telling.caption([*effects.judge(claims, runs), *effects.explore(claims, runs)])
     assert "Of 2 claims: 1 holds, 1 undecided." in text
-    assert "The clearest difference: 1 over 0, -" in text
-    assert "No interval leaves out zero." in effects.caption(effects.judge(claims[1:], runs))
+    assert "The clearest: 1 over 0, -" in text
+    assert "An error is on faces one minus accuracy (LFW)." in text
+    assert "No interval leaves out zero." in telling.caption(effects.judge(claims[1:], runs))
 
 
 def test_explored_differences_are_neither_judged_nor_part_of_the_family() -> None:
@@ -314,7 +315,7 @@ def test_explored_differences_are_neither_judged_nor_part_of_the_family() -> Non
     more = effects.explore([above("2", "0"), above("2", "1")], runs)
     assert [each.word for each in more] == ["explored", "explored"]
     assert [each.level for each in [*judged, *more]] == [0.05] * 3
-    assert effects.power([*judged, *more]) == effects.power(judged)
+    assert telling.power([*judged, *more]) == telling.power(judged)
 
 
 def test_f_is_that_of_an_analysis_of_variance() -> None:

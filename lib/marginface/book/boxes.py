@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from marginface.book import descriptions, effects, published
+from marginface.book import descriptions, published, telling
 from marginface.book.items import Item, Results, beside
 from marginface.book.papers import ITEMS
 from marginface.book.verdicts import Verdict, claims_table
@@ -120,7 +120,7 @@ def _taken(item: Item, results: Results, folder: Path) -> str:
         frame.columns = [" ".join(filter(None, map(str, c))) if isinstance(c, tuple) else str(c) for c in frame.columns]
         links["table (CSV)"] = _write(frame, folder, f"{name}.csv")
         if item.claims is not None and (judged := results.judged()):
-            links["differences (CSV)"] = _write(effects.table(judged), folder, f"{name}-differences.csv")
+            links["differences (CSV)"] = _write(telling.table(judged), folder, f"{name}-differences.csv")
             links["differences (SVG)"] = _draw(results, folder, f"{name}-differences.svg")
     elif item.statements is not None:
         links["statements (CSV)"] = _write(claims_table(item.statements(results.settings)), folder, f"{name}.csv")

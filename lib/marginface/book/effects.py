@@ -4,16 +4,14 @@ An effect is the share by which errors change: exp(mean over seeds and tests of 
 same is computed from printed numbers. How sure one can be of it says `evaluation.crossed`; the claims of a page are one family.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
-from marginface.book.errors import Floats, bed_of, deciding, error, influence, is_angle
+from marginface.book.errors import Floats, bed_of, deciding, error, influence
 from marginface.book.verdicts import Verdict
-from marginface.evaluation.crossed import MOST_SEEDS, Contrast, contrast, pooled, seeds_needed, step_down
+from marginface.evaluation.crossed import Contrast, contrast, pooled, seeds_needed, step_down
 from marginface.training import Run
 
 LEVEL = 0.05  # of a family
@@ -77,6 +75,7 @@ class Effect:
     found: Contrast
     word: str
     level: float = LEVEL
+    measures: tuple[str, ...] = ()  # what decided it
 
     @property
     def share(self) -> float:
@@ -132,8 +131,10 @@ class Effect:
 
     @property
     def judged(self) -> str:
-        """The word."""
-        return f"{self.word} (it would be decided if it were the only claim)" if self.alone else self.word
+        """The word, and what it wants to be understood."""
+        if self.alone:
+            return f"{self.word} (it would be decided if it were the only claim)"
+        return "opposite (not equivalent)" if isinstance(self.claim, Within) and self.word == "opposite" else self.word
 
 
 def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level: float = LEVEL) -> list[Effect]:
@@ -146,7 +147,9 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
     words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
     each_level = level / max(len(claims), 1)
     beds = [claim.bed or bed_of(runs[names(claim.row)[0]][0].recipe.data) for claim in claims]
-    return [Effect(*parts, each_level) for parts in zip(claims, beds, found, words, strict=True)]
+    measures = [() if claim.value is not None else _deciding(claim, runs) for claim in claims]
+    parts = zip(claims, beds, found, words, measures, strict=True)
+    return [Effect(claim, bed, each, word, each_level, decided) for claim, bed, each, word, decided in parts]
 
 
 def explore(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]]) -> list[Effect]:
@@ -164,9 +167,7 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
     for name in (*ours, *others):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
-    data = {run.recipe.data for name in (*ours, *others) for run in runs[name]}
-    rows = [name for name, group in runs.items() if group[0].recipe.data in data]  # whose spread is pooled
-    measures = [deciding(measure, [run for row in rows for run in runs[row]]) for measure in claim.measures]
+    rows, measures = _beside(claim, runs), _deciding(claim, runs)
     seeds = sorted({_drawn(run) for row in rows for run in runs[row]})
     logs = np.full((len(rows), len(seeds)), np.nan)
     influences: dict[str, Floats] = {}
@@ -186,6 +187,17 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
         return whole
     of_base = [(ours[n :: claim.bases], others[n :: claim.bases]) for n in range(claim.bases)]
     return pooled([contrast(logs, _weights(rows, *both), arrays) for both in of_base], whole)
+
+
+def _beside(claim: Above | Within, runs: Mapping[str, list[Run]]) -> list[str]:
+    """The rows of the claim's data, whose spread is pooled."""
+    data = {run.recipe.data for name in (*names(claim.row), *names(claim.over)) for run in runs[name]}
+    return [name for name, group in runs.items() if group[0].recipe.data in data]
+
+
+def _deciding(claim: Above | Within, runs: Mapping[str, list[Run]]) -> tuple[str, ...]:
+    every = [run for row in _beside(claim, runs) for run in runs[row]]
+    return tuple(deciding(measure, every) for measure in claim.measures)
 
 
 def _weights(rows: Sequence[str], ours: Sequence[str], others: Sequence[str]) -> Floats:
@@ -247,58 +259,6 @@ def verdict(effects: Sequence[Effect]) -> Verdict:
     ordered = sorted(effects, key=lambda each: each.word not in giving)
     lines = (f"{f'on {each.bed}: ' if several else ''}{each.told}: {each.judged}" for each in ordered)
     return Verdict(word, tuple(lines), "recorded runs")
-
-
-def table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Every effect with what is printed, its word, and what the runs could have shown."""
-    beds = len({each.bed for each in effects}) > 1
-    lines = []
-    for each in effects:
-        line = {"difference": each.claim.text} | ({"on": each.bed} if beds else {})
-        line |= {"measured [interval]": each.difference, "printed": each.printed or "–", "verdict": each.judged}
-        if any(e.found.runs > 1 for e in effects):
-            line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
-            undecided = each.word == "undecided"
-            line["seeds to decide"] = (str(each.needed) if each.needed else f"over {MOST_SEEDS:,}") if undecided else ""
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def caption(effects: Sequence[Effect]) -> str:
-    """What to see in the figure of a page's effects: how it is read, what the claims came to, and the clearest difference."""
-    words = Counter(each.word for each in effects if each.word != EXPLORED)
-    parts = [
-        "A line is a difference with its interval, left of zero fewer errors (or a smaller angle); a hollow diamond is printed."
-    ]
-    if words:
-        count, counted = sum(words.values()), ", ".join(f"{n} {word}" for word, n in words.most_common())
-        parts.append(f"{'One claim' if count == 1 else f'Of {count} claims'}: {counted}.")
-    clear = [each for each in effects if min(each.interval) > 0 or max(each.interval) < 0]
-    if clear:
-        most = max(clear, key=lambda each: min(abs(np.log1p(end)) for end in each.interval))
-        on = f" on {most.bed}" if len({each.bed for each in effects}) > 1 else ""
-        parts.append(f"The clearest difference: {most.claim.text}{on}, {most.difference}.")
-    else:
-        parts.append("No interval leaves out zero.")
-    return " ".join(parts)
-
-
-def power(effects: Sequence[Effect]) -> str:
-    """What the runs of a page could have shown, in a sentence."""
-    judged = [each for each in effects if each.word != EXPLORED]
-    if not judged:
-        return "No claim is tested here."
-    if judged[0].found.runs < 2:
-        return "One run a row shows nothing."
-    least, most = (f"{100 * pick(each.shown for each in judged):.1f}" for pick in (min, max))
-    span = f"{least} %" if least == most else f"{least} to {most} % (depending on the claim)"
-    if isinstance(judged[0].claim, Within):
-        what = f"what is no change to be within ± {span}"
-    else:
-        of_angles = judged[0].claim.value is not None or is_angle(judged[0].claim.measures[0])
-        what = f"an angle that is smaller by {span}" if of_angles else f"a change that removes {span} of the errors"
-    family = f"{len(judged)} claims are one family, and this is at Holm's first step" if len(judged) > 1 else "One claim"
-    return f"These runs show {what} with a probability of 80 % ({family}: {100 * judged[0].level:.1f} %)."
 
 
 def separation(groups: Sequence[Sequence[Run]], measure: str) -> float:

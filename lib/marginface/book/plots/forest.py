@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from marginface.book.effects import EXPLORED, NOTHING, Effect, Within, caption, power, table
+from marginface.book.effects import EXPLORED, NOTHING, Effect, Within
 from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
+from marginface.book.telling import caption, power, table
 
 
 @dataclass(frozen=True, eq=False)

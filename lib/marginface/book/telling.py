@@ -1,0 +1,92 @@
+"""What a page says of its effects: the table, the caption of the figure, and what could have been shown."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from marginface.book import comparison
+from marginface.book.effects import EXPLORED, Effect, Within
+from marginface.book.errors import is_angle
+from marginface.evaluation.crossed import MOST_SEEDS
+
+
+def table(effects: Sequence[Effect]) -> pd.DataFrame:
+    """Every effect with what is printed, its word, and what the runs could have shown."""
+    beds = len({each.bed for each in effects}) > 1
+    lines = []
+    for each in effects:
+        line = {"difference": each.claim.text} | ({"on": each.bed} if beds else {})
+        line |= {"measured [interval]": each.difference, "printed": each.printed or "–", "verdict": each.judged}
+        if any(e.found.runs > 1 for e in effects):
+            line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
+            undecided = each.word == "undecided"
+            line["seeds to decide"] = (str(each.needed) if each.needed else f"over {MOST_SEEDS:,}") if undecided else ""
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def caption(effects: Sequence[Effect]) -> str:
+    """What to see in the figure of a page's effects: how it is read, what the claims came to, and the clearest difference."""
+    errors = _errors(effects)
+    less = "fewer errors" if errors else "less"
+    parts = [
+        f"A line is a difference with its interval, left of zero {less}; a hollow diamond is that of the printed numbers, on "
+        "those of the tests that are printed."
+    ]
+    claims = [each for each in effects if each.word != EXPLORED]
+    if claims:
+        counted = ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in claims).most_common())
+        parts.append(f"{'One claim' if len(claims) == 1 else f'Of {len(claims)} claims'}: {counted}.")
+    clear = [each for each in claims or effects if min(each.interval) > 0 or max(each.interval) < 0]
+    if clear:
+        most = max(clear, key=lambda each: min(abs(np.log1p(end)) for end in each.interval))
+        on = f" on {most.bed}" if len({each.bed for each in effects}) > 1 else ""
+        parts.append(f"The clearest: {most.claim.text}{on}, {most.difference}.")
+    else:
+        parts.append("No interval leaves out zero.")
+    return " ".join([*parts, *([f"An error is {errors}."] if errors else [])])
+
+
+def _errors(effects: Sequence[Effect]) -> str:
+    """What counts as an error on each test bed; nothing for angles and other values."""
+    beds: dict[str, list[str]] = {}
+    for bed in dict.fromkeys(each.bed for each in effects):
+        kinds: dict[str, list[str]] = {}
+        for measure in dict.fromkeys(measure for each in effects if each.bed == bed for measure in each.measures):
+            if not is_angle(measure):
+                test, kind = _test_and_kind(measure)
+                kinds.setdefault(kind, []).append(test)
+        if kinds:
+            text = " or ".join(f"one minus {kind} ({', '.join(tests)})" for kind, tests in kinds.items())
+            beds.setdefault(text, []).append(bed)
+    return "; ".join(f"on {' and '.join(each)} {text}" for text, each in beds.items())
+
+
+def _test_and_kind(measure: str) -> tuple[str, str]:
+    """Of "LFW all pairs AUC" the test and how a reader calls the rest."""
+    test, pairs, what = measure.partition(" all pairs ")
+    if what == "AUC":
+        return test, "the area under the ROC over all pairs"
+    test = comparison.test_of(test if pairs else measure)
+    kind = comparison.title(f" {what}" if pairs else measure).rpartition(", ")[2]
+    return test, f"{kind} over all pairs" if pairs else "accuracy" if kind == measure else kind
+
+
+def power(effects: Sequence[Effect]) -> str:
+    """What the runs of a page could have shown, in a sentence."""
+    judged = [each for each in effects if each.word != EXPLORED]
+    if not judged:
+        return "No claim is tested here."
+    if judged[0].found.runs < 2:
+        return "One run a row shows nothing."
+    least, most = (f"{100 * pick(each.shown for each in judged):.1f}" for pick in (min, max))
+    span = f"{least} %" if least == most else f"{least} to {most} % (depending on the claim)"
+    if isinstance(judged[0].claim, Within):
+        what = f"what is no change to be within ± {span}"
+    else:
+        of_angles = judged[0].claim.value is not None or is_angle(judged[0].claim.measures[0])
+        what = f"an angle that is smaller by {span}" if of_angles else f"a change that removes {span} of the errors"
+    family = f"{len(judged)} claims are one family, and this is at Holm's first step" if len(judged) > 1 else "One claim"
+    return f"These runs show {what} with a probability of 80 % ({family}: {100 * judged[0].level:.1f} %)."
