@@ -49,6 +49,13 @@ const marginface = (() => {
     },
   };
 
+  // how often |z| is as large by chance (Abramowitz and Stegun, 7.1.26, to 1.5e-7)
+  function chance(z) {
+    const x = Math.abs(z) / Math.SQRT2;
+    const t = 1 / (1 + 0.3275911 * x);
+    return t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x);
+  }
+
   // errors of both in pairs, and those that they share, as a share of the fewer
   function certainty({ pairs, better, worse, overlap, spread, runs }) {
     const errors = [better, worse].map((accuracy) => pairs * (1 - accuracy / 100));
@@ -67,6 +74,8 @@ const marginface = (() => {
       shown: 100 * 2.8 * error,
       pairs: left.pairs > 0 ? Math.ceil(perPair / left.pairs) : Infinity,
       runs: left.runs > 0 ? Math.ceil(perRun / left.runs) : Infinity,
+      both: { pairs: Math.ceil((2 * perPair) / needed), runs: Math.ceil((2 * perRun) / needed) }, // half of that variance each
+      chance: chance(difference / error),
     };
   }
   return { losses, f, radians, certainty };
@@ -155,7 +164,7 @@ if (typeof document !== "undefined") {
       pairs: ["pairs of the test", 6000, 1],
       better: ["accuracy of the one, %", 99.83, 0.01],
       worse: ["accuracy of the other, %", 99.73, 0.01],
-      overlap: ["share of the fewer errors that both make", 0.5, 0.05],
+      overlap: ["of the better one's errors, the share that the other makes, too", 0.5, 0.05],
       spread: ["spread of one training, points", Number(place.dataset.spread), 0.01],
       runs: ["trainings of each", 1, 1],
     };
@@ -165,13 +174,19 @@ if (typeof document !== "undefined") {
     const tell = () => {
       const sure = certainty(values);
       const points = (value) => value.toFixed(2);
-      const many = (count, what) => (Number.isFinite(count) ? `${count.toLocaleString("en")} ${what}` : `no number of ${what}`);
+      const many = (count) => count.toLocaleString("en");
+      const ways = [
+        ...(Number.isFinite(sure.pairs) ? [`${many(sure.pairs)} pairs with as many trainings`] : []),
+        ...(Number.isFinite(sure.runs) ? [`${many(sure.runs)} trainings of each on as many pairs`] : []),
+        `${many(sure.both.runs)} trainings of each and ${many(sure.both.pairs)} pairs`,
+      ];
       const [low, high] = sure.interval;
       answer.innerHTML = !Number.isFinite(sure.error) ? "These numbers do not go together." :
         `The difference is ${points(sure.difference)} points, and an interval of 95 % goes from ${points(low)} to ${points(high)}: ` +
-        `<strong>${low > 0 || high < 0 ? "told from nothing" : "not told from nothing"}</strong>. ` +
-        `Such an experiment shows ${points(sure.shown)} points four times out of five. ` +
-        `If this difference were the true one, ${many(sure.pairs, "pairs")} with as many trainings, or ${many(sure.runs, "trainings of each")} on as many pairs, would show it as often.`;
+        `<strong>${low > 0 || high < 0 ? "there is one" : "there may be none"}</strong>. ` +
+        `If there were none, chance alone would print one as large in ${Math.max(100 * sure.chance, 0.1).toFixed(1)} % of such experiments. ` +
+        `They find a true difference of ${points(sure.shown)} points four times out of five. ` +
+        `To find one of ${points(Math.abs(sure.difference))} as often it takes ${ways.join(", or ")}.`;
     };
     for (const [name, [label, value, step]] of Object.entries(fields)) {
       values[name] = value;

@@ -98,3 +98,6 @@ def test_what_would_decide_has_a_power_of_four_in_five(browser: Any) -> None:
         power = float(special.ndtr(then["difference"] / then["error"] - 1.96))
         assert power == pytest.approx(0.8, abs=0.02)
     assert certainty(browser, **given | {"runs": 1})["pairs"] is None, "no test set is large enough for one training of each"
+    then = certainty(browser, **given | sure["both"])
+    assert special.ndtr(then["difference"] / then["error"] - 1.96) == pytest.approx(0.8, abs=0.03)
+    assert then["chance"] == pytest.approx(2 * special.ndtr(-then["difference"] / then["error"]), abs=1e-6)

@@ -57,7 +57,8 @@ def _word(verdict: Verdict) -> str:
     first, *more = verdict.evidence or ("",)
     rest = f" <small>and {len(more)} more, at the end of the page</small>" if more else ""
     kind = verdict.word.replace(" ", "-")
-    return f'<p class="word {kind}"><strong>{escape(verdict.word)}</strong> {escape(first)}{rest}</p>'
+    word = f'<a href="{{root}}numbers.html#what-the-verdicts-mean">{escape(verdict.word)}</a>'
+    return f'<p class="word {kind}"><strong>{word}</strong> {escape(first)}{rest}</p>'
 
 
 def _stands_on(results: Results | None, verdict: Verdict) -> str:
@@ -103,12 +104,14 @@ def again(item: Item, results: Results | None) -> str:
     command = f"<code>papermill notebooks/{item.notebook}.ipynb out.ipynb</code>"
     if results is None or not results.runs:
         return command
+    seeds = {run.recipe.seed for group in results.runs.values() for run in group}
+    command += f", with another seed <code>-p seeds '[{max(seeds) + 1}]'</code>"
     seconds = [run.provenance["duration_s"] for group in results.runs.values() for run in group]
     trained = [took for took in seconds if took > 0]
     whole = (
         f"{len(trained)} trainings of {spoken(sum(trained) / len(trained))}, {spoken(sum(trained))} in all" if trained else ""
     )
-    return f"{command}; from nothing, {whole} on the device named above" if whole else command
+    return f"{command}; from nothing, {whole} on that device" if whole else command
 
 
 def _taken(item: Item, results: Results, folder: Path) -> str:

@@ -213,12 +213,12 @@ class Results:
         return _table(descriptions.recipe_table({name: row.recipe for name, row in self.rows.items()}, seeds))
 
     def table(self) -> "Table":
-        """Printed beside measured, or what the item tabulates."""
+        """Printed beside measured, or what the item tabulates; where nothing is recorded, a sentence that says so."""
         if self.item.rows and not self.runs:
-            nothing = f"nothing is recorded here yet: make runs ONLY={self.item.notebook}"
+            nothing = f"Nothing is recorded here yet; make runs ONLY={self.item.notebook} makes what is missing."
             if self.settings.profile != "book":
-                nothing = f"recorded runs alone are shown here, and not with profile {self.settings.profile!r}"
-            return _table(pd.DataFrame({"": [nothing]}))
+                nothing = f"Recorded runs alone are shown here, and not with profile {self.settings.profile!r}."
+            return _table(pd.DataFrame(), nothing)
         return self.show((self.item.tabulate or beside)(self))
 
     def show(self, frame: pd.DataFrame) -> "Table":

@@ -14,7 +14,7 @@ LINES = re.compile(r"(<!-- found -->\n).*?(<!-- /found -->)", re.DOTALL)  # betw
 
 def summary() -> str:
     """How many verdicts say what, and the first page's findings, a line of Markdown each."""
-    sentences = [f"{sentence}: *{effect.word}*." for _, sentence, effect in found()]
+    sentences = [f"{sentence}: *{effect.judged}*." for _, sentence, effect in found()]
     return "".join(f"- {line}\n" for line in (tally(verdicts()), *sentences))
 
 

@@ -116,24 +116,28 @@ def answer(item: Item, *about: str) -> str:
     if results is None:
         return "<p>Nothing is recorded yet.</p>"
     judged = [each for each in results.judged() if not about or any(words in each.claim.text for words in about)]
-    lines = "".join(f"<li>on {escape(each.bed)}, {escape(each.told)}: <em>{escape(each.word)}</em></li>" for each in judged)
+    lines = "".join(f"<li>on {escape(each.bed)}, {escape(each.told)}: <em>{escape(each.judged)}</em></li>" for each in judged)
     page = f'<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, {escape(item.name)}</a>'
     return f"<ul>{lines}</ul><p>From {page}.</p>"
 
 
 # what the trainings came to: the item, one of its claims, and a sentence that wants the number
 FINDINGS = (
-    (TABLE7, "ArcFace over Softmax on glyphs seen", "ArcFace against Softmax, on glyphs, changes the errors by {}"),
-    (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, each at its best margin, by {}"),
+    (
+        TABLE7,
+        "ArcFace over Softmax on glyphs seen",
+        "ArcFace against Softmax, each at its best margin, on glyphs, changes the errors by {}",
+    ),
+    (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, in the same way, by {}"),
     (
         SIGN,
         "InterFace cid&ct: as printed over as released",
-        "InterFace's f as printed against f as released, on faces, by {}",
+        "InterFace's f as printed against f as released, in its variant cid&ct, on faces, by {}",
     ),
     (
         TABLE1,
         "m1 = 0.2, m2 = 0.3 like ArcFace",
-        "ArcFace's margin moved to the other classes, said to change nothing, by {}",
+        "ArcFace's margin moved to the other classes by 0.3, said to change nothing, on faces, by {}",
     ),
 )
 
@@ -152,7 +156,7 @@ def found() -> list[tuple[Item, str, Effect]]:
 def findings() -> list[str]:
     """What the trainings came to, a sentence each with its number and its page."""
     return [
-        f'{escape(sentence)}: <em>{escape(effect.word)}</em> (<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, '
+        f'{escape(sentence)}: <em>{escape(effect.judged)}</em> (<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, '
         f"{escape(item.name)}</a>)."
         for item, sentence, effect in found()
     ]

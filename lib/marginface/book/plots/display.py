@@ -1,6 +1,7 @@
 """One style for every figure and table of the book, and how they are shown."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,7 @@ from marginface.book.plots import inline
 
 # seaborn's "colorblind", after Wong, Nature Methods 8 (2011), 441: as in book.mplstyle
 COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"]
+INTERVAL = re.compile(r"(\[[-+\d.]+), ([-+\d.]+)(?=\])")  # not to be broken over lines
 GRID = "rgba(128, 128, 128, 0.3)"
 _numbers = count(1)
 
@@ -39,7 +41,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
-        return f'<div class="wide" tabindex="0">{self.frame.to_html(index=False, border=0)}</div>{note}'
+        if self.frame.empty:
+            return note
+        table = INTERVAL.sub(r"\1,&nbsp;\2", self.frame.to_html(index=False, border=0)).replace(" %", "&nbsp;%")
+        return f'<div class="wide" tabindex="0">{table}</div>{note}'
 
 
 def table(frame: pd.DataFrame, stands_on: str = "") -> None:

@@ -114,9 +114,9 @@ def test_table6_has_no_margin_beside_the_papers_and_goes_with_another_network() 
     assert TABLE6.ask("paper").rows["m = 0.2"].recipe.steps == 200_000
 
 
-@pytest.mark.parametrize(("profile", "why"), [("book", "make runs ONLY=arcface/table6"), ("paper", "recorded runs alone")])
+@pytest.mark.parametrize(("profile", "why"), [("book", "make runs ONLY=arcface/table6"), ("paper", "Recorded runs alone")])
 def test_where_nothing_is_shown_of_a_test_bed_its_place_says_why(profile: str, why: str) -> None:
-    assert why in str(TABLE6.ask(profile).on("glyphs").table().frame.iloc[0, 0])
+    assert why in TABLE6.ask(profile).on("glyphs").table()._repr_html_()
 
 
 def test_table11_goes_on_from_the_runs_of_the_same_seed() -> None:
