@@ -18,7 +18,7 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
     lines = []
     for each in effects:
         line = {"difference": each.claim.text} | ({"on": each.bed} if beds else {})
-        line |= {"measured [interval]": each.difference, "printed": each.printed or "–", "verdict": each.judged}
+        line |= {"verdict": each.judged, "measured [interval]": each.difference, "printed": each.printed or "–"}
         if any(e.found.runs > 1 for e in effects):
             line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
             undecided = each.word == "undecided"
