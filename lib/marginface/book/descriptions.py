@@ -15,6 +15,7 @@ PIXELS = {
     "fixed": "pixels less 127.5, over 128",
     "whitened": "each image less its mean, over its standard deviation",
 }
+FEW = 3  # rows of one value that are named
 COURSES = {"cosine": "falling to 0 as a cosine", "linear": "falling to 0 along a line"}
 
 
@@ -87,17 +88,26 @@ def _regularisation(recipe: Recipe) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _named(rows: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    """Values with their rows: most of them, where there are more than a few, are "all other rows"."""
+    if len(rows) == 1:
+        return [(value, "all rows") for value in rows]
+    usual = max(rows, key=lambda value: len(rows[value]))
+    if len(rows[usual]) <= FEW:
+        return [(value, "; ".join(names)) for value, names in rows.items()]
+    return [*((value, "; ".join(names)) for value, names in rows.items() if value != usual), (usual, "all other rows")]
+
+
 def recipe_table(recipes: Mapping[str, Recipe], seeds: Iterable[int]) -> pd.DataFrame:
     """What all rows of a table share, and what differs between them, row by row."""
     said = {name: words(recipe) for name, recipe in recipes.items()}
     trained = {name: lines for name, lines in said.items() if recipes[name].backbone not in FITTED} or said
     lines = []
     for what in dict.fromkeys(key for found in trained.values() for key in found):
-        values = {name: found.get(what, "–") for name, found in trained.items()}
-        if len(set(values.values())) == 1:
-            lines.append((what, "all rows", next(iter(values.values()))))
-        else:
-            lines += [(what, name, value) for name, value in values.items()]
+        rows: dict[str, list[str]] = {}
+        for name, found in trained.items():
+            rows.setdefault(found.get(what, "–"), []).append(name)
+        lines += [(what, names, value) for value, names in _named(rows)]
     lines += [("network", name, found["network"]) for name, found in said.items() if name not in trained]
     lines.append(("seeds", "all rows", ", ".join(map(str, seeds))))
     return pd.DataFrame(lines, columns=["setting", "row", "value"])
