@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax
+from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
+from marginface.settings import Annealing
 from marginface.training.recipes import Recipe
 
 SEEDS = (0, 1)  # with which candidates are tried
@@ -25,10 +26,14 @@ GLYPHS = Recipe(
     dropout=0.0,
 )
 
+# λ = 5 from the middle of the run on, as it is with the public code's decay on faces
+ANNEALED = Annealing(decay=0.4)
+
 # each loss with the margins and scales among which its own was chosen
 CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
     "NormFace": (NormFace(16.0), NormFace(SCALE)),
+    "SphereFace": tuple(SphereFace(4, ANNEALED, scale) for scale in (None, 16.0, SCALE)),
     "CosFace": tuple(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
     "ArcFace": tuple(ArcFace(SCALE, m) for m in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
     "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5, 0.6, 0.7)),
@@ -37,6 +42,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
     "NormFace": NormFace(16.0),
+    "SphereFace": SphereFace(4, ANNEALED, 16.0),
     "CosFace": CosFace(SCALE, 0.5),
     "ArcFace": ArcFace(SCALE, 0.6),
     "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.6),

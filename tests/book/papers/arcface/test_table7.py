@@ -40,10 +40,15 @@ def test_printed_values_stand_beside_their_losses() -> None:
 
 
 def test_verdicts_follow_the_runs() -> None:
-    assert results(CosFace=0.9, ArcFace=0.95).verdict().word == "holds"
-    mixed = results(CosFace=0.9, ArcFace=0.7).verdict()
+    assert results(SphereFace=0.85, CosFace=0.9, ArcFace=0.95).verdict().word == "holds"
+    mixed = results(SphereFace=0.85, CosFace=0.9, ArcFace=0.7).verdict()
     assert mixed.word == "holds in part"
-    assert [line.split(": ")[-1] for line in mixed.evidence] == ["holds"] * 2 + ["opposite"] * 4
+    assert [line.split(": ")[-1] for line in mixed.evidence] == [
+        *["holds"] * 4,  # SphereFace and CosFace over Softmax
+        *["opposite"] * 2,  # ArcFace over it
+        *["holds"] * 2,  # CosFace over SphereFace
+        *["opposite"] * 4,  # ArcFace over SphereFace and CosFace
+    ]
 
 
 def test_printed_sizes_stand_beside_the_claims() -> None:
@@ -67,5 +72,5 @@ def test_what_no_seed_changes_is_one_run_and_not_compared() -> None:
 
 def test_the_papers_rows_are_its_own_recipes() -> None:
     rows = TABLE7.ask("paper").rows
-    assert list(rows) == ["Softmax", "SphereFace", "CosFace", "ArcFace"]
+    assert list(rows) == ["Softmax", "SphereFace", "CosFace", "ArcFace", "ArcFace, smaller m"]
     assert {(row.recipe.data, row.recipe.backbone) for row in rows.values()} == {("faces_ms1m_112x112", "LResNet100E-IR")}
