@@ -7,7 +7,8 @@ from marginface.book.effects import Above
 from marginface.book.items import Results
 
 TESTS = ("LFW", "CFP-FP", "AgeDB-30")  # of the paper
-SEEDS = range(3)  # of each row; where a claim is undecided its page says how many would decide
+SEEDS = range(3)  # of each row on faces; where a claim is undecided its page says how many would decide
+GLYPH_SEEDS = range(5)  # on glyphs
 
 
 def above(results: Results, row: str, over: str, tests: Sequence[str] = TESTS) -> Above:
