@@ -40,6 +40,7 @@ def test_everybody_tells_the_losses_apart(sight: str) -> None:
 def test_a_loss_looks_the_same_on_every_page() -> None:
     few, many = looks(["CosFace", "ArcFace"]), looks(["Softmax", "NormFace", "ArcFace, m = 0.4", "ArcFace", "CosFace", "other"])
     assert few["CosFace"] == many["CosFace"] == LOSSES["CosFace"]
+    assert few["ArcFace"] == many["ArcFace"] == LOSSES["ArcFace"], "also after a row of its own with another margin"
     assert looks(["InterFace did&dt, paper"])["InterFace did&dt, paper"] == LOSSES["InterFace did&dt"]
     assert list(many) == ["Softmax", "NormFace", "ArcFace, m = 0.4", "ArcFace", "CosFace", "other"]
     assert len({(look.colour, look.marker, look.line) for look in many.values()}) == len(many)

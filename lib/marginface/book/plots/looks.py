@@ -44,10 +44,13 @@ MARKERS = "oDv^<sPX>*"
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """The look of each row of a table: its loss's own, and for the second of one loss, or what is no loss, a free one."""
+    """The look of each row of a table: its loss's own, and for the second of one loss, or what is no loss, a free one.
+
+    Of several rows of a loss the one that is called as the loss is has its look, else the first.
+    """
     rows = list(names)
     found: dict[str, Look] = {}
-    for name in rows:
+    for name in sorted(rows, key=lambda name: name not in LOSSES):
         own = next((look for loss, look in LOSSES.items() if name == loss or name.startswith((f"{loss} ", f"{loss},"))), None)
         if own is not None and own not in found.values():
             found[name] = own
