@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from marginface.book.machine import processor
 from marginface.data.files import data_root, writing
 from marginface.data.pairs import lfw_people
 
@@ -45,9 +44,6 @@ def main() -> None:
             "verify": run(work, "verify", "runs/mine/best.pt", *two(work), "--aligned", fails=1),
             "export": run(work, "export", "runs/mine/best.pt", "net.onnx"),
         }
-    said["train"] = re.sub(
-        r"^trained in (.*) on cpu;", rf"trained in \1 on a thread of {processor()};", said["train"], flags=re.M
-    )
     if options.out is None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
@@ -69,10 +65,8 @@ def link(root: Path, work: Path, count: int) -> None:
 
 def two(work: Path) -> list[str]:
     """An image each of the first two people tested, by their paths."""
-    return [
-        str(next(iter(sorted(person.iterdir()))).relative_to(work))
-        for person in sorted((work / "others-aligned").iterdir())[:2]
-    ]
+    people = sorted((work / "others-aligned").iterdir())[:2]
+    return [str(min(person.iterdir()).relative_to(work)) for person in people]
 
 
 def run(work: Path, *arguments: str, fails: int = 0) -> str:

@@ -43,3 +43,13 @@ def test_every_loss_has_a_description_and_comes_back_from_a_record(name: str) ->
     recipe = Recipe(LOSSES[name])
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
     assert descriptions.loss(recipe).startswith(f"{type(LOSSES[name]).__name__}(")
+
+
+def test_rows_of_one_value_are_named_together() -> None:
+    recipes = {name: replace(RECIPE, dropout=0.4) for name in "ABCD"}
+    recipes["E"] = replace(recipes["A"], dropout=0.0)
+    table = descriptions.recipe_table(recipes, [0])
+    told = table[table.setting == "regularisation"]
+    assert told.row.to_list() == ["E", "all other rows"]
+    few = descriptions.recipe_table({name: recipes[name] for name in "ABE"}, [0])
+    assert few[few.setting == "regularisation"].row.to_list() == ["A; B", "E"]

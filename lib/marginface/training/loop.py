@@ -1,8 +1,6 @@
 """The loop of training: what changes from step to step, and how it is put together from a recipe."""
 
 import math
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -84,7 +82,7 @@ class Loop:
         """The batches of an epoch that are not done."""
         self.epoch_start = self.batches.generator.get_state()
         self.batches.start = self.position
-        yield from _read(loader)
+        yield from loader
         self.position = 0
 
     def learn(self, images: Tensor, labels: Tensor, log: Log) -> None:
@@ -276,23 +274,6 @@ class Loop:
         for buffer in learner.backbone.buffers():  # the first process's, as at the beginning of every step
             self.ranks.broadcast(buffer, 0)
         return learner
-
-
-def _read(loader: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Its batches. A reader that was killed is an error of the read that waits for it.
-
-    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint.
-    """
-    told = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGCHLD) if told else None
-    try:
-        for batch in loader:
-            if told:  # the first batch started the readers, and with them PyTorch's handler
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            yield batch
-    finally:
-        if told:
-            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def make_batches(recipe: Recipe, data: ImageData | FaceData, rank: int = 0, world: int = 1) -> Batches:

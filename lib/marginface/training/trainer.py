@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -152,7 +154,7 @@ def train(
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         with _readers_understood(loop):
             while loop.step < steps:
-                for images, labels in loop.epoch(batches_to_device):
+                for images, labels in loop.epoch(_read(batches_to_device)):
                     loop.learn(images, labels, log)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
                         loop.read(log)
@@ -225,6 +227,23 @@ def _fabric(device: str, precision: Any) -> Fabric:
     if world > 1:
         fabric.launch()
     return fabric
+
+
+def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Its batches. A reader that was killed is an error of the read that waits for it.
+
+    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint.
+    """
+    told = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGCHLD) if told else None
+    try:
+        for batch in loader:
+            if told:  # the first batch started the readers, and with them PyTorch's handler
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            yield batch
+    finally:
+        if told:
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
-        if self.frame.empty:
+        if self.frame.columns.empty:  # there is no table, but why
             return note
         table = INTERVAL.sub(r"\1,&nbsp;\2", self.frame.to_html(index=False, border=0)).replace(" %", "&nbsp;%")
         return f'<div class="wide" tabindex="0">{table}</div>{note}'

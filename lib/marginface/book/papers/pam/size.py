@@ -47,4 +47,4 @@ def _share(value: float) -> str:
 def machine() -> str:
     """What it was measured on, in half a sentence."""
     first = measured().iloc[0]
-    return f"{first.steps} steps of training; {first.threads} thread of {first.device}, which others used, too"
+    return f"{first.steps} steps of training; {first.threads} thread of {first.device}"
