@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import plotly
 import yaml
 from jupyter_cache import get_cache
 from myst_nb.core.read import create_nb_reader
@@ -204,13 +203,6 @@ def name_arrays(
     return signature, returns
 
 
-def copy_plotly(app: Sphinx, error: Exception | None) -> None:
-    """Put the installed plotly.js beside the pages, where lib/marginface/plots/figure.js looks for it."""
-    if error is None and app.builder.format == "html":
-        source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-        shutil.copyfile(source, Path(app.outdir) / "_static" / source.name)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("marginface.css")
     app.setup_extension("sphinx.ext.autodoc")  # which has the event below
@@ -224,5 +216,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", name_arrays)
     app.connect("html-page-context", drop_thebe)
     app.connect("html-page-context", add_box)
-    app.connect("build-finished", copy_plotly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -142,6 +142,12 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     page.close()
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_weighs_at_most_two_megabytes(name: str) -> None:
+    """Its figures and their data; plotly.js is one file for all."""
+    assert (HTML / name).stat().st_size < 2e6
+
+
 def test_tables_link_to_the_records_that_they_stand_on(context: BrowserContext, address: str) -> None:
     page, trouble = visit(context, f"{address}/notebooks/iam/table2.html")
     page.locator(".stands-on a").first.click()

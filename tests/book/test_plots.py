@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 from marginface.book.plots import inline
 from marginface.book.plots.looks import LOSSES, PALETTE, looks
+from marginface.data.files import data_folder
 
 # how people without one kind of cone see linear RGB: Machado, Oliveira and Fernandes (2009), severity 1
 SIGHT = {
@@ -91,3 +93,9 @@ def test_a_description_may_be_given() -> None:
     figure = plt.figure()
     assert 'aria-label="two &lt; three"' in inline.html(figure, "two < three")
     plt.close(figure)
+
+
+def test_figures_to_turn_are_drawn_by_the_version_that_made_them() -> None:
+    """The book keeps a bundle of plotly.js: npm's plotly.js-gl3d-dist-min, of the version in the installed plotly."""
+    bundle = data_folder().parent / "book" / "_static" / "plotly-gl3d.min.js"
+    assert f"plotly.js (gl3d - minified) v{get_plotlyjs_version()}\n" in bundle.read_text()[:100]

@@ -1,8 +1,10 @@
-// Draws one Plotly figure. In the book plotly.js comes from the book itself, elsewhere from its CDN; text and grid take
-// the colours of the page, also when the reader switches between light and dark.
+// Draws one Plotly figure. In the book plotly.js (its bundle of 3-D figures, a third of the whole) comes from the book
+// itself, elsewhere from its CDN; text and grid take the colours of the page, also when the reader switches between light
+// and dark.
 (function (id, figure, after) {
   const root = document.documentElement.dataset.content_root;
-  const source = root === undefined ? "https://cdn.plot.ly/plotly-PLOTLYJS_VERSION.min.js" : root + "_static/plotly.min.js";
+  const source =
+    root === undefined ? "https://cdn.plot.ly/plotly-gl3d-PLOTLYJS_VERSION.min.js" : root + "_static/plotly-gl3d.min.js";
   window.marginfacePlotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve();
     const script = document.createElement("script");
