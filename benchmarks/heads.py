@@ -31,6 +31,7 @@ from marginface.adaptive import (
     ElasticFace,
     MagFace,
     SphereFace2,
+    SphereFaceR,
     SubCenterArcFace,
 )
 from marginface.heads import MarginHead
@@ -81,6 +82,7 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "ours, AdaptiveFace": lambda C: MarginHead(DIM, C, AdaptiveFace()),
     "ours, CircleLoss": lambda C: MarginHead(DIM, C, CircleLoss()),
     "ours, SphereFace2": lambda C: MarginHead(DIM, C, SphereFace2()),
+    "ours, SphereFaceR": lambda C: MarginHead(DIM, C, SphereFaceR()),
     "ours, SubCenterArcFace": lambda C: MarginHead(DIM, C, SubCenterArcFace()),
     "ours, ArcFace + MarginalLoss": lambda C: MarginHead(DIM, C, ArcFace(), [MarginalLoss(1.0)]),
     "ours, ArcFace + RangeLoss": lambda C: MarginHead(DIM, C, ArcFace(), [RangeLoss(1.0, 1.0, 4.0)]),

@@ -17,6 +17,7 @@ from marginface.adaptive import (
     ElasticFace,
     MagFace,
     SphereFace2,
+    SphereFaceR,
     SubCenterArcFace,
 )
 from marginface.heads import MarginHead
@@ -224,6 +225,17 @@ def test_circle_loss_pulls_harder_on_what_is_further_off() -> None:
     torch.testing.assert_close(slope, (cosine.detach() + 0.25).clamp_min(0))
 
 
+def test_sphereface_r_changes_values_and_leaves_the_derivative_of_a_cosine_at_one() -> None:
+    cosine = torch.tensor([-1.0, -0.9, 0.2, 1.0], requires_grad=True)
+    for margin, values in (
+        (SphereFaceR(m=2, version="v1").target(cosine), torch.tensor([-1.0, -1.0, 2 * 0.2**2 - 1, 1.0])),
+        (SphereFaceR(m=2, version="v2").others(cosine), ((1 + cosine.detach()) / 2).sqrt()),
+    ):
+        torch.testing.assert_close(margin.detach(), values, rtol=1e-5, atol=1e-5)
+        (slope,) = torch.autograd.grad(margin.sum(), cosine)
+        assert torch.equal(slope, torch.ones(4))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -233,6 +245,8 @@ def test_circle_loss_pulls_harder_on_what_is_further_off() -> None:
         (lambda: SubCenterArcFace(K=1), "K=1 must be a whole number from 2 on"),
         (lambda: SphereFace2(lam=1.5), "lam"),
         (lambda: CircleLoss(m=2.0), "m=2.0"),
+        (lambda: SphereFaceR(version="v3"), "version"),  # type: ignore[arg-type]
+        (lambda: SphereFaceR(m=0.5), "m=0.5"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make: object, message: str) -> None:

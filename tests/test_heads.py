@@ -71,6 +71,10 @@ LOSSES: dict[str, Margin] = DEFAULTS | {
     "ElasticFace Cos+": adaptive.ElasticFace(16, 0.35, 0.3, "cos", plus=True),
     "AdaCos fixed": adaptive.AdaCos(dynamic=False),
     "SubCenterArcFace of two": adaptive.SubCenterArcFace(16, 0.3, 2),
+    "SphereFaceR v1": adaptive.SphereFaceR(8, 1.7, "v1"),
+    "SphereFaceR v1 exact": adaptive.SphereFaceR(8, 1.7, "v1", "exact"),
+    "SphereFaceR v2 exact, norms kept": adaptive.SphereFaceR(None, 1.7, "v2", "exact"),
+    "SphereFaceR v0, norms kept": adaptive.SphereFaceR(None, 1.5, "v0"),
     "SphereFace2 with a bias": adaptive.SphereFace2(8, 0.2, 2, 0.4, bias_begins=0.3),
     "AdaptiveFace, λ 3": adaptive.AdaptiveFace(16, lam=3),
 }
@@ -247,6 +251,8 @@ IDENTITIES: dict[str, tuple[Margin, Margin]] = {
     "InterFace(α=0) = ArcFace": (InterFace(64, 0.5, alpha=0), ArcFace(64, 0.5)),
     "ArcFace(0) = NormFace": (ArcFace(30, 0), NormFace(30)),
     "SphereFace(1) = WeightNormSoftmax": (SphereFace(1), WeightNormSoftmax()),
+    "SphereFaceR(v0, exact) = F-Norm SphereFace": (adaptive.SphereFaceR(8, 2, "v0", "exact"), SphereFace(2, 0, 8)),
+    "SphereFaceR(m=1) = NormFace": (adaptive.SphereFaceR(30, 1, "v2", "exact"), NormFace(30)),
     "LSoftmax(1) = Softmax without bias": (LSoftmax(1), Softmax(bias=False)),
 }
 

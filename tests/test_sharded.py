@@ -20,6 +20,7 @@ from marginface.adaptive import (
     ElasticFace,
     MagFace,
     SphereFace2,
+    SphereFaceR,
     SubCenterArcFace,
 )
 from marginface.adjacent import PAM
@@ -102,6 +103,7 @@ MARGINS: dict[str, Margin] = {
     "AdaptiveFace": AdaptiveFace(8, lam=0.7),
     "CircleLoss": CircleLoss(8),
     "SubCenterArcFace": SubCenterArcFace(8, 0.3, 2),
+    "SphereFaceR": SphereFaceR(8),
     "SphereFace2": SphereFace2(8, bias_begins=0.2),
 }
 REGULARIZERS: dict[str, Callable[[], list[Any]]] = {

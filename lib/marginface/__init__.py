@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ElasticFace,
         MagFace,
         SphereFace2,
+        SphereFaceR,
         SubCenterArcFace,
     )
     from marginface.adjacent import PAM
@@ -100,6 +101,7 @@ __all__ = [
     "Softmax",
     "SphereFace",
     "SphereFace2",
+    "SphereFaceR",
     "SubCenterArcFace",
     "Triplet",
     "UniformFace",

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from marginface.angles import angle, turn, turn_back
+from marginface.angles import angle, psi, turn, turn_back
 from marginface.batches import Batch, Scaled
 from marginface.directions import nonzero
 from marginface.margins import Margin
 from marginface.sampling import generator
-from marginface.settings import ANGLE, COSINE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
+from marginface.settings import ANGLE, COSINE, MULTIPLE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
 
 SHARE = Range(0, 1, above=True)
 
@@ -247,6 +247,48 @@ class CircleLoss(Margin):
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
         return (cosine.detach() + self.m).clamp_min(0) * (cosine - self.m)
+
+
+@dataclass(frozen=True)
+class SphereFaceR(Margin):
+    """SphereFace that trains without annealing (Liu et al. 2022): m times the angle, in one of three versions.
+
+    "v1": T(θ) = cos(min(mθ, π)); "v2", where the own class is left alone: U(θ) = cos(θ / m); "v0": T = ψ, as SphereFace has it.
+    `gradient`: "detached" gives T and U the derivative 1 with respect to the cosine (the paper's characteristic gradient
+    detachment), "exact" their own. A `scale` is the paper's hard normalization of features, None its "no normalization". Versions, and the setting of v2 that is the default, are those of the authors'
+    public code and recipe, which also multiplies the loss by 50 / s: here that is left to the learning rate.
+    """
+
+    scale: float | None = 60.0
+    m: float = 1.4
+    version: Literal["v0", "v1", "v2"] = "v2"
+    gradient: Literal["detached", "exact"] = "detached"
+
+    def __post_init__(self) -> None:
+        check(self, m=MULTIPLE)
+        if self.scale is not None:
+            check(self, scale=POSITIVE)
+        check_choice(self, version=("v0", "v1", "v2"), gradient=("detached", "exact"))
+
+    @property
+    def keeps_embedding_norm(self) -> bool:  # type: ignore[override]
+        return self.scale is None
+
+    @property
+    def changes_others(self) -> bool:
+        return self.version == "v2"
+
+    def target(self, cosine: Tensor) -> Tensor:
+        if self.version == "v2":
+            return cosine
+        value = psi(cosine, self.m) if self.version == "v0" else (self.m * angle(cosine)).clamp_max(math.pi).cos()
+        return self._passed(cosine, value)
+
+    def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
+        return self._passed(cosine, (angle(cosine) / self.m).cos()) if self.version == "v2" else cosine
+
+    def _passed(self, cosine: Tensor, value: Tensor) -> Tensor:
+        return value if self.gradient == "exact" else cosine + (value - cosine).detach()
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,24 @@ def circleloss(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     return _mean(loss)
 
 
+def spherefacer(x: Tensor, W: Tensor, y: Tensor, s: float | None, m: float, version: str, gradient: str) -> Tensor:
+    """SphereFace-R: the own angle times m, as far as π ("v1"), or the others' over m ("v2"), or ψ ("v0")."""
+    loss = []
+    for i in range(len(x)):
+        t = [theta(x[i], w) for w in W]
+        z = [torch.cos(t_j) for t_j in t]
+        if version == "v2":
+            changed = [z[j] if j == y[i] else torch.cos(t[j] / m) for j in range(len(W))]
+        else:
+            own = psi(t[y[i]], m) if version == "v0" else torch.cos(m * t[y[i]].clamp(max=math.pi / m))
+            changed = [own if j == y[i] else z[j] for j in range(len(W))]
+        if gradient == "detached":
+            changed = [z[j] + (changed[j] - z[j]).detach() for j in range(len(W))]
+        r = norm(x[i]) if s is None else s
+        loss.append(cross_entropy(r * changed[y[i]], [r * changed[j] for j in range(len(W)) if j != y[i]]))
+    return _mean(loss)
+
+
 def subcenterarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     """Sub-center ArcFace Eq. 3, with W (C, K, d)."""
     loss = []
