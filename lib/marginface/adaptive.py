@@ -255,8 +255,9 @@ class SphereFaceR(Margin):
 
     "v1": T(θ) = cos(min(mθ, π)); "v2", where the own class is left alone: U(θ) = cos(θ / m); "v0": T = ψ, as SphereFace has it.
     `gradient`: "detached" gives T and U the derivative 1 with respect to the cosine (the paper's characteristic gradient
-    detachment), "exact" their own. A `scale` is the paper's hard normalization of features, None its "no normalization". Versions, and the setting of v2 that is the default, are those of the authors'
-    public code and recipe, which also multiplies the loss by 50 / s: here that is left to the learning rate.
+    detachment), "exact" their own. A `scale` is the paper's hard normalization of features, None its "no normalization".
+    Versions, and the setting of v2 that is the default, are those of the authors' public code and recipe, which also multiplies
+    the loss by 50 / s: here that is left to the learning rate.
     """
 
     scale: float | None = 60.0
