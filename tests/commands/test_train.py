@@ -136,6 +136,21 @@ def test_torchrun_trains_on_two_processes(tiny_set: Path, tmp_path: Path) -> Non
     assert (found.step, len(found.random), [step for step, _ in found.validation]) == (3, 2, [2, 3])
 
 
+@pytest.mark.slow
+def test_torchrun_trains_with_classes_over_processes_in_half_precision(tiny_set: Path, tmp_path: Path) -> None:
+    """And one process takes the run up again, which has then to be tested alone."""
+    arguments = ["--recipe", "arcface/mobile-arcface-ms1m", "--data", tiny_set, "--batch-size", "8", "--accumulate", "2"]
+    more = ["--sharded", "--precision", "bf16-mixed", "--workers", "0", "--save-every", "1", "--out", tmp_path]
+    first = start(*arguments, "--steps", "2", *more, processes=2)
+    assert first.returncode == 0, first.stderr
+    parts = {path.name for path in (tmp_path / "checkpoints" / "step-2" / "tables").glob("*.distcp")}
+    assert parts == {"__0_0.distcp", "__1_0.distcp"}
+    again = run("--resume", tmp_path)
+    assert again.exit_code == 0, again.output
+    results = [[line for line in out.splitlines() if line.startswith("LFW ")] for out in (first.stdout, again.output)]
+    assert results[0] == results[1] and len(results[0]) == 1
+
+
 def test_a_network_goes_on_with_other_people(photographs: Path, tmp_path: Path) -> None:
     """The recipe and the size of images come from the checkpoint."""
     assert run("--data", photographs, "--out", tmp_path / "first", "--steps", "2", *SMALLEST).exit_code == 0

@@ -44,6 +44,8 @@ RECIPE = Recipe(
     clip=5.0,
     average=0.9,
 )
+IN_PARTS = replace(RECIPE, accumulate=2)
+HALF = replace(RECIPE, accumulate=2, precision="bf16-mixed")
 
 
 def people() -> FaceData:
@@ -115,6 +117,8 @@ def on_two(rank: int, root: Path) -> dict[str, dict[str, Any]]:
     with stop_after(5), pytest.raises(StoppedError):
         go(root / "sampled", sampled)
     found["sampled went on"] = go(root / "sampled", sampled)
+    found["in parts"], found["whole, in parts"] = (go(None, IN_PARTS, sharded=sharded) for sharded in (True, False))
+    found["half"], found["whole, half"] = (go(None, HALF, sharded=sharded) for sharded in (True, False))
     return found
 
 
@@ -150,6 +154,23 @@ def test_it_is_the_run_of_whole_heads(two: list[dict[str, dict[str, Any]]]) -> N
             found["sharded"], found["whole"] | {"loss": found["sharded"]["loss"]}
         )  # there it is of one process's share
         assert found["sharded"]["metrics"] == found["whole"]["metrics"] == alone["metrics"]
+
+
+@pytest.mark.slow
+def test_a_batch_may_come_in_parts(two: list[dict[str, dict[str, Any]]]) -> None:
+    """Of other samples than in one process: what regularizers keep sees these parts."""
+    for found in two:
+        assert_close(found["in parts"], found["whole, in parts"] | {"loss": found["in parts"]["loss"]})
+        assert found["in parts"]["metrics"] == found["whole, in parts"]["metrics"]
+
+
+@pytest.mark.slow
+def test_half_precision_is_the_same_run_but_for_rounding(two: list[dict[str, dict[str, Any]]]) -> None:
+    for found in two:
+        assert torch.allclose(found["half"]["loss"], found["in parts"]["loss"], rtol=0.02)
+        weight, expected, whole = (found[name]["head.weight"].double() for name in ("half", "in parts", "whole, half"))
+        assert (weight - expected).norm() < 0.02 * expected.norm()
+        assert (weight - whole).norm() < 0.02 * expected.norm()
 
 
 @pytest.mark.slow
