@@ -148,7 +148,8 @@ def test_torchrun_trains_with_classes_over_processes_in_half_precision(tiny_set:
     again = run("--resume", tmp_path)
     assert again.exit_code == 0, again.output
     results = [[line for line in out.splitlines() if line.startswith("LFW ")] for out in (first.stdout, again.output)]
-    assert results[0] == results[1] and len(results[0]) == 1
+    assert results[0] == results[1]
+    assert len(results[0]) == 1
 
 
 def test_a_network_goes_on_with_other_people(photographs: Path, tmp_path: Path) -> None:
