@@ -98,7 +98,7 @@ def load(
     if size not in SIZES:
         raise ValueError(f"glyphs: size={size} is not from {SIZES[0]} to {SIZES[-1]}")
     faces = typefaces()
-    store = _Store(faces, root, size, draw)
+    store = Drawings(faces, root, size, draw)
     parts = Characters.of(store.ordered, count)
     seen, unseen = (np.flatnonzero([face.unseen == kind for face in faces]) for kind in (False, True))
     glyphs = store.read(np.concatenate([parts.tested, parts.choice, parts.strangers, parts.trained]))
@@ -139,7 +139,7 @@ def _key(faces: tuple[Typeface, ...], size: int) -> str:
     ).hexdigest()[:12]
 
 
-class _Store:
+class Drawings:
     """The drawings, read from the cache; what is not there is drawn and kept."""
 
     def __init__(self, faces: tuple[Typeface, ...], root: Path | None, size: int, draw: bool) -> None:
