@@ -157,6 +157,16 @@ def test_tables_link_to_the_records_that_they_stand_on(context: BrowserContext, 
     page.close()
 
 
+def test_a_search_finds_pages_before_the_library(context: BrowserContext, address: str) -> None:
+    page, trouble = visit(context, f"{address}/search.html?q=InterFace")
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText.includes('found')")
+    assert trouble == []
+    found = page.eval_on_selector_all("ul.search > li > a", "links => links.map(link => new URL(link.href).pathname)")
+    library = [path.startswith("/api/") for path in found]
+    assert library == sorted(library)
+    assert {*library} == {False, True}
+
+
 def test_spheres_rotate(context: BrowserContext, address: str) -> None:
     page, trouble = visit(context, f"{address}/notebooks/iam/figure2.html")
     spheres = page.locator(".figures > div")
