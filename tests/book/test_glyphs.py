@@ -9,10 +9,10 @@ import pytest
 
 from marginface.book import glyphs, records
 from marginface.book.obtain import stand_in
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, MATCHED, SEEDS, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, MATCHED, SEEDS, SETTINGS
 from marginface.data import typefaces
 from marginface.data.types import DataMissingError, FaceData
-from marginface.training.recipes import with_seeds
+from marginface.training.recipes import on_choice, with_seeds
 
 
 def test_every_candidate_is_tested_on_the_characters_set_aside_alone() -> None:

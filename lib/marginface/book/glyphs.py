@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SEEDS, SETTINGS, on_choice
+from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SEEDS, SETTINGS
 from marginface.book.records import lookup
 from marginface.data import glyph_images, glyphs
 from marginface.data.files import data_root
 from marginface.data.typefaces import Typeface, locate, packages, typefaces
 from marginface.data.types import DataMissingError
-from marginface.training.recipes import Recipe, with_seeds
+from marginface.training.recipes import Recipe, on_choice, with_seeds
 
 
 def sheet(characters: str, groups: Sequence[str], size: int = 32, root: str | Path | None = None) -> None:

@@ -196,6 +196,11 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> list[Recipe]:
     return [replace(recipe, seed=seed, start=recipe.start and with_seeds(recipe.start, [seed])[0]) for seed in seeds]
 
 
+def on_choice(recipe: Recipe) -> Recipe:
+    """The recipe on what its data set aside: people of the training half, or characters, on which alone anything is chosen."""
+    return replace(recipe, data=f"{recipe.data}/choice")
+
+
 def _drops(steps: int, *at: int) -> dict[str, Any]:
     """The length of a run and where its learning rate drops, both in steps."""
     return {"steps": steps, "milestones": tuple(step / steps for step in at)}

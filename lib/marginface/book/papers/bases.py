@@ -11,14 +11,14 @@ import pandas as pd
 from marginface.adjacent import PAM
 from marginface.book.errors import bed_of, error
 from marginface.book.papers import glyphs
-from marginface.book.papers.glyphs import GLYPHS, MATCHED, on_choice
+from marginface.book.papers.glyphs import GLYPHS, MATCHED
 from marginface.book.papers.interface.losses import SCALE, SMALL
 from marginface.book.records import lookup
 from marginface.margins import ArcFace, CosFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss, Stateless
 from marginface.settings import Annealing
 from marginface.training import Run
-from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe, with_seeds
+from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe, on_choice, with_seeds
 
 SEEDS = (0, 1)  # with which candidates are tried
 FIVE_SEEDS = [0, 1, 2, 3, 4]

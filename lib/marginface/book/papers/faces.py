@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from marginface.margins import ArcFace
-from marginface.training.recipes import Recipe
+from marginface.training.recipes import Recipe, on_choice
 
 SEEDS = (0,)  # with which settings are tried
 SCALE, M = 16.0, 0.2  # s and ArcFace's m for 936 people; the paper has 64 and 0.5 for 85 thousand
@@ -32,11 +32,6 @@ SETTINGS: tuple[Recipe, ...] = tuple(
         {"jitter": 0.1, "epochs": 24, "backbone": "ResNet18E-IR-w16"},
     )
 )
-
-
-def on_choice(recipe: Recipe) -> Recipe:
-    """The recipe trained on the first four folds' people and tested on the fifth's, on whom alone anything may be chosen."""
-    return replace(recipe, data=f"{recipe.data}/choice")
 
 
 def choices(seeds: Sequence[int] | None = None) -> list[list[Recipe]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
 from marginface.settings import Annealing
-from marginface.training.recipes import Recipe
+from marginface.training.recipes import Recipe, on_choice
 
 SEEDS = (0, 1)  # with which candidates are tried
 SCALE = 32.0  # s for a thousand characters
@@ -51,11 +51,6 @@ MATCHED: dict[str, Margin] = {
 SETTINGS: tuple[Recipe, ...] = tuple(
     replace(GLYPHS, **other) for other in ({"data": "glyphs/600/32"}, {"lr": 0.05}, {"lr": 0.2}, {"jitter": 0.1})
 )
-
-
-def on_choice(recipe: Recipe) -> Recipe:
-    """The recipe tested on the characters set aside, on which alone anything may be chosen."""
-    return replace(recipe, data=f"{recipe.data}/choice")
 
 
 def choices(seeds: Sequence[int] | None = None) -> list[list[Recipe]]:
