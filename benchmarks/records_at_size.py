@@ -2,6 +2,7 @@
 
     python benchmarks/records_at_size.py                              draws for a quarter of an hour, writes, reads
     python benchmarks/records_at_size.py --characters 1000            in a minute or two
+    python benchmarks/records_at_size.py --csv                        what the book shows, in data/reading.csv
     python benchmarks/records_at_size.py --folder glyphs-20971        keep the set there, to train on: --data glyphs-20971
 
 Batches come in order, in random order, and in random order of blocks (`block` in a recipe). Before each way of reading the
@@ -21,14 +22,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 
+from marginface.book.machine import processor
 from marginface.data.batches import Batches, BlockBatches
+from marginface.data.files import writing
 from marginface.data.glyphs import BLOCK, Drawings
 from marginface.data.progress import Meter
 from marginface.data.record_parts import RecordParts, record_parts, write_record_parts
 from marginface.data.typefaces import typefaces
 
+OUT = Path(__file__).parents[1] / "data" / "reading.csv"
 SIZE, BATCH = 32, 512
 
 
@@ -46,13 +51,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the set is kept; it is used if it is there")
     parser.add_argument("--batches", type=int, default=40, help=f"read in a round, of {BATCH} images")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--csv", action="store_true", help="write data/reading.csv, too")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if not record_parts(folder):
             write(folder, options.characters, options.part)
-        measure(folder, options.batches, options.rounds)
+        lines = measure(folder, options.batches, options.rounds)
+    if options.csv:
+        with writing(OUT) as file:
+            file.write(pd.DataFrame(lines).to_csv(index=False).encode())
 
 
 def write(folder: Path, characters: int, part: int) -> None:
@@ -75,7 +84,8 @@ def write(folder: Path, characters: int, part: int) -> None:
     print(f"written in {time.perf_counter() - started:,.0f} s, with what is read from the drawings' cache")
 
 
-def measure(folder: Path, batches: int, rounds: int) -> None:
+def measure(folder: Path, batches: int, rounds: int) -> list[dict[str, object]]:
+    """A line for each way of reading. It is printed, too."""
     files = [path / "train.rec" for path in record_parts(folder)]
     before, started = held(), time.perf_counter()
     records = RecordParts(folder)
@@ -99,6 +109,9 @@ def measure(folder: Path, batches: int, rounds: int) -> None:
     for name, rate in medians.items():
         print(f"{name:<24}{rate:>10,.0f}{rate / medians['in order']:>14.2f}")
     print(f"after it, {held() - before:,.0f} MB")
+    size = {"images": len(records), "classes": records.num_classes, "files": len(files), "set_MB": round(megabytes)}
+    each = {"held_MB": round(held() - before), "batches": batches, "rounds": rounds, "device": processor()}
+    return [{"order": name, "images_s": round(rate), **size, **each} for name, rate in medians.items()]
 
 
 def forget(files: list[Path]) -> None:

@@ -63,3 +63,9 @@ def test_curves_are_drawn() -> None:
     figure = scale.curves(ranks=(8, 64))
     assert len(figure.axes) == 4
     assert all(len(axes.lines) >= 3 for axes in figure.axes)
+
+
+def test_blocks_are_read_faster_than_images_at_random() -> None:
+    rates = scale.reading().set_index("order")["images/s"].str.replace(",", "").astype(int)
+    assert rates["random"] < rates["blocks of 1,000 at random, 100 at a time"] < rates["as in the files"]
+    assert "20,971 classes" in scale.read_from()

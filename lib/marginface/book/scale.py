@@ -157,6 +157,27 @@ def check(model: Model | None = None) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def reading() -> pd.DataFrame:
+    """How fast images of a set in several files are read, by their order."""
+    found = pd.read_csv(data_folder() / "reading.csv")
+    named = {"in order": "as in the files", "random": "random", "blocks": "blocks of 1,000 at random, 100 at a time"}
+    in_order = float(found.loc[found.order == "in order", "images_s"].iloc[0])
+    return pd.DataFrame(
+        {
+            "order": found.order.map(named),
+            "images/s": [f"{rate:,}" for rate in found.images_s],
+            "of the order in the files": [f"{rate / in_order:.2f}" for rate in found.images_s],
+        }
+    )
+
+
+def read_from() -> str:
+    """Which set that was, and on what machine."""
+    first = pd.read_csv(data_folder() / "reading.csv").iloc[0]
+    size = f"{first.images:,} PNGs of 32 × 32 pixels in {first.classes:,} classes, {first.files} files, {first.set_MB:,} MB"
+    return f"{size}; one thread of {first.device}, medians of {first.rounds} rounds; {first.held_MB} MB held beside them"
+
+
 CHOICES: dict[str, dict[str, Any]] = {
     "all classes, float32 products": {"half": False},
     "all classes": {},
