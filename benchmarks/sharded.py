@@ -2,7 +2,7 @@
 
     python benchmarks/sharded.py                       100,000 classes on 1, 2 and 4 processes, all of them and a tenth
     python benchmarks/sharded.py --classes 1000000     some minutes, and 8 GB
-    python benchmarks/sharded.py --margins ArcFace --csv    what the book shows, in data/sharded.csv
+    python benchmarks/sharded.py --classes 100000 1000000 --margins ArcFace --csv    what the book shows, in data/sharded.csv
 
 Time is the processor's, of each process with one thread, so that other work on the machine counts for little; what is shown
 is the process that took longest, over the time of the three products of all classes in one process. Memory is the peak
@@ -58,15 +58,17 @@ def formula(margin: Margin, samples: int, world: int, dim: int) -> int:
     return rows + 4 * samples * dim + 3 * 4 * samples + (4 * samples * dim if margin.needs_centres else 0)
 
 
-def work(rank: int, world: int, meeting: str, margin: str, rate: float, options: argparse.Namespace, results: Any) -> None:
+def work(
+    rank: int, world: int, meeting: str, margin: str, rate: float, classes: int, options: argparse.Namespace, results: Any
+) -> None:
     torch.set_num_threads(1)
     if world > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
     torch.manual_seed(0)
     ranks, before = Counted(), _forget_peak()
-    head = ShardedMarginHead(options.dim, options.classes, MARGINS[margin], group=ranks, sample_rate=rate)
+    head = ShardedMarginHead(options.dim, classes, MARGINS[margin], group=ranks, sample_rate=rate)
     part = slice(options.samples * rank // world, options.samples * (rank + 1) // world)
-    x, y = torch.randn(options.samples, options.dim)[part], torch.randint(options.classes, (options.samples,))[part]
+    x, y = torch.randn(options.samples, options.dim)[part], torch.randint(classes, (options.samples,))[part]
     for _ in range(options.steps):
         head.weight.grad, ranks.sent, started = None, 0, time.process_time()
         head(x.detach().requires_grad_(), y).backward()
@@ -85,11 +87,11 @@ def _peak() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
 
 
-def measure(world: int, margin: str, rate: float, options: argparse.Namespace) -> list[Row]:
+def measure(world: int, margin: str, rate: float, classes: int, options: argparse.Namespace) -> list[Row]:
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (world, f"{folder}/meeting", margin, rate, options, results)
+        arguments = (world, f"{folder}/meeting", margin, rate, classes, options, results)
         processes = [context.Process(target=work, args=(rank, *arguments)) for rank in range(world)]
         for process in processes:
             process.start()
@@ -99,36 +101,27 @@ def measure(world: int, margin: str, rate: float, options: argparse.Namespace) -
     return rows
 
 
-def products(options: argparse.Namespace) -> float:
+def products(classes: int, options: argparse.Namespace) -> float:
     """Processor seconds of x·Wᵀ, g·W and gᵀ·x, a block of classes at a time."""
     torch.set_num_threads(1)
-    x, w = torch.randn(options.samples, options.dim), torch.randn(min(options.classes, 50_000), options.dim)
+    x, w = torch.randn(options.samples, options.dim), torch.randn(min(classes, 50_000), options.dim)
     for _ in range(2):
         started = time.process_time()
         g = x @ w.T
         g @ w
         g.T @ x
         seconds = time.process_time() - started
-    return seconds * options.classes / len(w)
+    return seconds * classes / len(w)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--classes", type=int, default=100_000)
-    parser.add_argument("--samples", type=int, default=256)
-    parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=2, help="of which the last counts")
-    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--margins", nargs="+", default=list(MARGINS), choices=MARGINS)
-    parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 0.1])
-    parser.add_argument("--csv", action="store_true", help="write data/sharded.csv, too")
-    options = parser.parse_args()
-    bare, lines = products(options), []
-    size = f"C = {options.classes:,}, N = {options.samples}, d = {options.dim}"
+def table(classes: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A line for each loss, share of classes and number of processes. It is printed, too."""
+    bare, lines = products(classes, options), []
+    size = f"C = {classes:,}, N = {options.samples}, d = {options.dim}"
     print(f"{size}; the three products {bare:.2f} s of one processor")
     print(f"{'':26}{'processes':>10}{'time / products':>17}{'MB a process':>14}{'sent, MB':>10}{'formula':>9}")
     for margin, rate, world in itertools.product(options.margins, options.rates, options.processes):
-        rows = measure(world, margin, rate, options)
+        rows = measure(world, margin, rate, classes, options)
         most = {key: max(row[key] for row in rows) for key in rows[0]}
         expected = formula(MARGINS[margin], options.samples, world, options.dim)
         name = f"{margin}, {'all' if rate == 1 else f'{rate:g} of'} classes"
@@ -137,7 +130,7 @@ def main() -> None:
         lines.append(
             {
                 "head": margin,
-                "classes": options.classes,
+                "classes": classes,
                 "share": rate,
                 "processes": world,
                 "ratio": f"{most['seconds'] / bare:.3f}",
@@ -151,6 +144,21 @@ def main() -> None:
                 "torch": torch.__version__.split("+")[0],
             }
         )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classes", type=int, nargs="+", default=[100_000])
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=2, help="of which the last counts")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--margins", nargs="+", default=list(MARGINS), choices=MARGINS)
+    parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 0.1])
+    parser.add_argument("--csv", action="store_true", help="write data/sharded.csv, too")
+    options = parser.parse_args()
+    lines = [line for classes in options.classes for line in table(classes, options)]
     if options.csv:
         with writing(OUT) as file:
             file.write(pd.DataFrame(lines).to_csv(index=False).encode())
