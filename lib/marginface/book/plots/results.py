@@ -96,7 +96,7 @@ def theta_histograms(results: Mapping[str, list[Run]]) -> Figure:
             row = counts[round(stretch * (len(counts) - 1))]
             degrees = (np.arange(len(row)) + 0.5) * 180 / len(row)
             axes.plot(degrees, row / max(row.sum(), 1), **look.of_line, label=name)
-        axes.set(title=title, xlabel="θ_y, degrees", xlim=(0, 130))
+        axes.set(title=title if results else "nothing is recorded", xlabel="θ_y, degrees", xlim=(0, 130))
     panels[0].set_ylabel("share of images")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

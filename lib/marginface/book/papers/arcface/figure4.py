@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marginface.book.effects import Above
+from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
@@ -60,7 +61,8 @@ def short_of_one(run: Run, stretch: int) -> float:
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Three rows of Table 7; with profile "paper" on the network of §2.8."""
-    found = table7.rows(SimpleNamespace(**vars(chosen), scale=SCALE, m=M, epochs=FACES.epochs))
+    epochs = (glyphs.GLYPHS if bed_of(chosen.data) == "glyphs" else FACES).epochs
+    found = table7.rows(SimpleNamespace(**vars(chosen), scale=SCALE, m=M, epochs=epochs))
     if chosen.profile == "paper":
         return {name: replace(found[name], recipe=replace(found[name].recipe, backbone="LResNet34E-IR")) for name in DRAWN}
     return {name: found[name] for name in DRAWN}
