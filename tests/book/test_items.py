@@ -188,7 +188,7 @@ def page(item: Item) -> Path:
 
 @pytest.mark.parametrize("item", [item for item in ITEMS if item.rows and page(item).exists()], ids=lambda item: item.notebook)
 def test_everything_that_a_page_shows_by_default_is_recorded(item: Item) -> None:
-    """An item gets its page when its runs are recorded, and some of those on another test bed: a book's build trains nothing."""
+    """An item gets its page when its runs are recorded, some on each test bed: a book's build trains nothing."""
     results = item.recorded()
     assert results is not None
     assert all(there.runs for bed, there in results.beds.items() if not item.beds[bed].joined)
