@@ -12,6 +12,7 @@ from marginface.book import effects, errors, judging, published, telling
 from marginface.book.effects import NOTHING, Above, Effect, Within
 from marginface.book.errors import error, influence
 from marginface.book.plots import Forest, forest
+from marginface.book.plots.forest import EDGE
 from marginface.book.simulation import Design, effect, experiments, move, study
 from marginface.evaluation.crossed import Contrast
 from marginface.evaluation.placements import all_pairs
@@ -288,6 +289,18 @@ def test_the_figure_has_a_line_a_claim_and_a_panel_a_test_bed() -> None:
     hollow = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
     assert [line.get_markerfacecolor() for line in hollow] == ["none", "none"]
     assert hollow[0].get_xdata()[0] == pytest.approx(-20)  # type: ignore[index]
+
+
+def test_what_lies_far_to_the_right_is_an_arrow_at_the_edge() -> None:
+    """Where nearly nothing is an error, a few more are many times as many; they are not to flatten all other lines."""
+    near, far = made("holds", "explored")
+    far = replace(far, found=replace(far.found, mean=3.0), claim=replace(far.claim, text="far"))
+    (axes,) = forest([near, far]).axes
+    assert axes.get_xlim()[1] < 2 * EDGE
+    arrows = [line for line in axes.lines if line.get_marker() == ">"]
+    assert [np.concatenate(arrow.get_data()).tolist() for arrow in arrows] == [[EDGE, 1], [EDGE, 1]]  # of it, and its interval
+    assert "An arrow at the right" in telling.caption([near, far])
+    assert "An arrow" not in telling.caption([near])
 
 
 def test_the_page_has_the_figure_in_words_too() -> None:

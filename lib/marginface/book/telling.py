@@ -35,6 +35,8 @@ def caption(effects: Sequence[Effect]) -> str:
         f"A line is a difference with its interval, left of zero {less}; a hollow diamond is that of the printed numbers, on "
         "those of the tests that are printed."
     ]
+    if any(np.nanmax([each.share, *each.interval, each.claim.printed or 0]) > 1 for each in effects):
+        parts.append("An arrow at the right stands for what lies beyond +100 %; the table has the number.")
     claims = [each for each in effects if each.word != EXPLORED]
     if claims:
         counted = ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in claims).most_common())

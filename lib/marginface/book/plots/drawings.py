@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Wedge
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from marginface.backbones.lresnet import Unit
 from marginface.book.papers.arcface import figure7
@@ -118,6 +119,10 @@ def sizes_and_speeds(ours: pd.DataFrame, sizes: pd.Series, speeds: pd.Series) ->
         for i, name in enumerate(theirs.index):
             ax.plot(theirs[name], own[name], "o", color=COLOURS[i % len(COLOURS)], label=name)
         ax.set(xscale="log", yscale="log", xlabel=f"printed, {unit}", ylabel=f"here, {unit}")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
     panels[0].axline((100, 100), (600, 600), color="0.6", linewidth=0.8)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure

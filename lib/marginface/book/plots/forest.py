@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +14,8 @@ from marginface.book.effects import EXPLORED, NOTHING, Effect, Within
 from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
 from marginface.book.telling import caption, power, table
+
+EDGE = 100.0  # percent; where errors are few, an interval goes far beyond twice as many
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class Forest:
 def forest(effects: Sequence[Effect]) -> Figure:
     """One line a difference: filled for claims, grey for what was explored; hollow what is printed; a panel for each test bed.
 
-    The band about zero is what counts as equivalent.
+    The band about zero is what counts as equivalent. An arrow stands for what lies beyond `EDGE`.
     """
     beds = list(dict.fromkeys(each.bed for each in effects))
     lines = list(dict.fromkeys(each.claim.text for each in effects))
@@ -52,7 +55,8 @@ def forest(effects: Sequence[Effect]) -> Figure:
         for each in effects:
             if each.bed == bed:
                 _line(axes, each, lines.index(each.claim.text))
-        axes.set(title=f"on {bed}", xlabel="change, % (to the left: less)")
+        axes.set_title(f"on {bed}")
+    figure.supxlabel("change, % (to the left: less)", fontsize="medium")
     panels[0][0].set_yticks(range(len(lines)), lines)
     panels[0][0].set_ylim(len(lines) - 0.5, -0.5)
     return figure
@@ -65,7 +69,13 @@ def _line(axes: Axes, effect: Effect, place: int) -> None:
         axes.fill_betweenx([place - 0.4, place + 0.4], -100 * m / (1 + m), 100 * m, color=COLOURS[2], alpha=0.15, linewidth=0)
     low, high = effect.interval
     if np.isfinite(low):
-        axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=2)
-    axes.plot([100 * effect.share], [place], "o", color=colour, markersize=5)
+        axes.plot([min(100 * low, EDGE), min(100 * high, EDGE)], [place, place], color=colour, linewidth=2)
+        _mark(axes, high, place, "", color=colour)
+    _mark(axes, effect.share, place, "o", color=colour, markersize=5)
     if effect.claim.printed is not None:
-        axes.plot([100 * effect.claim.printed], [place], "D", markerfacecolor="none", color=COLOURS[3], markersize=6)
+        _mark(axes, effect.claim.printed, place, "D", markerfacecolor="none", color=COLOURS[3], markersize=6)
+
+
+def _mark(axes: Axes, share: float, place: int, marker: str, **look: Any) -> None:
+    """A mark where the share is, or an arrow at the edge that it lies beyond."""
+    axes.plot([min(100 * share, EDGE)], [place], marker=">" if 100 * share > EDGE else marker, **look)

@@ -1,5 +1,6 @@
 """What runs came to, and how."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -11,16 +12,19 @@ from marginface.book.papers.arcface import figure4
 from marginface.book.plots.looks import LOSSES, looks
 from marginface.training import Run
 
+SHORT = 24  # letters of a name, of which three fit side by side
+
 
 def loss_curves(results: Mapping[str, list[Run]]) -> Figure:
     """The training loss of every run, one colour a loss."""
-    figure, axes = plt.subplots(figsize=(7, 3.2))
+    columns = 3 if max(map(len, results), default=0) < SHORT else 2
+    figure, axes = plt.subplots(figsize=(7, 3 + 0.25 * math.ceil(len(results) / columns)), layout="constrained")
     for name, look in looks(results).items():
         for i, run in enumerate(results[name]):
             axes.plot(run.curves["step"], run.curves["loss"], **look.of_line, alpha=0.7, label=None if i else name)
     axes.set(xlabel="step", ylabel="training loss")
     axes.set_xlim(left=0)
-    axes.legend()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
 
