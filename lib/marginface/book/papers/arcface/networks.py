@@ -9,7 +9,7 @@ from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
-from marginface.book.papers.arcface.varied import GLYPH_SEEDS, SEEDS, above
+from marginface.book.papers.arcface.varied import SEEDS, above
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.papers.interface.losses import SMALL
 from marginface.margins import Softmax
@@ -90,7 +90,7 @@ def _item(
         seeds=SEEDS,
         claims=partial(compared, claimed),
         explored=partial(compared, explored),
-        beds={"glyphs": Bed(GLYPH_SEEDS, {"data": LARGE_GLYPHS.data, "epochs": LARGE_GLYPHS.epochs})},
+        beds={"glyphs": Bed(SEEDS, {"data": LARGE_GLYPHS.data, "epochs": LARGE_GLYPHS.epochs})},
     )
 
 

@@ -9,7 +9,7 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
-from marginface.book.papers.arcface.varied import GLYPH_SEEDS, SEEDS, above
+from marginface.book.papers.arcface.varied import SEEDS, above
 from marginface.book.papers.interface.losses import SCALE, SMALL
 from marginface.data.catalog import is_known
 from marginface.margins import ArcFace, CosFace, Margin, Softmax
@@ -109,7 +109,7 @@ TABLE11 = Item(
     explored=explored,
     beds={
         "glyphs": Bed(
-            GLYPH_SEEDS,
+            SEEDS,
             {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs, "further": 1},
         )
     },

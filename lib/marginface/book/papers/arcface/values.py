@@ -9,7 +9,7 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
-from marginface.book.papers.arcface.varied import GLYPH_SEEDS, SEEDS, above
+from marginface.book.papers.arcface.varied import SEEDS, above
 from marginface.book.papers.interface.losses import SCALE, SMALL
 from marginface.margins import ArcFace, NormFace, Softmax
 from marginface.training.recipes import RECIPES, Recipe
@@ -110,7 +110,7 @@ TABLE5 = Item(
     seeds=SEEDS,
     claims=decay_claims,
     explored=decay_explored,
-    beds={"glyphs": Bed(GLYPH_SEEDS, ON_GLYPHS)},
+    beds={"glyphs": Bed(SEEDS, ON_GLYPHS)},
 )
 TABLE6 = Item(
     "ArcFace",
@@ -129,5 +129,5 @@ TABLE6 = Item(
     seeds=SEEDS,
     claims=m_claims,
     explored=m_explored,
-    beds={"glyphs": Bed(GLYPH_SEEDS, ON_GLYPHS | {"scale": glyphs.SCALE})},
+    beds={"glyphs": Bed(SEEDS, ON_GLYPHS | {"scale": glyphs.SCALE})},
 )

@@ -7,8 +7,7 @@ from marginface.book.effects import Above
 from marginface.book.items import Results
 
 TESTS = ("LFW", "CFP-FP", "AgeDB-30")  # of the paper
-SEEDS = range(3)  # of each row on faces; where a claim is undecided its page says how many would decide
-GLYPH_SEEDS = range(5)  # on glyphs
+SEEDS = range(5)  # of each row on each test bed; where a claim is undecided its page says how many would decide
 
 
 def above(results: Results, row: str, over: str, tests: Sequence[str] = TESTS) -> Above:
