@@ -166,7 +166,6 @@ FIGURE4 = Item(
     notebook="arcface/figure4",
     parameters={"m_arcface": 0.5, "m_cosface": 0.35, "data": FACES.data},
     rows=rows,
-    seeds=table7.TABLE7.seeds,
     statements=lambda p: curves.figure4_claims(curves.figure4(p.m_arcface, p.m_cosface)),
     claims=claims,
     judge=judge,
