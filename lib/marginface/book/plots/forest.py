@@ -55,8 +55,7 @@ def forest(effects: Sequence[Effect]) -> Figure:
         for each in effects:
             if each.bed == bed:
                 _line(axes, each, lines.index(each.claim.text))
-        axes.set_title(f"on {bed}")
-    figure.supxlabel("change, % (to the left: less)", fontsize="medium")
+        axes.set(title=f"on {bed}", xlabel="change, %")
     panels[0][0].set_yticks(range(len(lines)), lines)
     panels[0][0].set_ylim(len(lines) - 0.5, -0.5)
     return figure

@@ -11,7 +11,7 @@ from marginface.book.papers import find
 from marginface.book.papers.arcface.networks import TABLE2, TABLE3, TABLE4
 from marginface.book.papers.arcface.table11 import MARGINS, TABLE11
 from marginface.book.papers.arcface.values import TABLE5, TABLE6
-from marginface.book.papers.arcface.varied import GLYPH_SEEDS
+from marginface.book.papers.arcface.varied import SEEDS
 from marginface.margins import ArcFace, NormFace
 from marginface.training import Run
 from marginface.training.recipes import Recipe
@@ -141,4 +141,4 @@ def test_their_runs_are_asked_for_by_the_names_of_their_pages() -> None:
 
     for item in TABLES:
         assert find("ArcFace", item.name) is item
-        assert {recipe.seed for recipe in grids()[item.notebook]} == set(GLYPH_SEEDS)
+        assert {recipe.seed for recipe in grids()[item.notebook]} == set(SEEDS)
