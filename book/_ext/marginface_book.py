@@ -77,7 +77,7 @@ def find_papers(app: Sphinx, config: Config) -> None:
 
 
 def set_up_theme(app: Sphinx, config: Config) -> None:
-    """Light or dark as the reader's system is; what a search puts first; version and date on each page; buttons where wanted."""
+    """Light or dark as the system is; what a search puts first; version and date on each page; buttons for an address."""
     config.html_search_scorer = str(Path(__file__).with_name("scorer.js"))
     config.html_context.setdefault("default_mode", "auto")
     options = config.html_theme_options
