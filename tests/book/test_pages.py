@@ -132,6 +132,8 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
         )
         == 0
     )
+    wide = "d => d.querySelector('.main-svg').getBoundingClientRect().width > d.clientWidth + 1"
+    assert page.evaluate(f"[...document.querySelectorAll('.figures > div')].filter({wide}).length") == 0
     if name.startswith("notebooks/"):
         assert page.locator(".verdict").count() == 1
     page.set_viewport_size({"width": 390, "height": 844})  # a phone

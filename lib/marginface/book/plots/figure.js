@@ -15,6 +15,8 @@
   });
   const colours = () => ({ "font.color": getComputedStyle(document.body).color });
   const draw = async () => {
+    // a figure is as wide as its place, which is known when those beside it are there
+    while (document.readyState === "loading") await new Promise((parsed) => setTimeout(parsed, 10));
     const element = document.getElementById(id);
     figure.layout.font = { ...figure.layout.font, color: colours()["font.color"] };
     await Plotly.newPlot(element, figure.data, figure.layout, { responsive: true, displaylogo: false });
