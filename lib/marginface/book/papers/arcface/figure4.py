@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marginface.book.effects import Above
-from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
@@ -61,8 +60,7 @@ def short_of_one(run: Run, stretch: int) -> float:
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Three rows of Table 7; with profile "paper" on the network of §2.8."""
-    epochs = (glyphs.GLYPHS if bed_of(chosen.data) == "glyphs" else FACES).epochs
-    found = table7.rows(SimpleNamespace(**vars(chosen), scale=SCALE, m=M, epochs=epochs))
+    found = table7.rows(SimpleNamespace(**vars(chosen), scale=SCALE, m=M))
     if chosen.profile == "paper":
         return {name: replace(found[name], recipe=replace(found[name].recipe, backbone="LResNet34E-IR")) for name in DRAWN}
     return {name: found[name] for name in DRAWN}
@@ -164,11 +162,11 @@ FIGURE4 = Item(
     "ArcFace",
     "Figure 4",
     notebook="arcface/figure4",
-    parameters={"m_arcface": 0.5, "m_cosface": 0.35, "data": FACES.data},
+    parameters={"m_arcface": 0.5, "m_cosface": 0.35, "data": FACES.data, "epochs": FACES.epochs},
     rows=rows,
     statements=lambda p: curves.figure4_claims(curves.figure4(p.m_arcface, p.m_cosface)),
     claims=claims,
     judge=judge,
     tabulate=tabulate,
-    beds={"glyphs": Bed(range(10), {"data": glyphs.GLYPHS.data})},
+    beds={"glyphs": Bed(range(10), {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs})},
 )
