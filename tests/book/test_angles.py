@@ -8,7 +8,7 @@ import pytest
 from marginface.book import angles
 from marginface.book.angles import SEEDS, recipes, shares, stands_on, table
 from marginface.book.obtain import Runs
-from marginface.book.papers.bases import RECIPES
+from marginface.book.papers.choosing import RECIPES
 from marginface.book.plots.angles import class_angles
 from marginface.evaluation.sphere import QUANTILES
 from marginface.training import Run

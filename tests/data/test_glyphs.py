@@ -187,6 +187,9 @@ def test_tests_are_on_other_characters_and_pairs_across_groups(root: Path, liste
     images, labels = data.train.tensors
     assert (images.dtype, labels.dtype, sorted(set(labels.tolist()))) == (torch.uint8, torch.int64, list(range(8)))
     assert len(images) == 8 * 6  # six seen groups, a typeface each
+    few = load("glyphs/8/32/each4", root)
+    assert isinstance(few, FaceData)
+    assert (len(few.train), few.tests.keys()) == (8 * 4, data.tests.keys())  # type: ignore[arg-type]
     seen, unseen = data.tests["glyphs seen all pairs"], data.tests["glyphs unseen all pairs"]
     assert isinstance(seen, AllPairsTest)
     assert isinstance(unseen, AllPairsTest)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from marginface.book.obtain import Runs
 from marginface.book.papers import glyphs
-from marginface.book.papers.bases import CHOSEN, LAMBDA, RECIPES, SCALES, START, Loss, with_iam, with_pam
+from marginface.book.papers.bases import CHOSEN, LAMBDA, SCALES, START, with_iam, with_pam
+from marginface.book.papers.choosing import RECIPES, Loss
 from marginface.book.papers.interface.losses import variants
 from marginface.book.records import lookup
 from marginface.evaluation.sphere import QUANTILES

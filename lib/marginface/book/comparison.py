@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marginface.book.obtain import Runs
-from marginface.data.catalog import GLYPHS, HALF_SPLIT, variant
+from marginface.data.catalog import GLYPHS, HALF_SPLIT, unspoiled, variant
 from marginface.data.files import data_folder, data_root
 from marginface.data.typefaces import typefaces
 from marginface.evaluation.statistics import estimate
@@ -99,10 +99,19 @@ VARIANTS = {
     "/cfp": "Of CFP's images alone it has",
     "/choice": "Where people are set aside to choose on, it has",
 }
+SPOILED = {
+    "wrong": "{} % of the training images have somebody else's label",
+    "each": "a class has {} images at most",
+    "tail": "classes have fewer and fewer images, the last one 1/{} of what the first has, and two at least",
+}
 
 
 def split_of(data: str, root: str | Path | None = None) -> list[str]:
     """Who is trained on, in sentences; of a variant of a data set the last one is about what is different in it."""
+    whole, how = unspoiled(data)
+    if how:
+        kind, number = how.rstrip("0123456789"), int(how.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        return [*split_of(whole, root), f"In `{data}` {SPOILED[kind].format(number)}."]
     if glyphs := GLYPHS.fullmatch(data):
         seen, unseen = ([face for face in typefaces() if face.unseen == kind] for kind in (False, True))
         plain = (

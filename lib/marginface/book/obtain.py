@@ -141,8 +141,9 @@ def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_ste
 def stand_in(name: str) -> "ImageData | FaceData":
     """What there is without any data: digits for MNIST's, synthetic faces for all else. Their numbers mean nothing for it."""
     from marginface.data import synthetic
-    from marginface.data.catalog import CLASSIFICATION, GLYPHS, HALF_SPLIT, MOST_SEEN, load
+    from marginface.data.catalog import CLASSIFICATION, GLYPHS, HALF_SPLIT, MOST_SEEN, load, unspoiled
 
+    name, _ = unspoiled(name)
     if name in CLASSIFICATION:
         return load("digits")
     if few := MOST_SEEN.fullmatch(name):

@@ -18,16 +18,27 @@ MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
 GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice|/overlap|/lfw|/cfp)?", re.ASCII)
 
+SPOILED = re.compile(r"((?:glyphs|lfw\+cfp)/.+)/((?:wrong|each|tail)[1-9]\d?)", re.ASCII)
+
 
 def is_known(name: str) -> bool:
     """Whether a name means a data set that `load` knows how to make or fetch, at hand or not: no folder of one's own."""
-    return name in CLASSIFICATION or any(pattern.fullmatch(name) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT, GLYPHS))
+    whole, _ = unspoiled(name)
+    return name in CLASSIFICATION or any(pattern.fullmatch(whole) for pattern in (SYNTHETIC, MOST_SEEN, HALF_SPLIT, GLYPHS))
+
+
+def unspoiled(name: str) -> tuple[str, str]:
+    """The data set that one with a spoiled training set is made of, and how, such as "wrong10"; of another itself and ""."""
+    match = SPOILED.fullmatch(name)
+    return (match[1], match[2]) if match else (name, "")
 
 
 def other_half(name: str) -> str:
     """The half split whose people are tested in the one of that name, and the reverse; of other data the name itself."""
-    match = HALF_SPLIT.fullmatch(name)
-    return f"lfw+cfp/{'second' if match[1] == 'first' else 'first'}/{match[2]}{match[3] or ''}" if match else name
+    whole, how = unspoiled(name)
+    if not (match := HALF_SPLIT.fullmatch(whole)):
+        return name
+    return f"lfw+cfp/{'second' if match[1] == 'first' else 'first'}/{match[2]}{match[3] or ''}" + f"/{how}" * bool(how)
 
 
 def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> ImageData | FaceData:
@@ -41,14 +52,22 @@ def load(name: str, root: str | Path | None = None, *, fetch: bool = True) -> Im
             "lfw/8/48": the 8 people of LFW with most images, in grey crops of 48 pixels (see `faces.load_most_seen`);
             "synthetic/100x20/64": 100 procedural identities with 20 grey images each (see `data.synthetic`); "glyphs/1000/32":
             1,000 Chinese characters in grey images of 32 pixels, one a typeface (see `data.glyphs`), and with "/choice" tested
-            on characters set aside, with "/overlap" also trained on other drawings of the tested ones; or the name of a folder
-            of faces (see `insightface.load`).
+            on characters set aside, with "/overlap" also trained on other drawings of the tested ones; glyphs and halves
+            also with "/wrong10", "/each5" or "/tail20": with a spoiled training set (see `spoiled.spoil`); or the name of a
+            folder of faces (see `insightface.load`).
         root: the data folder; None means MARGINFACE_DATA, then the cache of earlier downloads.
         fetch: whether it may be downloaded, or drawn, when it is not at hand.
     Raises:
         ValueError for an unknown name or a damaged file, and its subclass DataMissingError where the data is not at hand and
         cannot be fetched.
     """
+    whole, how = unspoiled(name)
+    if how:
+        from marginface.data import spoiled
+
+        sound = load(whole, root, fetch=fetch)
+        assert isinstance(sound, FaceData)
+        return spoiled.spoil(sound, how)
     place = data_root(root)
     if name == "mnist":
         from marginface.data import mnist
@@ -85,6 +104,7 @@ def variant(suffix: str | None) -> dict[str, Any]:
 
 def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | None:
     """The folders that a data set is read from, there or not; None where it is not known which."""
+    name, _ = unspoiled(name)
     place = data_root(root)
     if name == "mnist":
         kept = Path(pooch.os_cache("marginface")) / "mnist"
@@ -98,6 +118,7 @@ def folders(name: str, root: str | Path | None = None) -> tuple[Path, ...] | Non
 
 def rehearsal_data(name: str) -> ImageData | FaceData:
     """Small random images of the kind and shape of a data set, the same ones every time: what can be had without having it."""
+    name, _ = unspoiled(name)
     numbers = np.random.default_rng(0)
     shape = CLASSIFICATION.get(name, (3, 112, 112))
     half, synthetic, most_seen, glyphs = (p.fullmatch(name) for p in (HALF_SPLIT, SYNTHETIC, MOST_SEEN, GLYPHS))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from marginface.book.papers import bases, by_worth, grids
-from marginface.book.papers.bases import CHOSEN, DECIDE, LAMBDAS, RECIPES, START, Loss, candidates, tried, with_iam
+from marginface.book.papers import bases, by_worth, choosing, grids
+from marginface.book.papers.bases import CHOSEN, LAMBDAS, SEEDS, START, candidates, with_iam
+from marginface.book.papers.choosing import DECIDE, RECIPES, Loss, tried
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.records import lookup
 from marginface.margins import CosFace, L2Softmax, Margin, NormFace, Softmax, SphereFace
@@ -38,11 +39,11 @@ def test_the_errors_that_decide_are_averaged_in_logarithms(monkeypatch: pytest.M
     shares = {(0, 0): (0.1, 0.2, 0.4), (1, 0): (0.1, 0.1, 0.1), (0, 1): (1e-3, 1e-3, 1e-3)}
     made = {}
     for (n, seed), errors in shares.items():
-        recipe = tried("faces", losses[n])[seed]
+        recipe = tried("faces", losses[n], SEEDS)[seed]
         found = run(recipe, seed, 0.5, DECIDE["faces"])
         found.metrics = dict(zip(DECIDE["faces"], (1 - error for error in errors), strict=True))
         made[recipe] = found
-    monkeypatch.setattr(bases, "lookup", made.get)
+    monkeypatch.setattr(choosing, "lookup", made.get)
     assert bases.standings("faces") == {"ℓ2": {losses[0]: pytest.approx(0.2), losses[1]: pytest.approx(0.1)}}
 
 

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 
 from marginface.book.items import Item
 from marginface.book.papers import bases, faces, glyphs
+from marginface.book.papers.field import methods
 from marginface.training import Recipe
 
 NONE: list[Recipe] = []
@@ -33,7 +34,7 @@ def rounds(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
     Arguments: seeds: None stands for those that each page shows.
     """
     found: dict[str, list[list[Recipe]]] = {"faces": faces.choices(seeds), "glyphs": glyphs.choices(seeds)}
-    found |= bases.choices(seeds)
+    found |= bases.choices(seeds) | methods.choices(seeds)
     for item in ITEMS:
         if any(own := item.rounds(seeds)):
             before = found.get(item.notebook, [])

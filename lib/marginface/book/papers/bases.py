@@ -1,54 +1,30 @@
 """The losses that IAM and PAM are added to: their settings on each test bed, and among which these were chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from marginface.adjacent import PAM
-from marginface.book.errors import bed_of, error
-from marginface.book.papers import glyphs
-from marginface.book.papers.glyphs import GLYPHS, MATCHED
-from marginface.book.papers.interface.losses import SCALE, SMALL
-from marginface.book.records import lookup
+from marginface.book.errors import bed_of
+from marginface.book.papers import choosing, glyphs
+from marginface.book.papers.choosing import RECIPES, Loss
+from marginface.book.papers.glyphs import MATCHED
+from marginface.book.papers.interface.losses import SCALE
 from marginface.margins import ArcFace, CosFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
-from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss, Stateless
+from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.settings import Annealing
-from marginface.training import Run
-from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe, on_choice, with_seeds
+from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe
 
 SEEDS = (0, 1)  # with which candidates are tried
 FIVE_SEEDS = [0, 1, 2, 3, 4]
-RECIPES = {"faces": SMALL, "glyphs": GLYPHS}  # of each test bed
 SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
-DECIDE = {
-    "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
-    "glyphs": (glyphs.DECIDES,),
-}
-PARAMETERS: dict[str, Any] = {"data": SMALL.data, "epochs": SMALL.epochs}  # of every table's notebook
-ON_GLYPHS: dict[str, Any] = {"data": GLYPHS.data, "epochs": GLYPHS.epochs}
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A margin and what is added to it."""
-
-    margin: Margin
-    added: tuple[Stateless | Fresh, ...] = ()
-
-    def on(self, recipe: Recipe) -> Recipe:
-        """The recipe with this loss."""
-        return replace(recipe, margin=self.margin, regularizers=self.added)
-
-    def plus(self, term: Stateless | Fresh) -> "Loss":
-        return Loss(self.margin, (*self.added, term))
 
 
 def with_iam(loss: Loss, beta: float, scale: float) -> Loss:
     """β · IAM added, of plain cosines: with the loss's own s, or with `scale` where it keeps the embeddings' norms."""
+    assert isinstance(loss.margin, Margin)
     return loss.plus(IAM(beta) if loss.margin.scale is not None else IAM(beta, scale=scale)) if beta else loss
 
 
@@ -144,54 +120,25 @@ def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
     return CANDIDATES[bed] | pam
 
 
-def tried(bed: str, loss: Loss, seeds: Sequence[int] = SEEDS) -> list[Recipe]:
-    """The runs by which a candidate is judged."""
-    return with_seeds(on_choice(loss.on(RECIPES[bed])), list(seeds))
-
-
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
     """What is to be run for the choices, by what `make runs` calls it: of the bases, and then of λ, which stands on one."""
     wanted = SEEDS if seeds is None else seeds
-    found: dict[str, list[list[Recipe]]] = {"bases": [], "lambdas": []}
-    for seed in wanted:
-        for page, rounds in found.items():
-            every = [(bed, n, losses) for bed in RECIPES for n, losses in candidates(bed).items()]
-            own = [(bed, losses) for bed, name, losses in every if name.startswith("PAM") == (page == "lambdas")]
-            rounds.append([recipe for bed, losses in own for loss in losses for recipe in tried(bed, loss, [seed])])
-    return found
+    every = {page: {bed: _of_page(page, bed) for bed in RECIPES} for page in ("bases", "lambdas")}
+    return {page: choosing.rounds(own, wanted) for page, own in every.items()}
 
 
-def loss_of_choice(bed: str, run: Run) -> float:
-    """The mean logarithm of the errors that decide a choice."""
-    return float(np.mean([np.log(error(run, measure)) for measure in DECIDE[bed]]))
+def _of_page(page: str, bed: str) -> dict[str, tuple[Loss, ...]]:
+    return {name: losses for name, losses in candidates(bed).items() if name.startswith("PAM") == (page == "lambdas")}
 
 
 def standings(bed: str) -> dict[str, dict[Loss, float]]:
-    """Of every loss its recorded candidates with their mean error, over the seeds that all of these have."""
-    found: dict[str, dict[Loss, float]] = {}
-    for name, losses in candidates(bed).items():
-        runs = {loss: [lookup(recipe) for recipe in tried(bed, loss)] for loss in losses}
-        there = {loss: group for loss, group in runs.items() if any(group)}
-        common = [i for i in range(len(SEEDS)) if all(group[i] for group in there.values())]
-        if there and common:
-            found[name] = {
-                loss: float(np.exp(np.mean([loss_of_choice(bed, run) for i in common if (run := group[i])])))
-                for loss, group in there.items()
-            }
-    return found
+    """Of every loss its recorded candidates with their mean error."""
+    return choosing.standings(bed, candidates(bed), SEEDS)
 
 
 def table(names: Sequence[str] | None = None) -> pd.DataFrame:
-    """What was tried on people and characters set aside: every candidate's errors, in percent; "–" without a record."""
-    lines = []
-    for bed in RECIPES:
-        known = standings(bed)
-        for name, losses in candidates(bed).items():
-            for loss in losses if names is None or name in names else ():
-                share = known.get(name, {}).get(loss)
-                mark = " (chosen)" if loss == chosen_of(bed, name) else ""
-                lines.append((bed, name, settings_of(loss) + mark, "–" if share is None else f"{100 * share:.2f}"))
-    return pd.DataFrame(lines, columns=["test bed", "loss", "settings", "errors, %"])
+    """What was tried on people and characters set aside, of some losses or of all."""
+    return choosing.table({bed: candidates(bed) for bed in RECIPES}, chosen_of, SEEDS, names)
 
 
 def chosen_of(bed: str, name: str) -> Loss:
@@ -199,8 +146,3 @@ def chosen_of(bed: str, name: str) -> Loss:
         version, start = int(name[-1]), START[f"{RECIPES[bed].data}/choice"]
         return with_pam(CHOSEN[bed]["CosFace"], version, LAMBDA[bed][version], start)
     return CHOSEN[bed][name]
-
-
-def settings_of(loss: Loss) -> str:
-    """A loss in words."""
-    return " + ".join(str(part) for part in (loss.margin, *loss.added))

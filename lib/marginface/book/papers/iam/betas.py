@@ -13,7 +13,8 @@ from marginface.book.effects import Above, Effect
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import bases
-from marginface.book.papers.bases import FIVE_SEEDS, ON_GLYPHS, PARAMETERS, with_iam
+from marginface.book.papers.bases import FIVE_SEEDS, with_iam
+from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.margins import NormFace
 from marginface.regularizers import IAM
 

@@ -11,7 +11,8 @@ from marginface.book.effects import Above
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import bases
-from marginface.book.papers.bases import FIVE_SEEDS, ON_GLYPHS, PARAMETERS, with_iam
+from marginface.book.papers.bases import FIVE_SEEDS, with_iam
+from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.book.papers.iam.betas import printed_share, tests_of
 
 EQ3, AM = "NormFace", "CosFace"

@@ -13,7 +13,8 @@ from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row, Runs
-from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, ON_GLYPHS, PARAMETERS, START
+from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, START
+from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.book.papers.pam import table2
 from marginface.training import Run
 

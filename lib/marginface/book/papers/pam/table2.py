@@ -11,7 +11,8 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import bases
-from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, LAMBDAS, ON_GLYPHS, PARAMETERS, START, with_pam
+from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, LAMBDAS, START, with_pam
+from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.training.recipes import RECIPES
 
 # what the table calls the losses, and ours

@@ -1,0 +1,110 @@
+"""How settings are chosen: what errs least, of several candidates, on people and characters set aside."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from marginface.book.errors import error
+from marginface.book.papers import glyphs
+from marginface.book.papers.glyphs import GLYPHS
+from marginface.book.papers.interface.losses import SMALL
+from marginface.book.records import lookup
+from marginface.margins import Margin
+from marginface.pairwise import PairLoss
+from marginface.regularizers import Fresh, Stateless
+from marginface.training import Run
+from marginface.training.recipes import Recipe, on_choice, with_seeds
+
+RECIPES = {"faces": SMALL, "glyphs": GLYPHS}  # of each test bed
+DECIDE = {
+    "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
+    "glyphs": (glyphs.DECIDES,),
+}
+PARAMETERS: dict[str, Any] = {"data": SMALL.data, "epochs": SMALL.epochs}  # of a table's notebook
+ON_GLYPHS: dict[str, Any] = {"data": GLYPHS.data, "epochs": GLYPHS.epochs}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A margin and what is added to it, and the share of the classes that a batch meets."""
+
+    margin: Margin | PairLoss
+    added: tuple[Stateless | Fresh, ...] = ()
+    sample_rate: float = 1.0
+
+    def on(self, recipe: Recipe) -> Recipe:
+        """The recipe with this loss."""
+        return replace(recipe, margin=self.margin, regularizers=self.added, sample_rate=self.sample_rate)
+
+    def plus(self, term: Stateless | Fresh) -> "Loss":
+        return replace(self, added=(*self.added, term))
+
+    def __str__(self) -> str:
+        parts = [str(part) for part in (self.margin, *self.added)]
+        return " + ".join(parts + [f"{100 * self.sample_rate:g} % of the classes"] * (self.sample_rate < 1))
+
+
+Candidates = Mapping[str, Sequence[Loss]]  # of each loss, by name, what it is chosen among
+
+
+def tried(bed: str, loss: Loss, seeds: Sequence[int]) -> list[Recipe]:
+    """The runs by which a candidate is judged."""
+    return with_seeds(on_choice(loss.on(RECIPES[bed])), list(seeds))
+
+
+def rounds(candidates: Mapping[str, Candidates], seeds: Sequence[int]) -> list[list[Recipe]]:
+    """What is to be run, of every test bed: every candidate with the first seed, then with the next."""
+    return [
+        [
+            recipe
+            for bed, own in candidates.items()
+            for losses in own.values()
+            for loss in losses
+            for recipe in tried(bed, loss, [n])
+        ]
+        for n in seeds
+    ]
+
+
+def loss_of_choice(bed: str, run: Run) -> float:
+    """The mean logarithm of the errors that decide a choice."""
+    return float(np.mean([np.log(error(run, measure)) for measure in DECIDE[bed]]))
+
+
+def standings(bed: str, candidates: Candidates, seeds: Sequence[int]) -> dict[str, dict[Loss, float]]:
+    """Of every loss its recorded candidates with their mean error, over the seeds that all of these have."""
+    found: dict[str, dict[Loss, float]] = {}
+    for name, losses in candidates.items():
+        runs = {loss: [lookup(recipe) for recipe in tried(bed, loss, seeds)] for loss in losses}
+        there = {loss: group for loss, group in runs.items() if any(group)}
+        common = [i for i in range(len(seeds)) if all(group[i] for group in there.values())]
+        if there and common:
+            found[name] = {
+                loss: float(np.exp(np.mean([loss_of_choice(bed, run) for i in common if (run := group[i])])))
+                for loss, group in there.items()
+            }
+    return found
+
+
+def table(
+    candidates: Mapping[str, Candidates],
+    chosen: Callable[[str, str], Loss],
+    seeds: Sequence[int],
+    names: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """What was tried: every candidate's errors, in percent; "–" without a record.
+
+    Arguments: chosen: of a test bed and a loss the candidate that was taken; names: of which losses, else of all.
+    """
+    lines = []
+    for bed, own in candidates.items():
+        known = standings(bed, own, seeds)
+        for name, losses in own.items():
+            for loss in losses if names is None or name in names else ():
+                share = known.get(name, {}).get(loss)
+                mark = " (chosen)" if loss == chosen(bed, name) else ""
+                lines.append((bed, name, f"{loss}{mark}", "–" if share is None else f"{100 * share:.2f}"))
+    return pd.DataFrame(lines, columns=["test bed", "loss", "settings", "errors, %"])

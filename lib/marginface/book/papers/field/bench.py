@@ -1,0 +1,124 @@
+"""The bench: the field's losses trained alike, each at its paper's setting and at its own best, and judged over ArcFace."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from marginface.book import comparison, effects, published
+from marginface.book.effects import Above
+from marginface.book.errors import bed_of, deciding, error
+from marginface.book.items import Item, Results
+from marginface.book.obtain import Bed, Row
+from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS, RECIPES
+from marginface.book.papers.field.methods import METHODS, matched
+from marginface.data.catalog import other_half
+from marginface.training import recipes
+
+BASE, PRINTED = "ArcFace", "as printed"
+MANY = "glyphs/10000/32"  # ten times the characters, each of whose images is seen once
+FIVE_SEEDS = range(5)
+BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
+
+
+def rows(chosen: SimpleNamespace) -> dict[str, Row]:
+    """Every method at its own best setting and, where there are not too many classes, at its paper's; with profile "paper" that
+    alone, by InterFace's recipe, whose tables quote them."""
+    if chosen.profile == "paper":
+        base = recipes.RECIPES["interface/arcface-ms1mv2"]
+        return {name: Row(method.as_printed.on(base), quoted(name)) for name, method in METHODS.items()}
+    bed = bed_of(chosen.data)
+    base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
+    found = {name: Row(matched(bed, name).on(base), quoted(name)) for name in METHODS}
+    for name, method in METHODS.items() if chosen.data != MANY else ():
+        if method.as_printed != matched(bed, name):
+            found[f"{name}, {PRINTED}"] = Row(method.as_printed.on(base), quoted(name))
+    return found
+
+
+def quoted(name: str) -> dict[str, str]:
+    """The line that InterFace's tables have of a method."""
+    return {"method": METHODS[name].quoted} if METHODS[name].quoted else {}
+
+
+def claims(results: Results) -> list[Above]:
+    """Each method at its best over ArcFace at its best."""
+    return [over(results, name) for name in METHODS if name != BASE and name in results.runs]
+
+
+def explored(results: Results) -> list[Above]:
+    """Each as printed over ArcFace as printed, and what ArcFace's search was worth."""
+    base = f"{BASE}, {PRINTED}"
+    names = [name for name in results.runs if name.endswith(PRINTED) and name != base]
+    return [over(results, name, base) for name in names] + ([over(results, BASE, base)] if base in results.runs else [])
+
+
+def over(results: Results, name: str, base: str = BASE) -> Above:
+    """That a row errs less than another, on all tests."""
+    table = published.table("interface", 6)
+    own = [table[table.benchmark == test] for test in BENCHMARKS if test in results.tests]
+    both = [[published.value(each, results.rows[row].printed) for each in own] for row in (name, base)]
+    known = [value for values in both for value in values if value is not None]
+    share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
+    return Above(name, base, tuple(results.tests), f"{name} over {base}", share)
+
+
+def tabulate(results: Results) -> pd.DataFrame:
+    """Every row's setting and what it has on every test: the mean over seeds with its interval, in percent."""
+    lines = []
+    for name, group in results.runs.items():
+        recipe = results.rows[name].recipe
+        line = {"loss": name, "setting": " + ".join(str(part) for part in (recipe.margin, *recipe.regularizers))}
+        lines.append(line | {f"{test}, %": comparison.mean(test, group) for test in results.tests})
+    return pd.DataFrame(lines)
+
+
+def alike(results: Results) -> pd.DataFrame:
+    """The methods at their best in the order of their errors, each with those that it cannot be told from.
+
+    Any two might have been compared, so that the level is that of all pairs (Bonferroni).
+    """
+    names = [name for name in METHODS if name in results.runs]
+    shares = {name: float(np.mean(_logs(results, name))) for name in names}
+    ordered = sorted(names, key=lambda name: shares[name])
+    level = effects.LEVEL / (len(names) * (len(names) - 1) / 2)
+    lines = []
+    for place, name in enumerate(ordered):
+        later = [Above(name, other, tuple(results.tests), name) for other in ordered[place + 1 :]]
+        found = [effects.judge([claim], results.trained, level)[0] for claim in later]
+        same = [other for other, each in zip(ordered[place + 1 :], found, strict=True) if each.found.differs(0) >= level]
+        lines.append((place + 1, name, f"{100 * np.exp(shares[name]):.2f}", ", ".join(same) or "–"))
+    return pd.DataFrame(lines, columns=["", "loss", "errors, %", "not told from these that err more"])
+
+
+def parts(results: Results) -> dict[str, float]:
+    """What part of the spread of the logarithm of errors is the loss and what the seed: standard deviations."""
+    logs = np.array([_logs(results, name) for name in METHODS if name in results.runs])
+    seed = float(np.sqrt(logs.var(axis=1, ddof=1).mean()))
+    between = logs.mean(axis=1).var(ddof=1) - seed**2 / logs.shape[1]
+    return {"loss": float(np.sqrt(max(between, 0.0))), "seed": seed}
+
+
+def _logs(results: Results, name: str) -> list[float]:
+    every = [run for group in results.trained.values() for run in group]
+    measures = [deciding(test, every) for test in results.tests]
+    return [float(np.mean([np.log(error(run, measure)) for measure in measures])) for run in results.runs[name]]
+
+
+BENCH = Item(
+    "The field",
+    "The bench",
+    notebook="field/bench",
+    parameters=PARAMETERS,
+    rows=rows,
+    seeds=FIVE_SEEDS,
+    claims=claims,
+    explored=explored,
+    tabulate=tabulate,
+    beds={
+        "other half": Bed(FIVE_SEEDS, {"data": lambda asked: other_half(asked.data)}, joined=True),
+        "glyphs": Bed(range(10), ON_GLYPHS),
+        "glyphs, 10,000 characters": Bed(range(3), {"data": MANY, "epochs": 1}),
+    },
+)

@@ -1,0 +1,138 @@
+"""The field's losses side by side: each at its paper's setting, and at the best of as many as every other was given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import pandas as pd
+
+from marginface.adaptive import (
+    AdaCos,
+    AdaFace,
+    AdaptiveFace,
+    CircleLoss,
+    CurricularFace,
+    ElasticFace,
+    MagFace,
+    SphereFace2,
+    SphereFaceR,
+    SubCenterArcFace,
+)
+from marginface.book.papers import choosing
+from marginface.book.papers.choosing import Loss
+from marginface.margins import ArcFace, CosFace, InterFace, NormFace, Softmax, SphereFace
+from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
+from marginface.settings import Annealing
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
+from marginface.training.recipes import Recipe
+
+SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
+
+# times the paper's scale, and times its margin: of ArcFace's about the best that was found before, and on both sides of it.
+# A thousand classes want smaller scales than the papers' tens of thousands, and faces here smaller margins
+SCALES = {"faces": (0.125, 0.25, 0.5), "glyphs": (0.25, 0.5, 1.0)}
+MARGINS = {"faces": (0.2, 0.4, 0.6), "glyphs": (0.6, 1.2, 1.8)}
+AROUND = (0.5, 1.0, 1.5)  # of what has nothing to do with the number of classes
+NINE = tuple(2.0 ** (n / 2) for n in range(-8, 1))  # of what has one setting only: 1/16 to 1
+
+
+@dataclass(frozen=True)
+class Method:
+    """A loss by how many times its paper's scale `s` and margin `m` it has, and the tables of InterFace's that quote it.
+
+    What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
+    not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each.
+    """
+
+    at: Callable[[float, float], Loss]
+    quoted: str = ""
+    scales: tuple[float, ...] | None = None
+    margins: tuple[float, ...] | None = None
+    printed: Loss | None = None
+
+    def candidates(self, bed: str) -> tuple[Loss, ...]:
+        """What is tried of it on a test bed: nine settings, or one where it has none."""
+        both = product(self.scales or SCALES[bed], self.margins or MARGINS[bed])
+        return tuple(dict.fromkeys(self.at(s, m) for s, m in both))
+
+    @property
+    def as_printed(self) -> Loss:
+        """The paper's setting."""
+        return self.printed or self.at(1.0, 1.0)
+
+
+def _few(value: float) -> float:
+    """A setting in as many digits as one would write."""
+    return float(f"{value:.3g}")
+
+
+def _with(base: Loss, *terms: MarginalLoss | RangeLoss | UniformFace) -> Loss:
+    return Loss(base.margin, tuple(terms))
+
+
+METHODS: dict[str, Method] = {
+    "Softmax": Method(lambda s, m: Loss(Softmax())),
+    "NormFace": Method(lambda s, m: Loss(NormFace(_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NormFace(30.0))),
+    "SphereFace": Method(lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing()))),
+    "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m)))),
+    "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m)))),
+    "CosFace": Method(lambda s, m: Loss(CosFace(_few(64 * s), _few(0.35 * m))), "CosFace"),
+    "ArcFace": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m))), "Arcface"),
+    "InterFace": Method(lambda s, m: Loss(InterFace.cid_ct(scale=_few(64 * s), m=_few(0.5 * m))), "InterFace_cid&ct"),
+    "CurricularFace": Method(lambda s, m: Loss(CurricularFace(_few(64 * s), _few(0.5 * m))), "CurricularFace"),
+    "AdaFace": Method(lambda s, m: Loss(AdaFace(_few(64 * s), _few(0.4 * m)))),
+    "MagFace": Method(lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m))), "MagFace"),
+    "ElasticFace-Arc": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.05)), "ElasticFace-Arc"),
+    "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
+    "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True))),
+    "ElasticFace-Cos+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.025, "cos", plus=True))),
+    "Sub-center ArcFace": Method(lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m)))),
+    "AdaCos, fixed": Method(lambda s, m: Loss(AdaCos(dynamic=False))),
+    "AdaCos, dynamic": Method(lambda s, m: Loss(AdaCos()), "Dynamic-AdaCos"),
+    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), _few(0.35 * m))), "AdaptiveFace"),
+    # with many classes all pairs would take longer than the network
+    "UniformFace": Method(
+        lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")), "UniformFace"
+    ),
+    "CircleLoss": Method(lambda s, m: Loss(CircleLoss(_few(256 * s), _few(0.25 * m))), "CircleLoss", margins=AROUND),
+    "CircleLoss, pairs": Method(lambda s, m: Loss(CirclePairLoss(_few(0.4 * m), _few(80 * s))), scales=AROUND, margins=AROUND),
+    "Marginal loss": Method(
+        lambda s, m: _with(Loss(Softmax()), MarginalLoss(s, margin=_few(0.3 * m))), scales=(0.1, 1.0, 10.0), margins=AROUND
+    ),
+    # what the paper has goes with the lengths of its network's embeddings; ours are some tenth as long
+    "Range loss": Method(
+        lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
+        scales=(10.0, 100.0, 1000.0),
+        margins=(0.005, 0.01, 0.02),
+    ),
+    "Contrastive loss": Method(
+        lambda s, m: Loss(ContrastiveLoss(m)), scales=(1.0,), margins=tuple(n / 5 for n in range(1, 10))
+    ),
+    "N-pair loss": Method(
+        lambda s, m: Loss(NPairLoss(scale=_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
+    ),
+    "Partial FC": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.1), "Partial-FC-ArcFace"),
+}
+# of each method the candidate that errs least on what is set aside
+MATCHED: dict[str, dict[str, Loss]] = {bed: {} for bed in SCALES}
+
+
+def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
+    """Of every method what is tried on a test bed."""
+    return {name: method.candidates(bed) for name, method in METHODS.items()}
+
+
+def matched(bed: str, name: str) -> Loss:
+    """A method at the setting that was chosen on a test bed; where none was, in the middle of what is tried."""
+    own = METHODS[name].candidates(bed)
+    return MATCHED[bed].get(name, own[len(own) // 2])
+
+
+def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
+    """What is to be run for the choices, by what `make runs` calls it."""
+    return {"field": choosing.rounds({bed: candidates(bed) for bed in SCALES}, SEEDS if seeds is None else seeds)}
+
+
+def table(names: Sequence[str] | None = None) -> pd.DataFrame:
+    """What was tried on people and characters set aside, of some methods or of all."""
+    return choosing.table({bed: candidates(bed) for bed in SCALES}, matched, SEEDS, names)

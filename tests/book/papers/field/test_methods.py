@@ -1,0 +1,73 @@
+"""The field's losses: a search of one size for each, and at the best of what was tried."""
+
+import pytest
+
+from marginface.book.papers import choosing, grids
+from marginface.book.papers.field.methods import METHODS, SCALES, SEEDS, candidates, choices, matched, table
+from marginface.training.recipes import Recipe, loss_kinds
+
+
+@pytest.mark.parametrize("bed", SCALES)
+def test_each_is_tried_at_nine_settings_where_it_has_any(bed: str) -> None:
+    counts = {name: len(losses) for name, losses in candidates(bed).items()}
+    assert {name: count for name, count in counts.items() if count != 9} == {
+        "Softmax": 1,
+        "AdaCos, fixed": 1,
+        "AdaCos, dynamic": 1,
+    }
+
+
+@pytest.mark.parametrize("bed", SCALES)
+def test_each_has_the_best_of_its_candidates(bed: str) -> None:
+    """Wherever all are recorded; and what is chosen is one of them."""
+    known = choosing.standings(bed, candidates(bed), SEEDS)
+    for name, losses in candidates(bed).items():
+        assert matched(bed, name) in losses, name
+        if len(found := known.get(name, {})) == len(losses):
+            assert found[matched(bed, name)] == min(found.values()), name
+
+
+def test_everything_is_tried_on_what_is_set_aside_alone() -> None:
+    (recipes,) = choices()["field"]
+    assert {recipe.data for recipe in recipes} == {"lfw+cfp/first/64/choice", "glyphs/1000/32/choice"}
+    assert grids()["field"] == recipes
+
+
+def test_the_papers_settings_are_the_defaults_of_the_classes() -> None:
+    """Which say where they come from; with the exceptions that are named here."""
+    other = {
+        "NormFace": "IAM's s = 30 is the default",
+        "SphereFace": "the annealing of the public code",
+        "InterFace": "the set cid&ct",
+        "ElasticFace-Cos": "of two kinds",
+        "ElasticFace-Arc+": "of two kinds",
+        "ElasticFace-Cos+": "of two kinds",
+        "AdaCos, fixed": "of two kinds",
+    }
+    for name, method in METHODS.items():
+        if name not in other:
+            assert method.as_printed.margin == type(method.as_printed.margin)(), name
+
+
+def test_what_is_not_in_the_bench_is_on_a_page_of_its_own() -> None:
+    """Losses of the library that no method is, nor is added by one: those of the four papers that stand on others, and what
+    they are compared with on their pages."""
+    here = {type(part).__name__ for method in METHODS.values() for part in (method.as_printed.margin, *method.as_printed.added)}
+    left = set(loss_kinds()) - here
+    assert left == {
+        *("WeightNormSoftmax", "L2Softmax", "LSoftmax", "CombinedMargin", "RedefinedArcFace"),
+        *("IAM", "CenterLoss", "RingLoss", "PAM", "Triplet", "Annealing", "Ramp"),
+    }
+
+
+def test_recipes_are_told_apart_and_come_back() -> None:
+    (recipes,) = choices()["field"]
+    assert len({recipe.key for recipe in recipes}) == len(recipes)
+    for recipe in recipes:
+        assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_what_was_tried_has_one_choice_each() -> None:
+    tried = table()
+    assert len(tried) == sum(len(losses) for bed in SCALES for losses in candidates(bed).values())
+    assert tried.settings.str.endswith("(chosen)").sum() == 2 * len(METHODS)
