@@ -206,7 +206,7 @@ def test_a_sub_centre_of_its_own_is_arcface() -> None:
 
 def test_only_the_nearest_sub_centre_moves() -> None:
     x, y = batches(1)[0]
-    for settings in ({"chunk_size": 2}, {"chunk_size": 99}):
+    for settings in ({"chunk_size": 2}, {"chunk_size": 2, "keep_bytes": 2**20}, {"chunk_size": 99}):
         head = head_of(SubCenterArcFace(16, 0.3, 3), **settings)
         head(x[:1], y[:1]).backward()
         assert head.weight.grad is not None
@@ -214,6 +214,20 @@ def test_only_the_nearest_sub_centre_moves() -> None:
         assert torch.equal(moved.sum(dim=1), torch.ones(6, dtype=torch.int64))
         directions = torch.nn.functional.normalize(head.weight.detach(), dim=2)
         assert torch.equal(moved.int().argmax(dim=1), (directions @ torch.nn.functional.normalize(x[0], dim=0)).argmax(dim=1))
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 200, 2**20])
+@pytest.mark.parametrize("chunk_size", [2, 4])
+def test_sub_centres_have_the_gradients_of_the_whole_matrix(chunk_size: int, keep_bytes: int) -> None:
+    """With derivatives kept of no chunk, of some, of all; a byte can say which of 256 was the nearest, and not of more."""
+    x, y = batches(1)[0]
+    for centres in (3, 256, 257) if keep_bytes > 200 else (3,):
+        found = []
+        for settings in ({"chunk_size": 99}, {"chunk_size": chunk_size, "keep_bytes": keep_bytes}):
+            head, leaf = head_of(SubCenterArcFace(16, 0.3, centres), **settings), x.clone().requires_grad_()
+            head(leaf, y).backward()
+            found.append((leaf.grad, head.weight.grad))
+        torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
 
 
 def test_circle_loss_pulls_harder_on_what_is_further_off() -> None:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from marginface.angles import angle, sine
-from marginface.directions import norms
+from marginface.directions import full_precision, norms
 from marginface.ranks import Ranks, within
-from marginface.reduction import full_precision
 from marginface.regularizers import Stateful, Terms
 from marginface.settings import NOT_NEGATIVE, Range, check_number
 

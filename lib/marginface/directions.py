@@ -1,10 +1,12 @@
 """Rows of a matrix as directions and lengths, for every length that a row can have.
 
 Squares of float32 leave it below 1e-19 and above 1e19. So rows are divided by their largest value before they are squared,
-unless their lengths are at hand and show that there is no need.
+unless their lengths are at hand and show that there is no need. A cosine in half precision cannot tell small angles apart, so
+that all that follows is computed in full.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -28,6 +30,11 @@ def norms(v: Tensor) -> Tensor:
         largest = _largest(v)
         length = (v / largest).norm(dim=-1) * largest[..., 0]
     return length
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """Where no autocast has a say, on the tensor's device. The meta device knows of none."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
 
 
 def nonzero(length: Tensor) -> Tensor:

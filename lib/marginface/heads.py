@@ -12,9 +12,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from marginface.batches import Kept, Scaled, nearest
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
-from marginface.directions import nonzero, norms, unit
+from marginface.directions import full_precision, nonzero, norms, unit
 from marginface.margins import Margin, described
-from marginface.reduction import full_precision, own_and_others, products, whole
+from marginface.reduction import own_and_others, products, whole
 from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered
 
 

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from marginface.checks import check_embeddings, check_labels
-from marginface.directions import unit
-from marginface.reduction import full_precision
+from marginface.directions import full_precision, unit
 from marginface.settings import NOT_NEGATIVE, POSITIVE, Range, check
 
 SEVERAL = Range(2, math.inf)  # images of a person

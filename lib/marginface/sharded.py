@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from marginface.batches import Scaled, nearest
 from marginface.checks import check_labels, check_weights, looks
-from marginface.directions import norms, unit
+from marginface.directions import full_precision, norms, unit
 from marginface.heads import MarginHead, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
-from marginface.reduction import full_precision, own_and_others, products, whole_over
+from marginface.reduction import own_and_others, products, whole_over
 from marginface.regularizers import Stateful, Terms
 from marginface.sampling import chosen, draw_classes, generator, rows
 from marginface.settings import Range, check_number
