@@ -1,6 +1,7 @@
 """The bench: the field's losses trained alike, each at its paper's setting and at its own best, and judged over ArcFace."""
 
 from dataclasses import replace
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from marginface.training import recipes
 BASE, PRINTED = "ArcFace", "as printed"
 MANY = "glyphs/10000/32"  # ten times the characters, each of whose images is seen once
 FIVE_SEEDS = range(5)
+TOLD = ("holds", "opposite")  # apart
 BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
 
@@ -75,20 +77,16 @@ def tabulate(results: Results) -> pd.DataFrame:
 
 
 def alike(results: Results) -> pd.DataFrame:
-    """The methods at their best in the order of their errors, each with those that it cannot be told from.
-
-    Any two might have been compared, so that the level is that of all pairs (Bonferroni).
-    """
-    names = [name for name in METHODS if name in results.runs]
-    shares = {name: float(np.mean(_logs(results, name))) for name in names}
-    ordered = sorted(names, key=lambda name: shares[name])
-    level = effects.LEVEL / (len(names) * (len(names) - 1) / 2)
-    lines = []
-    for place, name in enumerate(ordered):
-        later = [Above(name, other, tuple(results.tests), name) for other in ordered[place + 1 :]]
-        found = [effects.judge([claim], results.trained, level)[0] for claim in later]
-        same = [other for other, each in zip(ordered[place + 1 :], found, strict=True) if each.found.differs(0) >= level]
-        lines.append((place + 1, name, f"{100 * np.exp(shares[name]):.2f}", ", ".join(same) or "–"))
+    """The methods at their best in the order of their errors, each with those that it cannot be told from: any two are
+    compared, and all comparisons are one family."""
+    shares = {name: float(np.mean(_logs(results, name))) for name in METHODS if name in results.runs}
+    ordered = sorted(shares, key=lambda name: shares[name])
+    pairs = list(combinations(ordered, 2))
+    found = effects.judge([Above(*pair, tuple(results.tests), " over ".join(pair)) for pair in pairs], results.trained)
+    same = {
+        name: [b for (a, b), each in zip(pairs, found, strict=True) if a == name and each.word not in TOLD] for name in ordered
+    }
+    lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", ", ".join(same[name]) or "–") for n, name in enumerate(ordered, 1)]
     return pd.DataFrame(lines, columns=["", "loss", "errors, %", "not told from these that err more"])
 
 
