@@ -99,10 +99,10 @@ METHODS: dict[str, Method] = {
     "Marginal loss": Method(
         lambda s, m: _with(Loss(Softmax()), MarginalLoss(s, margin=_few(0.3 * m))), scales=(0.1, 1.0, 10.0), margins=AROUND
     ),
-    # what the paper has goes with the lengths of its network's embeddings; ours are some tenth as long
+    # the margin goes with the lengths of a network's embeddings, and ours are a tenth as long as the paper's
     "Range loss": Method(
         lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
-        scales=(10.0, 100.0, 1000.0),
+        scales=(0.1, 1.0, 10.0),
         margins=(0.005, 0.01, 0.02),
     ),
     "Contrastive loss": Method(
