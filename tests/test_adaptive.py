@@ -167,6 +167,17 @@ def test_adaptiveface_learns_a_margin_for_each_class() -> None:
     torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "m"))[0], torch.autograd.grad(expected, m)[0])
 
 
+def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_over_s() -> None:
+    """A batch with every class once: the sum of the margins' gradients is s · mean (1 - p) - λ."""
+    head, x = head_of(AdaptiveFace(8, 0.2, lam=0.0)), batches(2)[0][0][[0, 1, 2, 3, 4, 0]]
+    y = torch.arange(6)
+    (slope,) = torch.autograd.grad(head(x, y), kept(head, "m"))
+    p = head.logits(x, y).softmax(dim=1)[y, y].detach()
+    assert slope.sum().item() == pytest.approx(8 * (1 - p).mean().item())
+    still = head_of(AdaptiveFace(8, 0.2, lam=slope.sum().item()))
+    assert torch.autograd.grad(still(x, y), kept(still, "m"))[0].sum().item() == pytest.approx(0, abs=1e-9)
+
+
 @pytest.mark.parametrize("settings", [{"chunk_size": 2}, {"chunk_size": 99}])
 def test_spherface2_learns_its_bias(settings: dict[str, int]) -> None:
     head = head_of(SphereFace2(8, bias_begins=0.3), **settings)

@@ -210,12 +210,14 @@ class AdaCos(Margin):
 class AdaptiveFace(Margin):
     """CosFace with a margin for each class that is learned, less λ times their mean (Liu et al. 2019, Eq. 5-7).
 
-    Classes with few images are to get larger ones. The paper does not say where margins begin; here at `m`.
+    Classes with few images are to get larger ones. The paper does not say where margins begin; here at `m`. They stand still
+    where the mean of 1 - p over samples is λ / s: with a small λ they vanish, with one of s and more they grow for ever. The
+    paper is said to have 10.
     """
 
     scale: float = 64.0
     m: float = 0.35
-    lam: float = 1.0
+    lam: float = 10.0
 
     def __post_init__(self) -> None:
         check(self, scale=POSITIVE, m=COSINE, lam=NOT_NEGATIVE)

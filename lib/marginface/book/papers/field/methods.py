@@ -89,7 +89,8 @@ METHODS: dict[str, Method] = {
     "Sub-center ArcFace": Method(lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m)))),
     "AdaCos, fixed": Method(lambda s, m: Loss(AdaCos(dynamic=False))),
     "AdaCos, dynamic": Method(lambda s, m: Loss(AdaCos()), "Dynamic-AdaCos"),
-    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), _few(0.35 * m))), "AdaptiveFace"),
+    # where its margins begin is soon forgotten; how large they become is up to λ / s
+    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m))), "AdaptiveFace"),
     # with many classes all pairs would take longer than the network
     "UniformFace": Method(
         lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")), "UniformFace"
