@@ -178,6 +178,18 @@ def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_
     assert torch.autograd.grad(still(x, y), kept(still, "m"))[0].sum().item() == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("lam", [0.3, 0.7, 0.99])
+@pytest.mark.parametrize("classes", [2, 6, 100_000])
+def test_sphereface2s_bias_begins_where_it_has_no_gradient_at_right_angles(classes: int, lam: float) -> None:
+    margin = SphereFace2(40, 0.4, 3, lam)
+    b = torch.tensor(margin.shared_bias(classes), dtype=torch.float64, requires_grad=True)
+    cosine = torch.zeros(1, dtype=torch.float64)
+    z_y, z_j = 40 * margin.target(cosine) + b, 40 * margin.others(cosine) + b
+    (slope,) = torch.autograd.grad(margin.losses(z_y, (classes - 1) * torch.nn.functional.softplus(z_j)).sum(), b)
+    assert slope.item() == pytest.approx(0, abs=1e-9)
+    assert SphereFace2(bias_begins=0.3).shared_bias(classes) == 0.3
+
+
 @pytest.mark.parametrize("settings", [{"chunk_size": 2}, {"chunk_size": 99}])
 def test_spherface2_learns_its_bias(settings: dict[str, int]) -> None:
     head = head_of(SphereFace2(8, bias_begins=0.3), **settings)

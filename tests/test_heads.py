@@ -92,7 +92,10 @@ def literal(margin: Margin) -> Literal:
     taken = list(inspect.signature(equation).parameters)[3:]  # after x, W and y
     if isinstance(margin, adaptive.ElasticFace):
         return lambda x, W, y, b: equation(x, W, y, margin.scale, margin.kind, margin.plus, margin.draw(len(x), 0))
-    names = {"s": "scale"} | ({"b": "bias_begins"} if isinstance(margin, adaptive.SphereFace2) else {})
+    if isinstance(margin, adaptive.SphereFace2):
+        more = (margin.scale, margin.m, margin.t, margin.lam)
+        return lambda x, W, y, b: equation(x, W, y, *more, torch.tensor(margin.shared_bias(len(W)), dtype=x.dtype))
+    names = {"s": "scale"}
     given = {parameter: getattr(margin, names.get(parameter, parameter)) for parameter in taken}
     used = {names.get(parameter, parameter) for parameter in taken} | {"K"}  # K is in the weights' shape
     left = [f for f in fields(margin) if f.name not in used]  # type: ignore[arg-type]

@@ -323,23 +323,33 @@ class SphereFace2(Margin):
     """Whether a sample is of a class is asked of every class by itself (Wen et al. 2022, Eq. 7 and 8):
 
     λ/r log(1 + e^-z_y) + (1 - λ)/r Σ_j≠y log(1 + e^z_j), with z_y = r (g(cos θ_y) - m) + b, z_j = r (g(cos θ_j) + m) + b and
-    g(c) = 2 ((c + 1)/2)^t - 1. b is learned, and begins at `bias_begins`; r is `scale`. A loss has no L here: regularizers that
-    look at it, such as IAM on logits, are refused.
+    g(c) = 2 ((c + 1)/2)^t - 1. r is `scale`. b is learned, and begins at `bias_begins`; None is where it has no gradient while
+    all cosines are 0, as the authors' code has it: from 0 it would be hundreds of steps on its way. A loss has no L here:
+    regularizers that look at it, such as IAM on logits, are refused.
     """
 
     scale: float = 40.0
     m: float = 0.4
     t: float = 3.0
     lam: float = 0.7
-    bias_begins: float = 0.0
+    bias_begins: float | None = None
     sums = "softplus"
 
     def __post_init__(self) -> None:
-        check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1), bias_begins=Range(-math.inf, math.inf))
+        check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1))
+        if self.bias_begins is not None:
+            check(self, bias_begins=Range(-math.inf, math.inf))
 
-    @property
-    def shared_bias(self) -> float:  # type: ignore[override]
-        return self.bias_begins
+    def shared_bias(self, num_classes: int) -> float:
+        if self.bias_begins is not None or num_classes < 2 or not 0 < self.lam < 1:
+            return self.bias_begins or 0.0
+        # λ σ(-z_y) = (1 - λ) (C - 1) σ(z_j), a quadratic equation in e^b
+        z = self.lam / ((1 - self.lam) * (num_classes - 1))
+        g = 2 * 0.5**self.t - 1
+        root = math.sqrt((1 - z) ** 2 + 4 * z * math.exp(-2 * self.scale * self.m))
+        if z > 1:  # the same, without the difference of what is alike
+            return math.log((z - 1 + root) / 2) - self.scale * (g - self.m)
+        return math.log(2 * z / (1 - z + root)) - self.scale * (g + self.m)
 
     def similar(self, cosine: Tensor) -> Tensor:
         """g, which spreads the cosines of what is alike."""

@@ -41,6 +41,8 @@ class Scaled(Margin):
 class Kept(nn.Module):
     """What a loss keeps from batch to batch, as buffers, and what it learns for each class, as parameters."""
 
+    bias: nn.Parameter | None
+
     def __init__(self, margin: Margin, num_classes: int, held: int) -> None:
         super().__init__()
         for name, value in margin.keeps(num_classes).items():
@@ -48,9 +50,9 @@ class Kept(nn.Module):
         self.per_class = tuple(margin.learns)
         for name in self.per_class:
             self.register_parameter(name, nn.Parameter(torch.empty(held)))
-        if margin.shared_bias is not None:
-            self.bias = nn.Parameter(torch.empty(()))
-        alike = {} if margin.shared_bias is None else {"bias": margin.shared_bias}
+        bias = margin.shared_bias(num_classes)
+        self.register_parameter("bias", None if bias is None else nn.Parameter(torch.empty(())))
+        alike = {} if bias is None else {"bias": bias}
         self._begin = dict(margin.learns) | alike, {name: value.clone() for name, value in self.named_buffers()}
         self._before: dict[str, Tensor] = {}
         self.batches = 0  # in training, so far

@@ -304,7 +304,7 @@ class MarginHead(nn.Module):
 
     def _biases(self, dtype: torch.dtype) -> Tensor | None:
         """The bias of each class that is here (C,), if there is any."""
-        if self.kept is None or self.margin.shared_bias is None:
+        if self.kept is None or self.kept.bias is None:
             return self.bias
         return self._shared(self.kept.bias).to(dtype).expand(len(self.weight))
 

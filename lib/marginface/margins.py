@@ -64,7 +64,6 @@ class Margin:
     sums: Literal["exp", "softplus"] = "exp"  # what of the others is summed: e^z, of which L is the logarithm, or log(1 + e^z)
     added: Tensor | None = None  # to the loss of every sample, (N,) or (): of a loss that has met a batch
     learns: Mapping[str, float] = MappingProxyType({})  # what there is of each class to be learned, and how it begins
-    shared_bias: float | None = None  # of a bias that is learned and the same for all classes, how it begins
 
     def target(self, cosine: Tensor) -> Tensor:
         """T: what becomes of the cosine between a sample and its own class. Shape and dtype stay."""
@@ -88,6 +87,10 @@ class Margin:
         """Of every sample (N,), from z_y and from L, the log-sum-exp of all other classes."""
         return -F.logsigmoid(target - others)
 
+    def shared_bias(self, num_classes: int) -> float | None:
+        """Where a bias begins that is learned and the same for all classes; None is no such bias."""
+        return None
+
     def keeps(self, num_classes: int) -> dict[str, Tensor]:
         """What the loss keeps from batch to batch, as it begins: tensors by name."""
         return {}
@@ -102,7 +105,7 @@ class Margin:
     @property
     def meets(self) -> bool:
         """Whether it has to do with batches: it meets them, keeps or learns something."""
-        return type(self).meet is not Margin.meet or self.shared_bias is not None
+        return type(self).meet is not Margin.meet or type(self).shared_bias is not Margin.shared_bias
 
     @property
     def factor(self) -> float | Tensor:
