@@ -201,6 +201,7 @@ def test_spherface2_learns_its_bias(settings: dict[str, int]) -> None:
     loss = head(x, y)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "bias"))[0], torch.autograd.grad(expected, b)[0])
+    torch.testing.assert_close(head_of(SphereFace2(8, bias_begins=0.3, weight=50), **settings)(x, y), 50 * loss)
 
 
 def test_sums_of_softplus_have_no_place_for_what_wants_a_logarithm() -> None:

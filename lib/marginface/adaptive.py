@@ -324,8 +324,9 @@ class SphereFace2(Margin):
 
     λ/r log(1 + e^-z_y) + (1 - λ)/r Σ_j≠y log(1 + e^z_j), with z_y = r (g(cos θ_y) - m) + b, z_j = r (g(cos θ_j) + m) + b and
     g(c) = 2 ((c + 1)/2)^t - 1. r is `scale`. b is learned, and begins at `bias_begins`; None is where it has no gradient while
-    all cosines are 0, as the authors' code has it: from 0 it would be hundreds of steps on its way. A loss has no L here:
-    regularizers that look at it, such as IAM on logits, are refused.
+    all cosines are 0, as the authors' code has it: from 0 it would be hundreds of steps on its way. `weight` multiplies
+    all: 1 as printed, 50 in the code, since 1/r makes the gradient small. A loss has no L here: regularizers that look at it,
+    such as IAM on logits, are refused.
     """
 
     scale: float = 40.0
@@ -333,10 +334,11 @@ class SphereFace2(Margin):
     t: float = 3.0
     lam: float = 0.7
     bias_begins: float | None = None
+    weight: float = 1.0
     sums = "softplus"
 
     def __post_init__(self) -> None:
-        check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1))
+        check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1), weight=POSITIVE)
         if self.bias_begins is not None:
             check(self, bias_begins=Range(-math.inf, math.inf))
 
@@ -362,4 +364,4 @@ class SphereFace2(Margin):
         return self.similar(cosine) + self.m
 
     def losses(self, target: Tensor, others: Tensor) -> Tensor:
-        return (self.lam * F.softplus(-target) + (1 - self.lam) * others) / self.scale
+        return self.weight / self.scale * (self.lam * F.softplus(-target) + (1 - self.lam) * others)

@@ -43,6 +43,7 @@ def test_the_papers_settings_are_the_defaults_of_the_classes() -> None:
         "ElasticFace-Arc+": "of two kinds",
         "ElasticFace-Cos+": "of two kinds",
         "AdaCos, fixed": "of two kinds",
+        "SphereFace2": "the weight of its authors' code",
     }
     for name, method in METHODS.items():
         if name not in other:

@@ -75,7 +75,9 @@ METHODS: dict[str, Method] = {
     "NormFace": Method(lambda s, m: Loss(NormFace(_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NormFace(30.0))),
     "SphereFace": Method(lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing()))),
     "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m)))),
-    "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m)))),
+    "SphereFace2": Method(
+        lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0))
+    ),  # as its authors' code has it
     "CosFace": Method(lambda s, m: Loss(CosFace(_few(64 * s), _few(0.35 * m))), "CosFace"),
     "ArcFace": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m))), "Arcface"),
     "InterFace": Method(lambda s, m: Loss(InterFace.cid_ct(scale=_few(64 * s), m=_few(0.5 * m))), "InterFace_cid&ct"),
