@@ -13,6 +13,7 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.arcface import curves, table7
+from marginface.book.papers.arcface.varied import SEEDS
 from marginface.book.papers.faces import FACES, SCALE, M
 from marginface.book.verdicts import Claim, Verdict, of_claims
 from marginface.margins import ArcFace, Margin
@@ -164,6 +165,7 @@ FIGURE4 = Item(
     notebook="arcface/figure4",
     parameters={"m_arcface": 0.5, "m_cosface": 0.35, "data": FACES.data, "epochs": FACES.epochs},
     rows=rows,
+    seeds=SEEDS,
     statements=lambda p: curves.figure4_claims(curves.figure4(p.m_arcface, p.m_cosface)),
     claims=claims,
     judge=judge,

@@ -9,6 +9,7 @@ from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
+from marginface.book.papers.arcface.varied import SEEDS
 from marginface.book.papers.faces import FACES
 from marginface.margins import ArcFace, CosFace, InterFace, Margin, NormFace, Softmax, SphereFace
 from marginface.settings import Annealing
@@ -102,6 +103,7 @@ TABLE7 = Item(
     notebook="arcface/table7",
     parameters={"scale": 16.0, "m": 0.2, "data": FACES.data, "epochs": FACES.epochs},
     rows=rows,
+    seeds=SEEDS,
     claims=claims,
     explored=explored,
     beds={"glyphs": Bed(range(10), {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs})},
