@@ -75,7 +75,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
     "faces": {
         "Softmax": Loss(Softmax()),
         "NormFace": Loss(NormFace(SCALE)),
-        "CosFace": Loss(CosFace(SCALE, 0.2)),
+        "CosFace": Loss(CosFace(SCALE, 0.35)),
         "ArcFace": Loss(ArcFace(SCALE, 0.3)),
         "Center loss": _center(0.003),
         "ℓ2": Loss(L2Softmax(16.0)),
