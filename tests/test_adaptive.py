@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from marginface import reference
+from marginface import reference, streamed
 from marginface.adaptive import (
     AdaCos,
     AdaFace,
@@ -188,6 +188,23 @@ def test_sphereface2s_bias_begins_where_it_has_no_gradient_at_right_angles(class
     (slope,) = torch.autograd.grad(margin.losses(z_y, (classes - 1) * torch.nn.functional.softplus(z_j)).sum(), b)
     assert slope.item() == pytest.approx(0, abs=1e-9)
     assert SphereFace2(bias_begins=0.3).shared_bias(classes) == 0.3
+    for none in (0.0, 1.0):
+        assert SphereFace2(lam=none).shared_bias(classes) == 0, "it has a gradient anywhere"
+
+
+def test_sphereface2s_bias_is_a_number_for_whatever_settings() -> None:
+    assert SphereFace2(1000, 0.4, lam=0.5).shared_bias(2) == pytest.approx(750)  # of two that weigh alike, g(0) · r less
+    assert math.isfinite(SphereFace2(lam=5e-324).shared_bias(100_000))
+    assert SphereFace2().shared_bias(1) == 0
+
+
+def test_sphereface2_may_have_the_derivative_of_a_cosine() -> None:
+    cosine = torch.tensor([-0.9, 0.2, 1.0], dtype=torch.float64, requires_grad=True)
+    exact, detached = SphereFace2(), SphereFace2(gradient="detached")
+    for name in ("target", "others"):
+        ours, theirs = getattr(detached, name)(cosine), getattr(exact, name)(cosine)
+        torch.testing.assert_close(ours, theirs)
+        assert torch.equal(torch.autograd.grad(ours.sum(), cosine)[0], torch.ones(3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("settings", [{"chunk_size": 2}, {"chunk_size": 99}])
@@ -252,6 +269,46 @@ def test_sub_centres_have_the_gradients_of_the_whole_matrix(chunk_size: int, kee
             head(leaf, y).backward()
             found.append((leaf.grad, head.weight.grad))
         torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
+
+
+def test_the_last_of_many_sub_centres_is_not_taken_for_another() -> None:
+    """Derivatives are kept with a byte that says which was the nearest, for which 257 are too many."""
+    x, y = batches(1)[0]
+    found = []
+    for settings in ({"chunk_size": 99}, {"chunk_size": 2, "keep_bytes": 2**20}):
+        head = head_of(SubCenterArcFace(16, 0.3, 257), **settings)
+        with torch.no_grad():
+            head.weight[:, 256] = x[:1] + 0.1 * torch.linspace(-1, 1, 24).view(6, 4) * x[0].norm()
+        head(x, y).backward()
+        assert head.weight.grad is not None
+        assert head.weight.grad[:, 256].norm() > 1e-3
+        found.append(head.weight.grad)
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
+
+
+def test_how_many_chunks_are_kept() -> None:
+    """Of four bytes a product, and of sub-centres one more."""
+    x, one, several = torch.zeros(10, 4), torch.zeros(100, 4), torch.zeros(100, 3, 4)
+    assert [streamed._fits(x, one, 20, keep) for keep in (799, 800, 1600, 10**6)] == [0, 1, 2, 5]
+    assert [streamed._fits(x, several, 20, keep) for keep in (999, 1000, 2000, 10**6)] == [0, 1, 2, 5]
+
+
+def test_the_nearest_sub_centre_is_the_same_forward_and_backward_under_autocast() -> None:
+    """In half precision another of some that lie close together might be the nearest."""
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 32), torch.randint(200, (64,))
+    grads = []
+    for inside in (False, True):
+        torch.manual_seed(1)
+        head = MarginHead(32, 200, SubCenterArcFace(16, 0.3, 3), chunk_size=50)
+        with torch.no_grad():
+            first = head.weight[:, :1]
+            head.weight.copy_(first + 0.02 * first.norm(dim=2, keepdim=True) * torch.randn_like(head.weight))
+        loss = head(x, y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            loss.backward()
+        grads.append(head.weight.grad)
+    torch.testing.assert_close(*grads)
 
 
 def test_circle_loss_pulls_harder_on_what_is_further_off() -> None:

@@ -211,8 +211,8 @@ class AdaptiveFace(Margin):
     """CosFace with a margin for each class that is learned, less λ times their mean (Liu et al. 2019, Eq. 5-7).
 
     Classes with few images are to get larger ones. The paper does not say where margins begin; here at `m`. They stand still
-    where the mean of 1 - p over samples is λ / s: with a small λ they vanish, with one of s and more they grow for ever. The
-    paper is said to have 10.
+    where the mean of 1 - p over samples is λ / s: with a small λ they vanish, with one of s and more they grow for ever. 10
+    is the paper's, by what people who tried it say.
     """
 
     scale: float = 64.0
@@ -285,13 +285,15 @@ class SphereFaceR(Margin):
         if self.version == "v2":
             return cosine
         value = psi(cosine, self.m) if self.version == "v0" else (self.m * angle(cosine)).clamp_max(math.pi).cos()
-        return self._passed(cosine, value)
+        return _passed(cosine, value, self.gradient)
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
-        return self._passed(cosine, (angle(cosine) / self.m).cos()) if self.version == "v2" else cosine
+        return _passed(cosine, (angle(cosine) / self.m).cos(), self.gradient) if self.version == "v2" else cosine
 
-    def _passed(self, cosine: Tensor, value: Tensor) -> Tensor:
-        return value if self.gradient == "exact" else cosine + (value - cosine).detach()
+
+def _passed(cosine: Tensor, value: Tensor, gradient: Literal["exact", "detached"]) -> Tensor:
+    """What became of a cosine, with its own derivative or, as if only a constant had been added, with 1."""
+    return value if gradient == "exact" else cosine + (value - cosine).detach()
 
 
 @dataclass(frozen=True)
@@ -325,8 +327,8 @@ class SphereFace2(Margin):
     λ/r log(1 + e^-z_y) + (1 - λ)/r Σ_j≠y log(1 + e^z_j), with z_y = r (g(cos θ_y) - m) + b, z_j = r (g(cos θ_j) + m) + b and
     g(c) = 2 ((c + 1)/2)^t - 1. r is `scale`. b is learned, and begins at `bias_begins`; None is where it has no gradient while
     all cosines are 0, as the authors' code has it: from 0 it would be hundreds of steps on its way. `weight` multiplies
-    all: 1 as printed, 50 in the code, since 1/r makes the gradient small. A loss has no L here: regularizers that look at it,
-    such as IAM on logits, are refused.
+    all: 1 as printed, 50 in the code, since 1/r makes the gradient small. With `gradient="detached"`, as in the code, g has the
+    derivative 1. A loss has no L here: regularizers that look at it, such as IAM on logits, are refused.
     """
 
     scale: float = 40.0
@@ -335,33 +337,32 @@ class SphereFace2(Margin):
     lam: float = 0.7
     bias_begins: float | None = None
     weight: float = 1.0
+    gradient: Literal["exact", "detached"] = "exact"
     sums = "softplus"
 
     def __post_init__(self) -> None:
         check(self, scale=POSITIVE, m=COSINE, t=Range(1, math.inf), lam=Range(0, 1), weight=POSITIVE)
+        check_choice(self, gradient=("exact", "detached"))
         if self.bias_begins is not None:
             check(self, bias_begins=Range(-math.inf, math.inf))
 
     def shared_bias(self, num_classes: int) -> float:
         if self.bias_begins is not None or num_classes < 2 or not 0 < self.lam < 1:
             return self.bias_begins or 0.0
-        # λ σ(-z_y) = (1 - λ) (C - 1) σ(z_j), a quadratic equation in e^b
-        z = self.lam / ((1 - self.lam) * (num_classes - 1))
-        g = 2 * 0.5**self.t - 1
-        root = math.sqrt((1 - z) ** 2 + 4 * z * math.exp(-2 * self.scale * self.m))
-        if z > 1:  # the same, without the difference of what is alike
-            return math.log((z - 1 + root) / 2) - self.scale * (g - self.m)
-        return math.log(2 * z / (1 - z + root)) - self.scale * (g + self.m)
+        # λ σ(-z_y) = (1 - λ) (C - 1) σ(z_j), with b = d - r g(0), is 2 √z sinh(d - log(z) / 2) = (z - 1) e^(r m)
+        z = max(self.lam / ((1 - self.lam) * (num_classes - 1)), 1e-100)
+        turned = math.asinh((z - 1) / math.sqrt(z) / 2 * math.exp(min(self.scale * self.m, 600)))  # within a double
+        return math.log(z) / 2 + turned - self.scale * (2 * 0.5**self.t - 1)
 
     def similar(self, cosine: Tensor) -> Tensor:
         """g, which spreads the cosines of what is alike."""
         return 2 * ((cosine + 1) / 2).clamp_min(0) ** self.t - 1
 
     def target(self, cosine: Tensor) -> Tensor:
-        return self.similar(cosine) - self.m
+        return _passed(cosine, self.similar(cosine), self.gradient) - self.m
 
     def others(self, cosine: Tensor, shift: Tensor | None = None) -> Tensor:
-        return self.similar(cosine) + self.m
+        return _passed(cosine, self.similar(cosine), self.gradient) + self.m
 
     def losses(self, target: Tensor, others: Tensor) -> Tensor:
         return self.weight / self.scale * (self.lam * F.softplus(-target) + (1 - self.lam) * others)

@@ -50,6 +50,10 @@ class Kept(nn.Module):
         self.per_class = tuple(margin.learns)
         for name in self.per_class:
             self.register_parameter(name, nn.Parameter(torch.empty(held)))
+        if "bias" in self.per_class:
+            raise ValueError(
+                f"{type(margin).__name__}: what it learns for each class cannot be called 'bias', as what all share is"
+            )
         bias = margin.shared_bias(num_classes)
         self.register_parameter("bias", None if bias is None else nn.Parameter(torch.empty(())))
         alike = {} if bias is None else {"bias": bias}

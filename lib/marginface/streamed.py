@@ -1,4 +1,4 @@
-"""The heavy operation over chunks of classes, which holds N × chunk values at a time.
+"""The heavy operation over chunks of classes, which holds N × chunk values at a time, of K weights a class K times as many.
 
 The derivative of U comes from autograd, chunk by chunk, so that a margin states T and U and nothing else. Where there is room,
 the forward pass keeps dU/dcos · exp(z - max z), and two products are all that is left to do; the other chunks are computed
@@ -92,7 +92,8 @@ class _Streamed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
-        with nullcontext() if ctx.ranks is None else ctx.ranks.together():
+        together = nullcontext() if ctx.ranks is None else ctx.ranks.together()
+        with full_precision(grad_own if grad_others is None else grad_others), together:  # type: ignore[arg-type]
             grads = _gradients(ctx, grad_own, grad_others)
         if torch.is_grad_enabled():
             grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *ctx.saved_tensors) for g in grads)
@@ -131,42 +132,41 @@ def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) ->
     grad_x, grad_own_weight = torch.zeros_like(x), torch.zeros_like(x)
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
-    with full_precision(x):
-        for number, part in enumerate(_parts(len(weight), ctx.chunk)):
-            w, n = weight[part].flatten(0, -2), inverse[part].flatten()
-            unit_w = w if margin.keeps_weight_norm else w * n[:, None]
-            if number < len(kept):
-                factor = (grad_others * sums.rest(highest[number], others))[:, None]
-                grad_cosine, with_scale = kept[number, :, : part.stop - part.start], factor * scale
-                if grad_bias is not None:
-                    grad_bias[part] = factor[:, 0] @ grad_cosine
-                if len(which):
-                    grad_cosine = _of_nearest(grad_cosine, which[number, :, : part.stop - part.start], weight.shape[1])
-                if of_x:
-                    grad_x.addcmul_(with_scale, grad_cosine @ unit_w)
-                pull = grad_cosine.T @ (with_scale * x) if of_weight else None
-            else:
-                (cosine, nearest), centre = _cosines(x, weight[part], inverse[part]), _centres(own_weight, w, n, margin)
-                changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
-                grad = sums.slope(_logits(changed, labels, part, margin, bias, in_place=not inputs), others)
-                grad *= grad_others[:, None]
-                if grad_bias is not None:
-                    grad_bias[part] = grad.sum(dim=0)
-                grad *= scale
-                grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
-                if nearest is not None:
-                    grad_cosine = _of_nearest(grad_cosine, nearest, weight.shape[1])
-                if of_x:
-                    grad_x.addmm_(grad_cosine, unit_w)
-                pull = grad_cosine.T @ x if of_weight else None
-                if grad_centre is not None and pull is not None:
-                    pull.addmm_(grad_centre.T, own_weight)
-                    grad_own_weight.addmm_(grad_centre, unit_w)
-                if more_own is not None:
-                    through_shifts = through_shifts + more_own[:, 0]
-            if grad_weight is not None and pull is not None:
-                through = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
-                grad_weight[part] = through.view_as(grad_weight[part])
+    for number, part in enumerate(_parts(len(weight), ctx.chunk)):
+        w, n = weight[part].flatten(0, -2), inverse[part].flatten()
+        unit_w = w if margin.keeps_weight_norm else w * n[:, None]
+        if number < len(kept):
+            factor = (grad_others * sums.rest(highest[number], others))[:, None]
+            grad_cosine, with_scale = kept[number, :, : part.stop - part.start], factor * scale
+            if grad_bias is not None:
+                grad_bias[part] = factor[:, 0] @ grad_cosine
+            if len(which):
+                grad_cosine = _of_nearest(grad_cosine, which[number, :, : part.stop - part.start], weight.shape[1])
+            if of_x:
+                grad_x.addcmul_(with_scale, grad_cosine @ unit_w)
+            pull = grad_cosine.T @ (with_scale * x) if of_weight else None
+        else:
+            (cosine, nearest), centre = _cosines(x, weight[part], inverse[part]), _centres(own_weight, w, n, margin)
+            changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
+            grad = sums.slope(_logits(changed, labels, part, margin, bias, in_place=not inputs), others)
+            grad *= grad_others[:, None]
+            if grad_bias is not None:
+                grad_bias[part] = grad.sum(dim=0)
+            grad *= scale
+            grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+            if nearest is not None:
+                grad_cosine = _of_nearest(grad_cosine, nearest, weight.shape[1])
+            if of_x:
+                grad_x.addmm_(grad_cosine, unit_w)
+            pull = grad_cosine.T @ x if of_weight else None
+            if grad_centre is not None and pull is not None:
+                pull.addmm_(grad_centre.T, own_weight)
+                grad_own_weight.addmm_(grad_centre, unit_w)
+            if more_own is not None:
+                through_shifts = through_shifts + more_own[:, 0]
+        if grad_weight is not None and pull is not None:
+            through = pull if margin.keeps_weight_norm else _through_norm(pull, unit_w, n)
+            grad_weight[part] = through.view_as(grad_weight[part])
     at = labels
     if ctx.ranks is None:
         grad_own = through_shifts

@@ -1,5 +1,7 @@
 """Spoiled training sets: as spoiled as their names say, everywhere else as they were, and tested alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,28 @@ def test_each_has_so_many_images_at_most_and_they_are_its_own() -> None:
     assert all(known[image.tobytes()] == label for image, label in zip(few, own, strict=True))
 
 
+def test_which_are_kept_is_chance() -> None:
+    places = [np.flatnonzero((arrays(SOUND)[0] == image).all(axis=(1, 2, 3)))[0] for image in arrays(spoil(SOUND, "each5"))[0]]
+    kept = np.array(places) // 50  # each person's images stand 50 apart
+    assert kept.max() > 20
+    assert len(np.unique(kept)) > 25
+
+
+def test_a_tail_begins_at_the_median_and_gives_nobody_more_than_there_is() -> None:
+    labels = torch.cat([torch.zeros(90), torch.arange(1, 40).repeat(10), torch.tensor([40.0])]).long()
+    sound = replace(SOUND, num_classes=41, train=TensorDataset(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels))
+    counts = np.bincount(arrays(spoil(sound, "tail5"))[1], minlength=41)
+    assert counts.max() <= 10
+    assert counts[40] == 1
+    assert (counts[1:40] >= 2).all()
+
+
+def test_one_person_has_no_wrong_labels() -> None:
+    alone = TensorDataset(torch.zeros(9, 1, 2, 2, dtype=torch.uint8), torch.zeros(9, dtype=torch.int64))
+    with pytest.raises(ValueError, match="there is one person only"):
+        spoil(replace(SOUND, num_classes=1, train=alone), "wrong10")
+
+
 def test_a_long_tail_falls_by_the_same_factor() -> None:
     _, labels = arrays(SOUND)
     most = np.bincount(labels).max()
@@ -69,4 +93,7 @@ def test_names() -> None:
     assert is_known("glyphs/1000/32/tail20")
     assert not is_known("glyphs/1000/32/wrong0")
     assert not is_known("glyphs/1000/32/wrong100")
+    assert not is_known("glyphs/1000/32/wrong10/each5")
+    assert unspoiled("glyphs/mine/each5") == ("glyphs/mine/each5", ""), "a folder that is called so"
+    assert unspoiled("lfw+cfp/second/64/choice/wrong10") == ("lfw+cfp/second/64/choice", "wrong10")
     assert rehearsal_data("glyphs/1000/32/wrong10").image_shape == (1, 32, 32)

@@ -102,7 +102,7 @@ VARIANTS = {
 SPOILED = {
     "wrong": "{} % of the training images have somebody else's label",
     "each": "a class has {} images at most",
-    "tail": "classes have fewer and fewer images, the last one 1/{} of what the first has, and two at least",
+    "tail": "classes may have fewer and fewer images, from what the median class has down to 1/{} of it, and two at least",
 }
 
 

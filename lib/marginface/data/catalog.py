@@ -18,7 +18,7 @@ MOST_SEEN = re.compile(r"lfw/([2-9]|[1-9]\d{1,8})/([1-9]\d{0,8})", re.ASCII)
 GLYPHS = re.compile(r"glyphs/([1-9]\d{0,8})/([1-9]\d{0,8})(/choice|/overlap)?", re.ASCII)
 HALF_SPLIT = re.compile(r"lfw\+cfp/(first|second)/([1-9]\d{0,8})(/choice|/overlap|/lfw|/cfp)?", re.ASCII)
 
-SPOILED = re.compile(r"((?:glyphs|lfw\+cfp)/.+)/((?:wrong|each|tail)[1-9]\d?)", re.ASCII)
+SPOILED = re.compile(rf"({GLYPHS.pattern}|{HALF_SPLIT.pattern})/((?:wrong|each|tail)[1-9]\d?)", re.ASCII)
 
 
 def is_known(name: str) -> bool:
@@ -30,7 +30,7 @@ def is_known(name: str) -> bool:
 def unspoiled(name: str) -> tuple[str, str]:
     """The data set that one with a spoiled training set is made of, and how, such as "wrong10"; of another itself and ""."""
     match = SPOILED.fullmatch(name)
-    return (match[1], match[2]) if match else (name, "")
+    return (match[1], match[match.lastindex or 0]) if match else (name, "")
 
 
 def other_half(name: str) -> str:

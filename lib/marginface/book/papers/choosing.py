@@ -91,13 +91,13 @@ def standings(bed: str, candidates: Candidates, seeds: Sequence[int]) -> dict[st
 
 def table(
     candidates: Mapping[str, Candidates],
-    chosen: Callable[[str, str], Loss],
+    chosen: Callable[[str, str], Loss | None],
     seeds: Sequence[int],
     names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """What was tried: every candidate's errors, in percent; "–" without a record.
 
-    Arguments: chosen: of a test bed and a loss the candidate that was taken; names: of which losses, else of all.
+    Arguments: chosen: of a test bed and a loss the candidate that was taken, if one was; names: of which losses, else of all.
     """
     lines = []
     for bed, own in candidates.items():

@@ -2,8 +2,11 @@
 
 import pytest
 
+from marginface import sampling
+from marginface.adaptive import AdaptiveFace
 from marginface.book.papers import choosing, grids
-from marginface.book.papers.field.methods import METHODS, SCALES, SEEDS, candidates, choices, matched, table
+from marginface.book.papers.field.methods import MATCHED, METHODS, SCALES, SEEDS, at_best, candidates, choices, matched, table
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import Recipe, loss_kinds
 
 
@@ -18,13 +21,17 @@ def test_each_is_tried_at_nine_settings_where_it_has_any(bed: str) -> None:
 
 
 @pytest.mark.parametrize("bed", SCALES)
-def test_each_has_the_best_of_its_candidates(bed: str) -> None:
-    """Wherever all are recorded; and what is chosen is one of them."""
+def test_what_is_chosen_is_the_best_when_all_were_tried(bed: str) -> None:
     known = choosing.standings(bed, candidates(bed), SEEDS)
-    for name, losses in candidates(bed).items():
-        assert matched(bed, name) in losses, name
-        if len(found := known.get(name, {})) == len(losses):
-            assert found[matched(bed, name)] == min(found.values()), name
+    for name, loss in MATCHED[bed].items():
+        assert len(known[name]) == len(candidates(bed)[name]), name
+        assert known[name][loss] == min(known[name].values()), name
+
+
+def test_nothing_is_at_its_best_before_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MATCHED, "glyphs", {})
+    assert list(at_best("glyphs")) == ["Softmax", "AdaCos, fixed", "AdaCos, dynamic"], "of which there is one setting"
+    assert matched("glyphs", "ArcFace") is None
 
 
 def test_everything_is_tried_on_what_is_set_aside_alone() -> None:
@@ -48,6 +55,19 @@ def test_the_papers_settings_are_the_defaults_of_the_classes() -> None:
     for name, method in METHODS.items():
         if name not in other:
             assert method.as_printed.margin == type(method.as_printed.margin)(), name
+    assert METHODS["UniformFace"].as_printed.added == (UniformFace(pairs="batch"),)
+    assert METHODS["Marginal loss"].as_printed.added == (MarginalLoss(1.0),)
+    assert METHODS["Range loss"].as_printed.added == (RangeLoss(5e-5, 1e-4, 2e4),)
+
+
+@pytest.mark.parametrize("bed", SCALES)
+def test_candidates_are_ones_that_can_be_trained(bed: str) -> None:
+    """AdaptiveFace's margins would grow for ever with λ of s and more; Partial FC wants others beside the batch's classes."""
+    for loss in candidates(bed)["AdaptiveFace"]:
+        assert isinstance(loss.margin, AdaptiveFace)
+        assert loss.margin.lam < loss.margin.scale / 2
+    for loss in candidates(bed)["Partial FC"]:
+        assert sampling.chosen(750, loss.sample_rate, 128) > 1.5 * 128
 
 
 def test_what_is_not_in_the_bench_is_on_a_page_of_its_own() -> None:
@@ -68,7 +88,9 @@ def test_recipes_are_told_apart_and_come_back() -> None:
         assert Recipe.from_json(recipe.to_json()) == recipe
 
 
-def test_what_was_tried_has_one_choice_each() -> None:
+def test_what_was_tried_has_a_mark_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MATCHED, "faces", {})
+    monkeypatch.setitem(MATCHED, "glyphs", {"ArcFace": candidates("glyphs")["ArcFace"][0]})
     tried = table()
     assert len(tried) == sum(len(losses) for bed in SCALES for losses in candidates(bed).values())
-    assert tried.settings.str.endswith("(chosen)").sum() == 2 * len(METHODS)
+    assert tried.settings.str.endswith("(chosen)").sum() == 2 * 3 + 1

@@ -1,5 +1,6 @@
 """The bench: the field's losses trained alike, each at its paper's setting and at its own best, and judged over ArcFace."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
@@ -9,11 +10,12 @@ import pandas as pd
 
 from marginface.book import comparison, effects, published
 from marginface.book.effects import Above
-from marginface.book.errors import bed_of, deciding, error
+from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Bed, Row
+from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS, RECIPES
-from marginface.book.papers.field.methods import METHODS, matched
+from marginface.book.papers.field import methods
+from marginface.book.papers.field.methods import METHODS
 from marginface.data.catalog import other_half
 from marginface.training import recipes
 
@@ -25,17 +27,18 @@ BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """Every method at its own best setting and, where there are not too many classes, at its paper's; with profile "paper" that
-    alone, by InterFace's recipe, whose tables quote them."""
+    """Every method whose setting is chosen, at that and, where there are not too many classes, at its paper's; with profile
+    "paper" all at the paper's, by InterFace's recipe, whose tables quote them."""
     if chosen.profile == "paper":
         base = recipes.RECIPES["interface/arcface-ms1mv2"]
         return {name: Row(method.as_printed.on(base), quoted(name)) for name, method in METHODS.items()}
     bed = bed_of(chosen.data)
     base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
-    found = {name: Row(matched(bed, name).on(base), quoted(name)) for name in METHODS}
-    for name, method in METHODS.items() if chosen.data != MANY else ():
-        if method.as_printed != matched(bed, name):
-            found[f"{name}, {PRINTED}"] = Row(method.as_printed.on(base), quoted(name))
+    best = methods.at_best(bed)
+    found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
+    for name, loss in best.items() if chosen.data != MANY else ():
+        if (printed := METHODS[name].as_printed) != loss:
+            found[f"{name}, {PRINTED}"] = Row(printed.on(base), quoted(name))
     return found
 
 
@@ -44,16 +47,25 @@ def quoted(name: str) -> dict[str, str]:
     return {"method": METHODS[name].quoted} if METHODS[name].quoted else {}
 
 
+def at_best(results: Results) -> Runs:
+    """The runs that are compared: what others vary from seed to seed, as with a scale for many more classes, is not theirs."""
+    return {name: group for name, group in results.trained.items() if name in METHODS}
+
+
 def claims(results: Results) -> list[Above]:
     """Each method at its best over ArcFace at its best."""
-    return [over(results, name) for name in METHODS if name != BASE and name in results.runs]
+    return [over(results, name) for name in METHODS if name != BASE and {name, BASE} <= results.runs.keys()]
 
 
-def explored(results: Results) -> list[Above]:
-    """Each as printed over ArcFace as printed, and what ArcFace's search was worth."""
-    base = f"{BASE}, {PRINTED}"
-    names = [name for name in results.runs if name.endswith(PRINTED) and name != base]
-    return [over(results, name, base) for name in names] + ([over(results, BASE, base)] if base in results.runs else [])
+def as_printed(results: Results) -> pd.DataFrame:
+    """Each method at its paper's setting over ArcFace at its paper's, and what its own search was worth; not judged."""
+    base, lines = f"{BASE}, {PRINTED}", []
+    for name in METHODS:
+        if (printed := f"{name}, {PRINTED}") in results.runs:
+            pairs = [(printed, base)] * (name != BASE and base in results.runs) + [(name, printed)]
+            *over_base, worth = effects.explore([over(results, *pair) for pair in pairs], results.trained)
+            lines.append((name, over_base[0].difference if over_base else "–", worth.difference))
+    return pd.DataFrame(lines, columns=["loss", f"over {base}", "at its best over this"])
 
 
 def over(results: Results, name: str, base: str = BASE) -> Above:
@@ -78,43 +90,58 @@ def tabulate(results: Results) -> pd.DataFrame:
 
 def alike(results: Results) -> pd.DataFrame:
     """The methods at their best in the order of their errors, each with those that it cannot be told from: any two are
-    compared, and all comparisons are one family."""
-    shares = {name: float(np.mean(_logs(results, name))) for name in METHODS if name in results.runs}
+    compared, on all halves of the people that are recorded, and all comparisons are one family."""
+    joined = [there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs]
+    halves = [at_best(half) for half in (results, *joined)]
+    shares = {name: float(np.mean([_logs(half, name, results.tests) for half in halves])) for name in halves[0]}
     ordered = sorted(shares, key=lambda name: shares[name])
+    rows = {name: tuple(f"{name} {n}" for n in range(len(halves))) for name in ordered}
+    runs = {row: half[name] for name in ordered for row, half in zip(rows[name], halves, strict=True)}
     pairs = list(combinations(ordered, 2))
-    found = effects.judge([Above(*pair, tuple(results.tests), " over ".join(pair)) for pair in pairs], results.trained)
-    same = {
-        name: [b for (a, b), each in zip(pairs, found, strict=True) if a == name and each.word not in TOLD] for name in ordered
-    }
-    lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", ", ".join(same[name]) or "–") for n, name in enumerate(ordered, 1)]
+    found = effects.judge([Above(rows[a], rows[b], tuple(results.tests), f"{a} over {b}") for a, b in pairs], runs)
+    same: dict[str, list[str]] = {name: [] for name in ordered}
+    for (a, b), each in zip(pairs, found, strict=True):
+        if each.word not in TOLD:
+            same[a].append(b)
+    lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", "; ".join(same[name]) or "–") for n, name in enumerate(ordered, 1)]
     return pd.DataFrame(lines, columns=["", "loss", "errors, %", "not told from these that err more"])
 
 
 def parts(results: Results) -> str:
-    """What part of the spread is the loss, what the seed, and what the search was worth, in a sentence."""
-    loss, seed = spread(results)
-    pairs = [(name, f"{name}, {PRINTED}") for name in METHODS if f"{name}, {PRINTED}" in results.runs]
-    worth = [np.mean(_logs(results, best)) - np.mean(_logs(results, printed)) for best, printed in pairs]
-    fewer = -100 * np.expm1(np.median(worth)) if pairs else 0.0
-    searched = f" The settings that were found have {fewer:.0f} % fewer errors than the papers', in the median."
-    return (
-        f"Errors at the best settings differ from loss to loss by {100 * loss:.1f} % (a standard deviation of the logarithm), "
-        f"from seed to seed by {100 * seed:.1f} %." + searched * bool(pairs)
+    """What part of the spread is the loss, what the seed, and what the search was worth, in a sentence or two."""
+    best = at_best(results)
+    loss, middle, seed = spread(np.array([_logs(best, name, results.tests) for name in best]))
+    told = (
+        f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
+        f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
     )
+    pairs = [(name, f"{name}, {PRINTED}") for name in best if f"{name}, {PRINTED}" in results.runs]
+    if not pairs:
+        return told
+    logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
+    worth = np.expm1(np.median([ours - theirs for ours, theirs in logs]))
+    return f"{told} The search changed the errors of {len(pairs)} losses by {100 * worth:+.0f} % in the median."
 
 
-def spread(results: Results) -> tuple[float, float]:
-    """Standard deviations of the logarithm of errors: of the methods at their best, without what seeds add, and of seeds."""
-    logs = np.array([_logs(results, name) for name in METHODS if name in results.runs])
-    seed = logs.var(axis=1, ddof=1).mean()
-    between = logs.mean(axis=1).var(ddof=1) - seed / logs.shape[1]
-    return float(np.sqrt(max(between, 0.0))), float(np.sqrt(seed))
+def spread(logs: Floats) -> tuple[float, float, float]:
+    """Of logarithms of errors (R, S): the standard deviation of the losses, their middle half's width, and that of the seeds.
+
+    Seeds are crossed with losses: what a seed does to all of them alike adds nothing to the spread of losses.
+    """
+    rows, seeds = logs.shape
+    own = logs.mean(axis=1)
+    rest = logs - own[:, None] - logs.mean(axis=0) + logs.mean()
+    residual = (rest**2).sum() / ((rows - 1) * (seeds - 1))
+    low, high = np.quantile(own, [0.25, 0.75])
+    between = max(own.var(ddof=1) - residual / seeds, 0.0)
+    return float(np.sqrt(between)), float(high - low), float(np.sqrt(logs.var(axis=1, ddof=1).mean()))
 
 
-def _logs(results: Results, name: str) -> list[float]:
-    every = [run for group in results.trained.values() for run in group]
-    measures = [deciding(test, every) for test in results.tests]
-    return [float(np.mean([np.log(error(run, measure)) for measure in measures])) for run in results.runs[name]]
+def _logs(runs: Runs, name: str, tests: Sequence[str]) -> list[float]:
+    """The logarithm of a row's errors, of every seed: the mean over tests."""
+    every = [run for group in runs.values() for run in group]
+    measures = [deciding(test, every) for test in tests]
+    return [float(np.mean([np.log(error(run, measure)) for measure in measures])) for run in runs[name]]
 
 
 BENCH = Item(
@@ -125,7 +152,7 @@ BENCH = Item(
     rows=rows,
     seeds=FIVE_SEEDS,
     claims=claims,
-    explored=explored,
+    compared=at_best,
     tabulate=tabulate,
     beds={
         "other half": Bed(FIVE_SEEDS, {"data": lambda asked: other_half(asked.data)}, joined=True),

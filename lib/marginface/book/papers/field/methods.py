@@ -75,15 +75,17 @@ METHODS: dict[str, Method] = {
     "NormFace": Method(lambda s, m: Loss(NormFace(_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NormFace(30.0))),
     "SphereFace": Method(lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing()))),
     "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m)))),
-    "SphereFace2": Method(
-        lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0))
-    ),  # as its authors' code has it
+    # with its authors' code's weight
+    "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0))),
     "CosFace": Method(lambda s, m: Loss(CosFace(_few(64 * s), _few(0.35 * m))), "CosFace"),
     "ArcFace": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m))), "Arcface"),
     "InterFace": Method(lambda s, m: Loss(InterFace.cid_ct(scale=_few(64 * s), m=_few(0.5 * m))), "InterFace_cid&ct"),
     "CurricularFace": Method(lambda s, m: Loss(CurricularFace(_few(64 * s), _few(0.5 * m))), "CurricularFace"),
     "AdaFace": Method(lambda s, m: Loss(AdaFace(_few(64 * s), _few(0.4 * m)))),
-    "MagFace": Method(lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m))), "MagFace"),
+    # lengths lie between 5 and 55 with 128 numbers as they do between 10 and 110 with the paper's 512
+    "MagFace": Method(
+        lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m), 5.0, 55.0)), "MagFace", printed=Loss(MagFace())
+    ),
     "ElasticFace-Arc": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.05)), "ElasticFace-Arc"),
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
     "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True))),
@@ -91,8 +93,8 @@ METHODS: dict[str, Method] = {
     "Sub-center ArcFace": Method(lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m)))),
     "AdaCos, fixed": Method(lambda s, m: Loss(AdaCos(dynamic=False))),
     "AdaCos, dynamic": Method(lambda s, m: Loss(AdaCos()), "Dynamic-AdaCos"),
-    # where its margins begin is soon forgotten; how large they become is up to λ / s
-    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m))), "AdaptiveFace"),
+    # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper
+    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace"),
     # with many classes all pairs would take longer than the network
     "UniformFace": Method(
         lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")), "UniformFace"
@@ -114,9 +116,10 @@ METHODS: dict[str, Method] = {
     "N-pair loss": Method(
         lambda s, m: Loss(NPairLoss(scale=_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
     ),
-    "Partial FC": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.1), "Partial-FC-ArcFace"),
+    # of a thousand classes 300, of which some 120 are the batch's: with the paper's tenth there would be hardly any others
+    "Partial FC": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3), "Partial-FC-ArcFace"),
 }
-# of each method the candidate that errs least on what is set aside
+# of each method the candidate that errs least on what is set aside, when all were tried
 MATCHED: dict[str, dict[str, Loss]] = {bed: {} for bed in SCALES}
 
 
@@ -125,10 +128,15 @@ def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
     return {name: method.candidates(bed) for name, method in METHODS.items()}
 
 
-def matched(bed: str, name: str) -> Loss:
-    """A method at the setting that was chosen on a test bed; where none was, in the middle of what is tried."""
-    own = METHODS[name].candidates(bed)
-    return MATCHED[bed].get(name, own[len(own) // 2])
+def matched(bed: str, name: str) -> Loss | None:
+    """A method at the setting that was chosen on a test bed; None where nothing was chosen yet."""
+    only, *others = METHODS[name].candidates(bed)
+    return MATCHED[bed].get(name) if others else only
+
+
+def at_best(bed: str) -> dict[str, Loss]:
+    """The methods whose setting is chosen."""
+    return {name: loss for name in METHODS if (loss := matched(bed, name))}
 
 
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
