@@ -93,10 +93,11 @@ class _Streamed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
         together = nullcontext() if ctx.ranks is None else ctx.ranks.together()
-        with full_precision(grad_own if grad_others is None else grad_others), together:  # type: ignore[arg-type]
-            grads = _gradients(ctx, grad_own, grad_others)
+        saved = ctx.saved_tensors  # once: what is computed a second time is not there a third time
+        with full_precision(saved[0]), together:
+            grads = _gradients(ctx, saved, grad_own, grad_others)
         if torch.is_grad_enabled():
-            grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *ctx.saved_tensors) for g in grads)
+            grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *saved) for g in grads)
         return grads[0], grads[1], None, grads[2], None, None, None, None
 
 
@@ -120,9 +121,11 @@ class _Once(torch.autograd.Function):
 
 
 @torch.no_grad()
-def _gradients(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None) -> tuple[Tensor | None, ...]:
+def _gradients(
+    ctx: Any, saved: tuple[Any, ...], grad_own: Tensor | None, grad_others: Tensor | None
+) -> tuple[Tensor | None, ...]:
     """Of x, the class weights and the bias: those that are asked for."""
-    x, weight, labels, bias, own, others, inverse, own_weight, kept, highest, which = ctx.saved_tensors
+    x, weight, labels, bias, own, others, inverse, own_weight, kept, highest, which = saved
     of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
     margin: Margin = ctx.margin
     scale, sums = margin.factor, SUMS[margin.sums]
