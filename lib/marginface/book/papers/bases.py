@@ -102,7 +102,7 @@ LAMBDA: dict[str, dict[int, float]] = {"faces": {1: 0.1, 2: 0.1}, "glyphs": {1: 
 
 
 def with_pam(loss: Loss, version: int, weight: float, start_step: int) -> Loss:
-    return loss.plus(Fresh.of(PAM, weight=float(weight), version=version, start_step=start_step))  # 1 is no other recipe than 1.0
+    return loss.plus(Fresh.of(PAM, weight=float(weight), version=version, start_step=start_step))
 
 
 def of(chosen: SimpleNamespace, papers: str = "iam") -> tuple[Recipe, Mapping[str, Loss], float]:
