@@ -64,7 +64,7 @@ def test_equals_the_literal_equation(name: str, N: int, dim: int, C: int, seed: 
     ours, expected = value(term, x, W, y), equation(x, W, y)
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
     (mine,), (theirs,) = torch.autograd.grad(ours, [of]), torch.autograd.grad(expected, [of])
-    torch.testing.assert_close(mine, theirs, rtol=1e-7, atol=1e-9)  # the difference of what is nearly alike has fewer digits
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -19,6 +19,7 @@ from marginface.ranks import Ranks
 from marginface.regularizers import Stateless, Terms
 from marginface.settings import NOT_NEGATIVE, Range, check, check_choice
 
+NEAR, AT_ONCE = 0.01, 16_384  # squared distances of directions, and how many pairs are subtracted at a time
 ANY = Range(1, math.inf)  # images of a person; with 1 a recipe draws images as without this
 
 
@@ -156,6 +157,15 @@ def potential(
         return _Potential.apply(class_weights, round_, rows, ends) / max(1, count * (C - 1))
 
 
+def _from_cosines(u: Tensor, v: Tensor) -> Tensor:
+    """(n, m) squared distances of unit rows; of near ones from their difference, where 2 - 2 cos has lost its digits."""
+    squared = (u @ v.T).mul_(-2).add_(2)
+    i, j = (squared < NEAR).nonzero(as_tuple=True)
+    for a, b in zip(i.split(AT_ONCE), j.split(AT_ONCE), strict=True):
+        squared[a, b] = (u[a] - v[b]).square().sum(dim=1)
+    return squared
+
+
 class _Potential(torch.autograd.Function):
     """Σ 1 / (1 + distance) of some of this rank's rows to all others, and its gradient for these rows, both found in one round.
 
@@ -170,7 +180,7 @@ class _Potential(torch.autograd.Function):
             first = start - round_.first
             for part in rows.split(round_.size):
                 u = round_.unit[part]
-                distance = (u @ columns.T).mul_(-2).add_(2).clamp_(min=rounding).sqrt_()
+                distance = _from_cosines(u, columns).clamp_(min=rounding).sqrt_()
                 energy = (distance + 1).reciprocal_()
                 itself = ((part >= first) & (part < first + len(columns))).nonzero()[:, 0]
                 energy[itself, part[itself] - first] = 0.0

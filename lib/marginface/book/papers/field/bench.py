@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from marginface.book import comparison, effects, published
+from marginface.book import comparison, descriptions, effects, published
 from marginface.book.effects import Above
 from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
@@ -83,7 +83,7 @@ def tabulate(results: Results) -> pd.DataFrame:
     lines = []
     for name, group in results.runs.items():
         recipe = results.rows[name].recipe
-        line = {"loss": name, "setting": " + ".join(str(part) for part in (recipe.margin, *recipe.regularizers))}
+        line = {"loss": name, "setting": descriptions.loss(recipe)}
         lines.append(line | {f"{test}, %": comparison.mean(test, group) for test in results.tests})
     return pd.DataFrame(lines)
 
