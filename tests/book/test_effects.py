@@ -312,6 +312,17 @@ def test_the_page_has_the_figure_in_words_too() -> None:
     assert "with a probability of 80 % (One claim: 5.0 %)" in html
 
 
+def test_what_was_explored_stands_behind_a_line_unless_nothing_is_claimed() -> None:
+    runs = pages(0.8, 0.9, 0.9)
+    judged, more = effects.judge([above("1", "0")], runs), effects.explore([above("2", "0"), above("2", "1")], runs)
+    first, behind = Forest([*more, *judged])._repr_html_().split("<details><summary>2 more differences were explored</summary>")
+    assert ("1 over 0</td>" in first, "2 over 0</td>" in first) == (True, False)
+    assert ("1 over 0</td>" in behind, "2 over 0</td>" in behind) == (False, True)
+    alone = Forest(more)._repr_html_()
+    assert "<details>" not in alone
+    assert "2 over 1</td>" in alone
+
+
 def test_the_caption_counts_words_and_names_the_clearest_difference() -> None:
     runs = pages(0.8, 0.9, 0.8001)
     claims = [Above(row, "0", ("LFW",), f"{row} over 0") for row in ("1", "2")]

@@ -37,8 +37,17 @@ class Forest:
         figure = forest(self.effects)
         picture = inline.html(figure, self.description)
         plt.close(figure)
-        numbers = Table(table(self.effects), self.stands_on)._repr_html_()
-        return f"{picture}<p><em>{escape(caption(self.effects))}</em></p><p>{escape(power(self.effects))}</p>{numbers}"
+        said = f"<p><em>{escape(caption(self.effects))}</em></p><p>{escape(power(self.effects))}</p>"
+        return f'<div class="differences">{picture}{said}{self._numbers()}</div>'
+
+    def _numbers(self) -> str:
+        """The table of the claims, and behind a line to open that of what was explored; of a page without claims that alone."""
+        claims, more = ([each for each in self.effects if (each.word == EXPLORED) is explored] for explored in (False, True))
+        if not claims or not more:
+            return Table(table(self.effects), self.stands_on)._repr_html_()
+        folded = Table(table(more).drop(columns="verdict"))._repr_html_()
+        line = f"{len(more)} more differences were explored" if len(more) > 1 else "One more difference was explored"
+        return f"{Table(table(claims), self.stands_on)._repr_html_()}<details><summary>{line}</summary>{folded}</details>"
 
 
 def forest(effects: Sequence[Effect]) -> Figure:
