@@ -10,8 +10,10 @@ from marginface.book.effects import Effect
 from marginface.book.items import Item
 from marginface.book.papers import find
 from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.iam.table5 import TABLE5
 from marginface.book.papers.interface.sign import SIGN
 from marginface.book.papers.interface.table1 import TABLE1
+from marginface.book.papers.pam.table2 import TABLE2
 from marginface.book.records import folder
 from marginface.book.verdicts import WORDS, Verdict
 
@@ -139,6 +141,8 @@ FINDINGS = (
         "m1 = 0.2, m2 = 0.3 like ArcFace",
         "ArcFace's margin moved to the other classes by 0.3, said to change nothing, on faces, by {}",
     ),
+    (TABLE5, "IAM with β = 0.05, in the mean over losses", "IAM added to six losses, on faces, in the mean by {}"),
+    (TABLE2, "PAM v1, λ = 1 over AM-Softmax on pairs", "PAM added to AM-Softmax, on glyphs, by {}"),
 )
 
 
