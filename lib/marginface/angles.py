@@ -83,8 +83,9 @@ def turn_back(cosine: Tensor, by: Tensor) -> Tensor:
     return (angle(cosine) - by).cos()
 
 
-def psi(cosine: Tensor, m: float) -> Tensor:
-    """ψ(θ) = (-1)ᵏ cos mθ - 2k for θ in [kπ/m, (k+1)π/m], which falls all the way (ArcFace Eq. 5, PAM Eq. 2)."""
+def psi(cosine: Tensor, m: float, lam: float = 0.0) -> Tensor:
+    """ψ(θ) = (-1)ᵏ cos mθ - 2k for θ in [kπ/m, (k+1)π/m], which falls all the way (ArcFace Eq. 5, PAM Eq. 2), mixed with λ
+    times cos θ."""
     multiple = m * angle(cosine)
     k = (multiple.detach() / math.pi).floor()
-    return (1 - 2 * (k % 2)) * multiple.cos() - 2 * k
+    return ((1 - 2 * (k % 2)) * multiple.cos() - 2 * k + lam * cosine) / (1 + lam)

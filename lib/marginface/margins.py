@@ -18,7 +18,7 @@ against the function of its name in `reference` (`ArcFace` has `arcface`; `L2Sof
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -178,20 +178,22 @@ class NormFace(Margin):
 
 @dataclass(frozen=True)
 class LSoftmax(Margin):
-    """T(θ) = ψ(θ) with both norms kept (PAM Eq. 2).
+    """T(θ) = (ψ(θ) + λ cos θ) / (1 + λ) with both norms kept (PAM Eq. 2, with λ = 0).
 
-    PAM prints ψ for the other classes, too. The loss's own paper and ArcFace Eq. 5 have their cosine, and so does this.
+    PAM prints ψ for the other classes, too. The loss's own paper and ArcFace Eq. 5 have their cosine, and so does this. That
+    paper (§5.1) lowers λ during training, without which ψ is hard to learn. `lam` is a number or an `Annealing`.
     """
 
     m: float | Schedule = 4
+    lam: float | Schedule = field(default=0.0, metadata={"later": True})
     keeps_embedding_norm = True
     keeps_weight_norm = True
 
     def __post_init__(self) -> None:
-        check(self, schedules=True, m=MULTIPLE)
+        check(self, schedules=True, m=MULTIPLE, lam=NOT_NEGATIVE)
 
     def target(self, cosine: Tensor) -> Tensor:
-        return psi(cosine, first(self.m))
+        return psi(cosine, first(self.m), first(self.lam))
 
 
 @dataclass(frozen=True)
@@ -217,8 +219,7 @@ class SphereFace(Margin):
         return self.scale is None
 
     def target(self, cosine: Tensor) -> Tensor:
-        lam = first(self.lam)
-        return (psi(cosine, first(self.m)) + lam * cosine) / (1 + lam)
+        return psi(cosine, first(self.m), first(self.lam))
 
 
 @dataclass(frozen=True)

@@ -108,13 +108,13 @@ def l2_softmax(x: Tensor, W: Tensor, y: Tensor, radius: float) -> Tensor:
     return _mean(loss)
 
 
-def l_softmax(x: Tensor, W: Tensor, y: Tensor, m: float) -> Tensor:
-    """PAM Eq. 2, with cos θ_j for the other classes."""
+def l_softmax(x: Tensor, W: Tensor, y: Tensor, m: float, lam: float) -> Tensor:
+    """PAM Eq. 2, with cos θ_j for the other classes; λ is of the loss's own paper."""
     loss = []
     for i in range(len(x)):
         others = [norm(W[j]) * norm(x[i]) * torch.cos(theta(x[i], W[j])) for j in range(len(W)) if j != y[i]]
         w = W[y[i]]
-        loss.append(cross_entropy(norm(w) * norm(x[i]) * psi(theta(x[i], w), m), others))
+        loss.append(cross_entropy(norm(w) * norm(x[i]) * psi(theta(x[i], w), m, lam), others))
     return _mean(loss)
 
 
