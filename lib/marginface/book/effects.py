@@ -98,7 +98,9 @@ class Effect:
     @property
     def needed(self) -> int | None:
         """How many seeds a row would decide with a power of 80 %, if the effect is as printed, or, where none is printed or
-        that size is excluded, as measured; None where seeds alone would not."""
+        that size is excluded, as measured; None where seeds alone would not, as of a mean over losses that differ."""
+        if isinstance(self.claim, Above) and self.claim.bases:
+            return None
         if isinstance(self.claim, Within):
             return seeds_needed(self.found, float(np.log1p(self.claim.margin)), self.level, Contrast.margin)
         size = self.claim.size

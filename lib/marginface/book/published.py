@@ -25,11 +25,11 @@ def table(paper: str, number: int) -> pd.DataFrame:
 
 
 def value(table: pd.DataFrame, conditions: Mapping[str, object]) -> float | None:
-    """The number of a printed table's line with these values in its columns; None without conditions or such a line."""
+    """The number of a printed table's line with these values in its columns; None without conditions, such a line or a number in it."""
     if not conditions:
         return None
     found = table[np.logical_and.reduce([table[column] == wanted for column, wanted in conditions.items()])]
-    return float(found.value.iloc[0]) if len(found) else None
+    return float(found.value.iloc[0]) if len(found) and pd.notna(found.value.iloc[0]) else None
 
 
 def share(ours: Sequence[float], theirs: Sequence[float]) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from marginface.book import comparison
-from marginface.book.effects import EXPLORED, Effect, Within
+from marginface.book.effects import EXPLORED, Above, Effect, Within
 from marginface.book.errors import is_angle
 from marginface.evaluation.crossed import MOST_SEEDS
 
@@ -21,10 +21,16 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
         line |= {"verdict": each.judged, "measured [interval]": each.difference, "printed": each.printed or "–"}
         if any(e.found.runs > 1 for e in effects):
             line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
-            undecided = each.word == "undecided"
-            line["seeds to decide"] = (str(each.needed) if each.needed else f"over {MOST_SEEDS:,}") if undecided else ""
+            line["seeds to decide"] = _seeds(each) if each.word == "undecided" else ""
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _seeds(effect: Effect) -> str:
+    """How many would decide a claim that is undecided."""
+    if isinstance(effect.claim, Above) and effect.claim.bases:
+        return "more losses"
+    return str(effect.needed) if effect.needed else f"over {MOST_SEEDS:,}"
 
 
 def caption(effects: Sequence[Effect]) -> str:

@@ -339,19 +339,7 @@ def _moved(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
 
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
     """The learning rate over so many steps."""
-    drops = [round(m * steps) for m in recipe.milestones]
-    warm = round(recipe.warmup * steps)
-
-    def factor(step: int) -> float:
-        left = 1 - step / max(steps, 1)
-        course = {
-            "steps": recipe.gamma ** sum(step >= drop for drop in drops),
-            "cosine": (1 + math.cos(math.pi * (1 - left))) / 2,
-            "linear": left,
-        }[recipe.schedule]
-        return course * min(1.0, (step + 1) / warm) if warm else course
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.course(step, steps))
 
 
 def dtype_of(recipe: Recipe) -> torch.dtype:

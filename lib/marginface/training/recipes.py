@@ -106,6 +106,17 @@ class Recipe:
         if len(self._each()) > 1:
             raise ValueError(f"Recipe: its losses have each={' and '.join(map(str, sorted(self._each())))} images of a person")
 
+    def course(self, step: int, steps: int) -> float:
+        """What the learning rate is multiplied by at one of so many steps."""
+        left = 1 - step / max(steps, 1)
+        course = {
+            "steps": self.gamma ** sum(step >= round(milestone * steps) for milestone in self.milestones),
+            "cosine": (1 + math.cos(math.pi * (1 - left))) / 2,
+            "linear": left,
+        }[self.schedule]
+        warm = round(self.warmup * steps)
+        return course * min(1.0, (step + 1) / warm) if warm else course
+
     @property
     def each(self) -> int:
         """How many images of a person a batch has; 1 where images are drawn one by one."""

@@ -1,5 +1,7 @@
 """What the best of several settings seems to do where none does anything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.book.papers.made import results
@@ -28,14 +30,15 @@ def test_printed_bests_are_of_each_column() -> None:
 
 
 def test_every_base_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A printed gain that is larger than any by chance is never reached, and one of nothing is reached by half."""
-    chance = np.sort(np.random.default_rng(0).normal(-0.02, 0.01, (200, choice.MOST)))
+    """Of experiments by chance the middle and the one in twenty, for as many β as are printed."""
+    chance = np.log1p(np.outer(np.linspace(-0.1, 0, 101), np.arange(1, choice.MOST + 1)) / choice.MOST)
     monkeypatch.setattr(choice, "by_chance", lambda: chance)
     table = choice.chosen().set_index("base")
     assert len(table) == 9
-    assert table.loc["Table 5, NormFace", "as much or more"] == "0 %"
-    shares = table["as much or more"].str.removesuffix(" %").astype(float)
-    assert shares["Table 5, Ring loss"] == shares.max()
+    assert table.loc["Table 3, scaled softmax"].tolist()[:1] + table.loc["Table 3, scaled softmax"].tolist()[2:] == [
+        *(11, "-5.0 %", "-9.5 %")
+    ]
+    assert table["by the choice alone"]["Table 5, ArcFace"] == "-0.9 %"
 
 
 def test_a_choice_on_the_test_flatters_and_other_seeds_do_not() -> None:
@@ -50,6 +53,14 @@ def test_a_choice_on_the_test_flatters_and_other_seeds_do_not() -> None:
     assert best.mean() < -1.5
     assert abs(left.mean()) < 1.5
     assert best.mean() < left.mean() - 1.5
+
+
+def test_one_seed_has_no_others_to_be_chosen_by() -> None:
+    made = results(TABLE3, lambda name: 0.1, beta=[0.1, 0.8])
+    made = replace(made, runs={name: group[:1] for name, group in made.runs.items()})
+    (line,) = choice.on_test(made, {"it": ("β = 0", list(betas_of(made)), "β = 0.8")}).itertuples(index=False)
+    assert line[5] == "–"
+    assert line[4].endswith(" %")
 
 
 def test_what_helps_is_chosen_by_every_seed() -> None:

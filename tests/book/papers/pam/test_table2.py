@@ -1,10 +1,12 @@
 """PAM Table 2: rows, claims at the λ that was fixed beforehand, and what a choice on the test adds."""
 
+from dataclasses import replace
+
 import pytest
 from tests.book.papers.made import results
 
 from marginface.book.papers.bases import LAMBDAS
-from marginface.book.papers.pam.table2 import TABLE2, best_lambda, claims, explored, fixed, tabulate
+from marginface.book.papers.pam.table2 import COMPARED, TABLE2, best_lambda, claims, explored, fixed, left, tabulate
 
 
 def test_both_versions_have_every_lambda_from_the_same_step_on() -> None:
@@ -29,7 +31,25 @@ def test_claims_are_about_one_lambda_on_pairs_and_on_videos() -> None:
     assert printed[f"{row} over AM-Softmax on pairs"] == pytest.approx((100 - 99.63) / (100 - 99.57) - 1)
     assert printed[f"{row} over AM-Softmax on videos"] == pytest.approx((100 - 96.14) / (100 - 95.62) - 1)
     assert {claim.measures for claim in claims(made)} == {("LFW",), ("templates TAR@FAR=0.0001",)}
+    other = fixed(made)[2]
+    assert {(claim.row, claim.measures) for claim in claims(made)} == {
+        *((row, ("LFW",)) for row in (row, other)),
+        (row, ("templates TAR@FAR=0.0001",)),
+    }, "of videos the paper says it of the first version alone"
+    assert len(claims(made)) == 3 * len(COMPARED)
+    assert printed[f"{row} over L-Softmax on videos"] is None, "not printed"
     assert not {claim.text for claim in explored(made)} & printed.keys()
+
+
+def test_how_much_is_left_to_learn_when_lambda_begins() -> None:
+    """Where the rate falls evenly from step 0 to step 500, the last 118 steps have 118 · 119 / 2 of 500 · 501 / 2 parts."""
+    made = results(TABLE2, lambda name: 0.1)
+    run = made.runs["Softmax"][0]
+    run.provenance["steps"] = 500
+    made.runs["Softmax"][0] = replace(run, recipe=replace(run.recipe, schedule="linear", warmup=0.0))
+    assert "step 382 of 500" in left(made)
+    assert "5.6 % is still to come" in left(made)
+    assert left(TABLE2.ask()) == ""
 
 
 def test_a_choice_on_the_test_set_flatters() -> None:
@@ -48,7 +68,8 @@ def test_a_lambda_that_helps_is_found() -> None:
     words = {each.claim.text: each.word for each in made.judged()}
     assert words[f"{helps} over AM-Softmax on pairs"] == "holds"
     assert words[f"{other} over AM-Softmax on pairs"] in ("absent here", "undecided")
-    assert words["AM-Softmax over Softmax on videos"] in ("holds", "smaller than printed")
+    assert words[f"{helps} over Softmax on videos"] in ("holds", "smaller than printed")
+    assert "AM-Softmax over Softmax on videos" not in words, "the paper does not say it"
 
 
 def test_the_table_has_both_printed_columns() -> None:

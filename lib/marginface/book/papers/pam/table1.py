@@ -24,8 +24,8 @@ def _steps(recipe: Recipe) -> int:
 
 def rate(recipe: Recipe, epoch: int) -> float:
     """The learning rate in an epoch of the paper's."""
-    place = epoch / EPOCHS
-    return recipe.lr * recipe.gamma ** sum(place >= milestone for milestone in recipe.milestones)
+    steps = _steps(recipe)
+    return recipe.lr * recipe.course(epoch * steps // EPOCHS, steps)
 
 
 def margin(recipe: Recipe) -> CosFace:
