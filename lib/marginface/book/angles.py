@@ -89,6 +89,6 @@ def stands_on(bed: str, runs: Runs) -> str:
 
 
 def missing(bed: str, runs: Runs) -> str:
-    """Which losses have no run yet, in a sentence; "" where none is missing."""
+    """Which losses have no run that kept these angles, in a sentence; "" where none is missing."""
     names = [name for name in recipes(bed) if name not in runs]
-    return f"Not recorded on {bed}: {', '.join(names)}." if names else ""
+    return f"Without a record of these angles on {bed}: {', '.join(names)}." if names else ""

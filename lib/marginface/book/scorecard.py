@@ -141,8 +141,12 @@ FINDINGS = (
         "m1 = 0.2, m2 = 0.3 like ArcFace",
         "ArcFace's margin moved to the other classes by 0.3, said to change nothing, on faces, by {}",
     ),
-    (TABLE5, "IAM with β = 0.05, in the mean over losses", "IAM added to six losses, on faces, in the mean by {}"),
-    (TABLE2, "PAM v1, λ = 1 over AM-Softmax on pairs", "PAM added to AM-Softmax, on glyphs, by {}"),
+    (
+        TABLE5,
+        "IAM with β = 0.05, in the mean over losses",
+        "IAM with β = 0.05, added to six losses, on faces, in the mean by {}",
+    ),
+    (TABLE2, "PAM v1, λ = 1 over AM-Softmax on pairs", "PAM, version 1, added to AM-Softmax, on glyphs, by {}"),
 )
 
 

@@ -60,8 +60,13 @@ def test_curves_are_compared_farther_along_over_seeds() -> None:
     assert missed(2, PLANTED, 100, results.runs["PAM v1"][0]) == pytest.approx(0.03)
     assert np.isnan(missed(2, PLANTED, 123, results.runs["PAM v1"][0]))
     texts = [claim.text for claim in explored(2, results)]
-    assert texts[:3] == ["PAM v1 over AM-Softmax, rank 10", "PAM v2 over AM-Softmax, rank 10", "PAM v2 over PAM v1, rank 10"]
-    assert len(results.effects().effects) == 5 + 9
+    assert texts[:4] == [
+        "AM-Softmax over Softmax, rank 1",
+        "PAM v1 over AM-Softmax, rank 10",
+        "PAM v2 over AM-Softmax, rank 10",
+        "PAM v2 over PAM v1, rank 10",
+    ]
+    assert len(results.effects().effects) == 5 + 1 + 9
     assert order(2, results.runs).to_numpy()[3].tolist() == ["PAM v2", "100 %", "100 %", "100 %", "–"]
     assert tabulate(3, made(FIGURE3, lambda name: 0.4)).columns.tolist()[1:3] == ["TAR at FAR 1e-06", "TAR at FAR 0.001"]
 
@@ -76,6 +81,6 @@ def test_older_records_have_rank_1_alone() -> None:
     results = made(FIGURE2, lambda name: 0.3, kept=False)
     assert {claim.measures for claim in claims(2, results)} == {("identification rank-1",)}
     assert curves(2, results.runs) == {}
-    assert explored(2, results) == []
+    assert [claim.text for claim in explored(2, results)] == ["AM-Softmax over Softmax, rank 1"]
     assert tabulate(2, results).columns.tolist() == ["loss", "rank 1"]
     assert len(search_curves({}, "rank").axes) == 1

@@ -55,10 +55,7 @@ def printed_share(table: pd.DataFrame, ours: Mapping[str, object], theirs: Mappi
     """By which share the printed errors change from one line to another, over those of the paper's tests that are ours, too, or
     MegaFace."""
     tests = [test for test in dict.fromkeys(table.benchmark) if test in (*PAIRS, "MegaFace")]
-    both = [
-        [published.value(table[table.benchmark == test], conditions) for test in tests]
-        for conditions in (ours, theirs)
-    ]
+    both = [[published.value(table[table.benchmark == test], conditions) for test in tests] for conditions in (ours, theirs)]
     return None if any(value is None for values in both for value in values) else published.share(*both)  # type: ignore[arg-type]
 
 

@@ -49,10 +49,13 @@ def claims(number: int, results: Results) -> list[Above]:
 
 
 def explored(number: int, results: Results) -> list[Above]:
-    """The same farther along the curve, of which records keep no counts by people: the intervals are over seeds alone."""
+    """AM-Softmax, which PAM is added to, over Softmax; and PAM farther along the curve, of which records keep no counts by
+    people: those intervals are over seeds alone."""
+    above, below = reversed(PLAIN)
+    measure = f"{test_of(results)} {MEASURES[number]}"
+    found = [Above(above, below, (measure,), f"{above} over {below}, {_title(number, None)}")]
     if not curves(number, results.trained):
-        return []
-    found = []
+        return found
     for place in PLACES[number]:
         value = partial(missed, number, test_of(results), place)
         if not all(np.isfinite(value(run)) and value(run) > 0 for group in results.trained.values() for run in group):
