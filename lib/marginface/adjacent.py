@@ -29,7 +29,8 @@ class PAM(Stateful):
         weight: λ of Eq. 5.
         version: 1, the P narrowest of all pairs (Eq. 6); or 2, the two narrowest of each class (Eq. 7).
         shrink_rate: β of Eq. 9, in [0, 1].
-        start_step: λ is 0 in so many steps (of the head's), in which the ranges settle. The paper waits for 275 of its 361 epochs.
+        start_step: λ is 0 in so many steps (of the head's), in which the ranges settle. The paper waits for 275
+            of its 361 epochs.
         include_self: whether a class is one of its own neighbours, as Eq. 7 has it. It then nearly always is, adds a
             constant, and leaves one real neighbour. Version 2 only.
         repeats: what a class does that occurs more than once in a batch. Eq. 8 as printed adds up the changes ("sum"),
