@@ -25,8 +25,8 @@ def table(paper: str, number: int) -> pd.DataFrame:
 
 
 def value(table: pd.DataFrame, conditions: Mapping[str, object]) -> float | None:
-    """The number of a printed table's line with these values in its columns; None without conditions, or where such a line or its
-    number is not there."""
+    """The number of a printed table's line with these values in its columns; None without conditions, or where there is no such
+    line or no number in it."""
     if not conditions:
         return None
     found = table[np.logical_and.reduce([table[column] == wanted for column, wanted in conditions.items()])]
