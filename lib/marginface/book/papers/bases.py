@@ -44,7 +44,7 @@ LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFa
 
 
 def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[str, tuple[Loss, ...]]:
-    """What is tried on both test beds, wherever what was best is not the least or the largest of all."""
+    """What is tried on both test beds."""
     return {
         "Center loss": tuple(_center(weight) for weight in centers),
         "ℓ2": _plain(*(L2Softmax(radius) for radius in radii)),
@@ -69,20 +69,20 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
 CHOSEN: dict[str, dict[str, Loss]] = {
     "glyphs": {name: Loss(MATCHED[name]) for name in ("Softmax", "NormFace", "CosFace", "ArcFace")}
     | {
-        "Center loss": _center(0.003),
-        "ℓ2": Loss(L2Softmax(16.0)),
+        "Center loss": _center(0.03),
+        "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.01),
         "SphereFace": Loss(SphereFace(2, 1.0, glyphs.SCALE)),
         "L-Softmax": Loss(LSoftmax(2)),
     },
     "faces": {
         "Softmax": Loss(Softmax()),
-        "NormFace": Loss(NormFace(SCALE)),
+        "NormFace": Loss(NormFace(SCALE / 2)),
         "CosFace": Loss(CosFace(SCALE, 0.35)),
-        "ArcFace": Loss(ArcFace(SCALE, 0.3)),
-        "Center loss": _center(0.003),
-        "ℓ2": Loss(L2Softmax(16.0)),
-        "Ring loss": _ring(0.01),
+        "ArcFace": Loss(ArcFace(SCALE, 0.7)),
+        "Center loss": _center(0.001),
+        "ℓ2": Loss(L2Softmax(8.0)),
+        "Ring loss": _ring(0.003),
         "SphereFace": Loss(SphereFace(4, 5.0, SCALE)),
         "L-Softmax": Loss(LSoftmax(2)),
     },
