@@ -25,6 +25,7 @@ from _ext.marginface_book import complete  # noqa: E402
 from install_cell import install_cell, notebooks  # noqa: E402
 
 WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+COMPARING = ("angles",)  # sets recorded runs side by side, and judges nothing
 NAMES = [str(path.relative_to(ROOT / "notebooks").with_suffix("")) for path in notebooks()]
 
 
@@ -74,7 +75,7 @@ def test_smoke(name: str, kernel: tuple[KernelManager, Path]) -> None:
     ran = run(name, manager, {"profile": "smoke"})
     assert [o for cell in code(ran) for o in cell.outputs if o.output_type == "stream"] == []
     shown = "".join(o.get("data", {}).get("text/html", "") for cell in code(ran) for o in cell.outputs)
-    assert "Verdict:" in shown
+    assert ("<table" if name in COMPARING else "Verdict:") in shown
     assert not records.exists(), "a smoke run left a record"
 
 

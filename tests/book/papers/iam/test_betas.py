@@ -85,6 +85,7 @@ def test_the_curve_has_every_beta() -> None:
     assert found[0.4].share == pytest.approx(-0.5, abs=0.05)
     assert abs(found[0.5].share) < 0.05
     assert curve(3, TABLE3.ask()) == {}
+    assert plateau(TABLE3.ask()).empty
 
 
 def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:

@@ -119,6 +119,8 @@ def plateau(results: Results) -> pd.DataFrame:
 
     Any of them might have come out best, so that the level is that of all pairs, as if each were compared with each.
     """
+    if not results.runs:
+        return pd.DataFrame()
     rows = [PLAIN, *betas_of(results)]
     over = effects.explore([over_base(3, results, name) for name in rows[1:]], results.trained)
     means = dict(zip(rows, [0.0, *(each.found.mean for each in over)], strict=True))

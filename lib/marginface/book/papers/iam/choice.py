@@ -75,7 +75,7 @@ def on_test(results: Results, groups: Mapping[str, tuple[str, Sequence[str], str
     Arguments: groups: by name a row without IAM, those that are chosen among, and the one that was fixed.
     """
     lines = []
-    for name, (base, rows, fixed) in groups.items():
+    for name, (base, rows, fixed) in groups.items() if results.runs else ():
         gains = {row: _logs(results, row) - _logs(results, base) for row in {*rows, fixed}}
         tried = np.array([gains[row] for row in rows])
         seeds = range(tried.shape[1]) if tried.shape[1] > 1 else ()  # one seed has no others

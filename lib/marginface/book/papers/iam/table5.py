@@ -80,9 +80,10 @@ def strengths(number: int, results: Results) -> pd.DataFrame:
     How strong a loss is goes by all its runs, with IAM and without: by those without alone, one that had bad luck there would
     look weak and gain much.
     """
-    measures = _measures(number, results)
-    lines = []
-    for name in OTHERS if results.runs else ():
+    if not results.runs:
+        return pd.DataFrame()
+    measures, lines = _measures(number, results), []
+    for name in OTHERS:
         rows = [named(name, beta) for beta in (0.0, *BOTH)]
         errors = [100 - value for row in rows for value in results.values(row, measures)]
         found = effects.explore([_with_iam(number, results, name, beta) for beta in BOTH], results.trained)
