@@ -19,6 +19,7 @@ from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe
 
 SEEDS = (0, 1)  # with which candidates are tried
 FIVE_SEEDS = [0, 1, 2, 3, 4]
+LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFace's, for trainings of hundreds of steps
 SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
 
 
@@ -38,9 +39,6 @@ def _ring(weight: float) -> Loss:
 
 def _plain(*margins: Margin) -> tuple[Loss, ...]:
     return tuple(Loss(margin) for margin in margins)
-
-
-LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFace's, for trainings of hundreds of steps
 
 
 def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[str, tuple[Loss, ...]]:

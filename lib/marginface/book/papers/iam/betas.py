@@ -82,7 +82,7 @@ def claims(number: int, results: Results) -> list[Above]:
         found.append(over_base(number, results, best))
     if number == 4:
         worse = [name for name, value in beta.items() if value > 1]
-        return found + [_worse(results, table, name) for name in worse if name]
+        return found + [_worse(results, table, name) for name in worse]
     if "β = 2" in beta:
         found.append(over_base(3, results, "β = 2"))
         if best in beta:
@@ -144,7 +144,8 @@ def longer(number: int, results: Results) -> str:
     if not kept:
         return "Records do not say how long the gradients are at the end."
     pull = float(np.mean(kept))
-    more = f"{(pull + beta * (1 - pull)) / pull:.1f} times" if number == 3 else f"at most {(pull + beta) / pull:.2f} times"
+    most = pull + beta * (1 - pull if number == 3 else 1)
+    more = f"{'' if number == 3 else 'at most '}{most / pull:.2f} times"
     return (
         f"At the end of a training without IAM, 1 − p is {pull:.2f} in the mean over training images. With β = {beta:g} the "
         f"gradient of such an image would be {more} as long."

@@ -81,9 +81,9 @@ def on_test(results: Results, groups: Mapping[str, tuple[str, Sequence[str], str
         seeds = range(tried.shape[1]) if tried.shape[1] > 1 else ()  # one seed has no others
         others = [tried[np.delete(tried, seed, axis=1).mean(axis=1).argmin(), seed] for seed in seeds]
         best = int(tried.mean(axis=1).argmin())
-        changes = [gains[fixed].mean(), tried[best].mean(), *([np.mean(others)] if others else [])]
-        shown = [f"{100 * np.expm1(change):+.1f} %" for change in changes]
-        lines.append((name, fixed, rows[best], *shown, *(() if others else ("–",))))
+        changes = (gains[fixed].mean(), tried[best].mean(), np.mean(others) if others else None)
+        shown = ("–" if change is None else f"{100 * np.expm1(change):+.1f} %" for change in changes)
+        lines.append((name, fixed, rows[best], *shown))
     columns = ["loss", "fixed beforehand", "best on the test", "fixed", "best, by its own runs", "best, by other seeds"]
     return pd.DataFrame(lines, columns=columns)
 

@@ -13,6 +13,7 @@ from marginface.book.obtain import Bed, Row
 from marginface.book.papers import bases
 from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, LAMBDAS, START, with_pam
 from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
+from marginface.regularizers import Fresh
 from marginface.training.recipes import RECIPES
 
 # what the table calls the losses, and ours
@@ -82,11 +83,15 @@ def explored(results: Results) -> list[Above]:
 
 def left(results: Results) -> str:
     """How much of the learning rate is still to come when λ begins, in a sentence: what PAM has to work with."""
-    runs, start = next(iter(results.runs.values()), ()), results.settings.start_step
-    if not runs:
+    run = next((group[0] for name, group in results.runs.items() if name.startswith("PAM")), None)
+    if run is None:
         return ""
-    steps = int(runs[0].provenance["steps"])
-    rates = [runs[0].recipe.course(step, steps) for step in range(steps)]
+    (term,) = run.recipe.regularizers
+    assert isinstance(term, Fresh)
+    start, steps = dict(term.settings)["start_step"], int(run.provenance["steps"])
+    if start >= steps:
+        return f"In {steps} steps λ does not begin, and PAM and AM-Softmax are one training."
+    rates = [run.recipe.course(step, steps) for step in range(steps)]
     return (
         f"PAM and AM-Softmax are one training up to step {start} of {steps}, when λ begins; of the learning rate, summed over "
         f"steps, {100 * sum(rates[start:]) / sum(rates):.1f} % is still to come then."
