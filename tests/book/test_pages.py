@@ -135,7 +135,7 @@ def test_page(name: str, context: BrowserContext, address: str) -> None:
     wide = "d => d.querySelector('.main-svg').getBoundingClientRect().width > d.clientWidth + 1"
     assert page.evaluate(f"[...document.querySelectorAll('.figures > div')].filter({wide}).length") == 0
     if name.startswith("notebooks/"):
-        assert page.locator(".verdict").count() == 1
+        assert page.locator(".verdict").count() == (0 if name.endswith("/angles.html") else 1)  # that page judges nothing
     page.set_viewport_size({"width": 390, "height": 844})  # a phone
     try:
         page.wait_for_function("document.documentElement.scrollWidth <= 391")
