@@ -75,6 +75,23 @@ def test_both_halves_make_one_effect() -> None:
     assert both.found.people == pytest.approx((each[0].people + each[1].people) / 4)
 
 
+def test_rows_of_one_training_are_pooled_by_themselves() -> None:
+    """Two of four rows hardly differ over seeds; pooled with the others, their difference has the others' spread."""
+    runs = pages(0.9, 0.88, noise=1e-4) | {f"other {n}": group for n, group in pages(0.8, 0.7, noise=0.02).items()}
+    (pooled,) = effects.judge([above("0", "1")], runs)
+    (own,) = effects.judge([replace(above("0", "1"), among=("0", "1"))], runs)
+    (alone,) = effects.judge([above("0", "1")], {name: runs[name] for name in ("0", "1")})
+    assert own.found == alone.found
+    assert own.found.mean == pooled.found.mean
+    assert own.found.seeds < pooled.found.seeds / 5
+
+
+def test_a_narrow_interval_has_a_digit_more() -> None:
+    narrow = Effect(above("a", "b"), "faces", Contrast(0.0004, 1e-8, 0.0, 8, 8, 3), "undecided")
+    assert narrow.difference == "+0.04 % [+0.02, +0.06]"
+    assert replace(narrow, found=replace(narrow.found, seeds=1e-4)).difference == "+0.0 % [-2.2, +2.4]"
+
+
 def test_no_error_counts_as_half_of_one() -> None:
     assert error(run(0, LFW=1.0), "LFW") == 0.5 / 3500
     with pytest.raises(ValueError, match="'LFW' is without an error, of nobody knows how many"):

@@ -15,6 +15,7 @@ from marginface.evaluation.crossed import Contrast, contrast, pooled, seeds_need
 from marginface.training import Run
 
 LEVEL = 0.05  # of a family
+NARROW = 0.003  # an interval up to this wide has a digit more
 EXPLORED = "explored"  # the word of what no claim named beforehand
 NOTHING = "there are no two rows here that a claim compares"
 
@@ -32,6 +33,8 @@ class Above:
     bases: where the claim is of such rows as these, and not of these alone, how many there are: as many of `row`, each over the
         same place of `over`, and then perhaps all of them on other people. Others might have been drawn, too, and the interval
         is that of a random-effects mean. 0 is a claim of these rows.
+    among: the rows whose spread is pooled, where they share most of a training and so differ by less than others do; () is
+        every row of the same data.
     """
 
     row: str | tuple[str, ...]
@@ -43,6 +46,7 @@ class Above:
     value: Callable[[Run], float] | None = None
     bed: str | None = None
     bases: int = 0
+    among: tuple[str, ...] = ()
 
     @property
     def size(self) -> float | None:
@@ -64,6 +68,7 @@ class Within:
     printed: float | None = None
     value: Callable[[Run], float] | None = None
     bed: str | None = None
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ class Effect:
         if self.found.runs == 1:
             return f"{100 * self.share:+.1f} % [one run]"
         low, high = self.interval
-        return f"{100 * self.share:+.1f} % [{100 * low:+.1f}, {100 * high:+.1f}]"
+        digits = 1 if high - low > NARROW else 2
+        return f"{100 * self.share:+.{digits}f} % [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]"
 
     @property
     def printed(self) -> str:
@@ -169,7 +175,7 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
     for name in (*ours, *others):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
-    rows, measures = _beside(claim, runs), _deciding(claim, runs)
+    rows, measures = _spread_of(claim, runs), _deciding(claim, runs)
     seeds = sorted({_drawn(run) for row in rows for run in runs[row]})
     logs = np.full((len(rows), len(seeds)), np.nan)
     influences: dict[str, Floats] = {}
@@ -191,8 +197,13 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
     return pooled([contrast(logs, _weights(rows, *both), arrays) for both in of_base], whole)
 
 
+def _spread_of(claim: Above | Within, runs: Mapping[str, list[Run]]) -> list[str]:
+    """The rows whose spread is pooled."""
+    return [row for row in _beside(claim, runs) if row in claim.among or not claim.among]
+
+
 def _beside(claim: Above | Within, runs: Mapping[str, list[Run]]) -> list[str]:
-    """The rows of the claim's data, whose spread is pooled."""
+    """The rows of the claim's data."""
     data = {run.recipe.data for name in (*names(claim.row), *names(claim.over)) for run in runs[name]}
     return [name for name, group in runs.items() if group[0].recipe.data in data]
 

@@ -286,14 +286,14 @@ class Results:
 
 def _renamed(claim: Above | Within, bed: str) -> Above | Within:
     """The claim about rows of another test bed."""
-    row, over = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in (claim.row, claim.over))
-    return replace(claim, row=row, over=over, bed=bed)
+    row, over, among = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in (claim.row, claim.over, claim.among))
+    return replace(claim, row=row, over=over, among=among, bed=bed)
 
 
 def _together(claim: Above | Within, other: Above | Within) -> Above | Within:
     """One claim on other people, too."""
     row, over = (effects.names(one) + effects.names(two) for one, two in ((claim.row, other.row), (claim.over, other.over)))
-    return replace(claim, row=row, over=over)
+    return replace(claim, row=row, over=over, among=claim.among + other.among)
 
 
 def beside(results: Results) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, START
 from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.book.papers.pam import table2
+from marginface.book.papers.pam.table2 import one_training
 from marginface.training import Run
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,10 @@ def claims(number: int, results: Results) -> list[Above]:
     """§4.3: both versions do better than Softmax and AM-Softmax, and version 2 better than version 1."""
     measure = f"{test_of(results)} {MEASURES[number]}"
     pairs = [(f"PAM v{v}", over) for v in (1, 2) for over in reversed(PLAIN)] + [("PAM v2", "PAM v1")]
-    return [Above(row, over, (measure,), f"{row} over {over}, {_title(number, None)}") for row, over in pairs]
+    return [
+        Above(row, over, (measure,), f"{row} over {over}, {_title(number, None)}", among=one_training(results, row, over))
+        for row, over in pairs
+    ]
 
 
 def explored(number: int, results: Results) -> list[Above]:
@@ -56,12 +60,13 @@ def explored(number: int, results: Results) -> list[Above]:
     found = [Above(above, below, (measure,), f"{above} over {below}, {_title(number, None)}")]
     if not curves(number, results.trained):
         return found
+    alike = one_training(results, "AM-Softmax", "PAM v1", "PAM v2")
     for place in PLACES[number]:
         value = partial(missed, number, test_of(results), place)
         if not all(np.isfinite(value(run)) and value(run) > 0 for group in results.trained.values() for run in group):
             continue  # nothing is missed there, or the curve does not reach it
         found += [
-            Above(row, over, (MEASURES[number],), f"{row} over {over}, {_title(number, place)}", value=value)
+            Above(row, over, (MEASURES[number],), f"{row} over {over}, {_title(number, place)}", value=value, among=alike)
             for row, over in (("PAM v1", "AM-Softmax"), ("PAM v2", "AM-Softmax"), ("PAM v2", "PAM v1"))
         ]
     return found

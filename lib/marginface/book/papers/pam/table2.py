@@ -70,7 +70,7 @@ def explored(results: Results) -> list[Above]:
     claimed = {claim.text for claim in claims(results)}
     own = list(fixed(results).values())
     both = [
-        Above(tuple(own), "AM-Softmax", tests, f"PAM over AM-Softmax on {kind}, mean of both versions")
+        Above(tuple(own), "AM-Softmax", tests, f"PAM over AM-Softmax on {kind}, mean of both versions", among=one_training(results, *own))
         for kind, tests in measures(results).items()
         if len(own) == 2
     ]
@@ -119,7 +119,13 @@ def _above(results: Results, row: str, over: str, kind: str) -> Above:
     table = published.table("pam", 2)
     own = table[table.benchmark == BENCHMARKS[kind]]
     printed = published.change(own, results.rows[row].printed, results.rows[over].printed)
-    return Above(row, over, measures(results)[kind], f"{row} over {over} on {kind}", printed)
+    return Above(row, over, measures(results)[kind], f"{row} over {over} on {kind}", printed, among=one_training(results, row, over))
+
+
+def one_training(results: Results, *rows: str) -> tuple[str, ...]:
+    """AM-Softmax and PAM on it, which are one training up to where λ begins, if all rows are of these; else no rows."""
+    one = tuple(row for row in results.rows if row == "AM-Softmax" or row.startswith("PAM"))
+    return one if set(rows) <= set(one) else ()
 
 
 def tabulate(results: Results) -> pd.DataFrame:
