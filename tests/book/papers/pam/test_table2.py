@@ -50,7 +50,7 @@ def test_how_much_is_left_to_learn_when_lambda_begins() -> None:
     run.provenance["steps"] = 500
     made.runs[name][0] = replace(run, recipe=replace(run.recipe, schedule="linear", warmup=0.0))
     assert "step 382 of 500" in left(made)
-    assert "5.6 % is still to come" in left(made)
+    assert "5.6 % is still to come then, and 0.8 % by the paper's own rates" in left(made)
     assert left(TABLE2.ask()) == ""
 
 

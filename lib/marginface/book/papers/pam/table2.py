@@ -14,7 +14,7 @@ from marginface.book.papers import bases
 from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, LAMBDAS, START, with_pam
 from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.regularizers import Fresh
-from marginface.training.recipes import RECIPES
+from marginface.training.recipes import RECIPES, Recipe
 
 # what the table calls the losses, and ours
 COMPARED = {"Softmax": "Softmax", "L-Softmax": "L-Softmax", "A-Softmax": "SphereFace", "AM-Softmax": "CosFace"}
@@ -86,16 +86,27 @@ def left(results: Results) -> str:
     run = next((group[0] for name, group in results.runs.items() if name.startswith("PAM")), None)
     if run is None:
         return ""
-    (term,) = run.recipe.regularizers
-    assert isinstance(term, Fresh)
-    start, steps = dict(term.settings)["start_step"], int(run.provenance["steps"])
+    start, steps = _begin(run.recipe), int(run.provenance["steps"])
     if start >= steps:
         return f"In {steps} steps λ does not begin, and PAM and AM-Softmax are one training."
-    rates = [run.recipe.course(step, steps) for step in range(steps)]
+    theirs = RECIPES["pam/v1-vgg2"]
+    assert theirs.steps is not None
+    printed = _still_to_come(theirs, _begin(theirs), theirs.steps)
     return (
         f"PAM and AM-Softmax are one training up to step {start} of {steps}, when λ begins; of the learning rate, summed over "
-        f"steps, {100 * sum(rates[start:]) / sum(rates):.1f} % is still to come then."
+        f"steps, {_still_to_come(run.recipe, start, steps):.1f} % is still to come then, and {printed:.1f} % by the paper's own rates."
     )
+
+
+def _begin(recipe: Recipe) -> int:
+    """The step from which PAM counts."""
+    return next(int(dict(term.settings)["start_step"]) for term in recipe.regularizers if isinstance(term, Fresh))
+
+
+def _still_to_come(recipe: Recipe, start: int, steps: int) -> float:
+    """How much of the learning rate, summed over steps, is left, in percent."""
+    rates = [recipe.course(step, steps) for step in range(steps)]
+    return 100 * sum(rates[start:]) / sum(rates)
 
 
 def best_lambda(results: Results) -> pd.DataFrame:
