@@ -286,7 +286,8 @@ class Results:
 
 def _renamed(claim: Above | Within, bed: str) -> Above | Within:
     """The claim about rows of another test bed."""
-    row, over, among = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in (claim.row, claim.over, claim.among))
+    every = claim.row, claim.over, claim.among
+    row, over, among = (tuple(f"{name}, {bed}" for name in effects.names(rows)) for rows in every)
     return replace(claim, row=row, over=over, among=among, bed=bed)
 
 

@@ -69,8 +69,9 @@ def explored(results: Results) -> list[Above]:
     """Both versions together, over each other, and the second on videos; AM-Softmax over the others; every other λ."""
     claimed = {claim.text for claim in claims(results)}
     own = list(fixed(results).values())
+    alike = one_training(results, *own)
     both = [
-        Above(tuple(own), "AM-Softmax", tests, f"PAM over AM-Softmax on {kind}, mean of both versions", among=one_training(results, *own))
+        Above(tuple(own), "AM-Softmax", tests, f"PAM over AM-Softmax on {kind}, mean of both versions", among=alike)
         for kind, tests in measures(results).items()
         if len(own) == 2
     ]
@@ -94,7 +95,8 @@ def left(results: Results) -> str:
     printed = _still_to_come(theirs, _begin(theirs), theirs.steps)
     return (
         f"PAM and AM-Softmax are one training up to step {start} of {steps}, when λ begins; of the learning rate, summed over "
-        f"steps, {_still_to_come(run.recipe, start, steps):.1f} % is still to come then, and {printed:.1f} % by the paper's own rates."
+        f"steps, {_still_to_come(run.recipe, start, steps):.1f} % is still to come then, and {printed:.1f} % by the paper's own "
+        "rates."
     )
 
 
@@ -130,7 +132,8 @@ def _above(results: Results, row: str, over: str, kind: str) -> Above:
     table = published.table("pam", 2)
     own = table[table.benchmark == BENCHMARKS[kind]]
     printed = published.change(own, results.rows[row].printed, results.rows[over].printed)
-    return Above(row, over, measures(results)[kind], f"{row} over {over} on {kind}", printed, among=one_training(results, row, over))
+    alike = one_training(results, row, over)
+    return Above(row, over, measures(results)[kind], f"{row} over {over} on {kind}", printed, among=alike)
 
 
 def one_training(results: Results, *rows: str) -> tuple[str, ...]:
