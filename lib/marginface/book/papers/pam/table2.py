@@ -92,11 +92,10 @@ def left(results: Results) -> str:
         return f"In {steps} steps λ does not begin, and PAM and AM-Softmax are one training."
     theirs = RECIPES["pam/v1-vgg2"]
     assert theirs.steps is not None
-    printed = _still_to_come(theirs, _begin(theirs), theirs.steps)
+    ours, printed = _still_to_come(run.recipe, start, steps), _still_to_come(theirs, _begin(theirs), theirs.steps)
     return (
         f"PAM and AM-Softmax are one training up to step {start} of {steps}, when λ begins; of the learning rate, summed over "
-        f"steps, {_still_to_come(run.recipe, start, steps):.1f} % is still to come then, and {printed:.1f} % by the paper's own "
-        "rates."
+        f"steps, {ours:.1f} % is still to come then, and {printed:.1f} % by the paper's own rates."
     )
 
 
