@@ -71,7 +71,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
         "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.01),
         "SphereFace": Loss(SphereFace(2, 1.0, glyphs.SCALE)),
-        "L-Softmax": Loss(LSoftmax(2)),
+        "L-Softmax": Loss(LSoftmax(4, LOWERED)),
     },
     "faces": {
         "Softmax": Loss(Softmax()),
@@ -82,7 +82,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
         "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.003),
         "SphereFace": Loss(SphereFace(4, 5.0, SCALE)),
-        "L-Softmax": Loss(LSoftmax(2)),
+        "L-Softmax": Loss(LSoftmax(2, LOWERED)),
     },
 }
 # what IAM's paper prints, s = 30 and m = 0.4 of AM-Softmax, and of the others what theirs do
