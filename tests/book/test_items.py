@@ -4,6 +4,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_fol
     assert TWO_BEDS.ask("smoke").beds == {}
     with pytest.raises(ValueError, match="not trained on 'glyhps'; it has glyphs"):
         found.on("glyhps")
+
+
+def test_a_spread_that_is_pooled_by_itself_is_so_on_every_test_bed(runs_folder: Path) -> None:
+    """A third row, whose seeds differ by more, changes no effect of the two that share a training."""
+    claim = replace(TOY.claims(TOY.ask())[0], among=("without", "with"))
+    alone = replace(TWO_BEDS, claims=lambda results: (claim,))
+    beside = replace(alone, rows=lambda p: _of(p.beta) | {"rough": Row(replace(_of(p.beta)["with"].recipe, lr=1.0))})
+    for beta, better in ((0.2, 0.01), (0.1, 0.02)):
+        for n, (name, row) in enumerate(beside.rows(SimpleNamespace(beta=beta)).items()):
+            for seed in (0, 1):
+                accuracy = 0.9 + better * (name == "with") + (0.05 if name == "rough" else 1e-4 * n) * seed
+                recipe = replace(row.recipe, seed=seed)
+                store(replace(made(0.01)[name if n < 2 else "with"][0], recipe=recipe, metrics={"accuracy": accuracy}))
+    ours, theirs = alone.recorded(), beside.recorded()
+    assert ours is not None and theirs is not None
+    assert [each.found for each in ours.judged()] == [each.found for each in theirs.judged()]
+    assert [each.bed for each in theirs.judged()] == ["digits", "glyphs"]
 
 
 def _on_half(data: str) -> dict[str, Row]:
