@@ -92,6 +92,12 @@ def test_a_narrow_interval_has_a_digit_more() -> None:
     assert replace(narrow, found=replace(narrow.found, seeds=1e-4)).difference == "+0.0 % [-2.2, +2.4]"
 
 
+def test_runs_that_agree_have_no_interval() -> None:
+    """A width of nothing would say that it is certain, of which a few runs know nothing."""
+    same = Effect(above("a", "b"), "faces", Contrast(0.0, 0.0, 0.0, 4, 1, 3), "undecided")
+    assert same.difference == "+0.0 % [in all runs]"
+
+
 def test_no_error_counts_as_half_of_one() -> None:
     assert error(run(0, LFW=1.0), "LFW") == 0.5 / 3500
     with pytest.raises(ValueError, match="'LFW' is without an error, of nobody knows how many"):

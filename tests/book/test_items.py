@@ -125,7 +125,8 @@ def test_a_spread_that_is_pooled_by_itself_is_so_on_every_test_bed(runs_folder: 
                 recipe = replace(row.recipe, seed=seed)
                 store(replace(made(0.01)[name if n < 2 else "with"][0], recipe=recipe, metrics={"accuracy": accuracy}))
     ours, theirs = alone.recorded(), beside.recorded()
-    assert ours is not None and theirs is not None
+    assert ours is not None
+    assert theirs is not None
     assert [each.found for each in ours.judged()] == [each.found for each in theirs.judged()]
     assert [each.bed for each in theirs.judged()] == ["digits", "glyphs"]
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,9 @@ def exponent(measure: str) -> int:
 
 
 def mean(measure: str, runs: list[Run]) -> str:
-    """The mean over seeds in percent with its 95 % interval."""
-    return estimate([100 * run.metrics[measure] for run in runs]).format()
+    """The mean over seeds in percent with its 95 % interval, as far as that can be."""
+    found = estimate([100 * run.metrics[measure] for run in runs])
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0)).format()
 
 
 def mean_of(measures: Sequence[str], factor: float = 100) -> Callable[[Run], float]:

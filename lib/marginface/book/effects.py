@@ -11,7 +11,7 @@ import numpy as np
 
 from marginface.book.errors import Floats, bed_of, deciding, error, influence
 from marginface.book.verdicts import Verdict
-from marginface.evaluation.crossed import Contrast, contrast, pooled, seeds_needed, step_down
+from marginface.evaluation.crossed import ROUNDING, Contrast, contrast, pooled, seeds_needed, step_down
 from marginface.training import Run
 
 LEVEL = 0.05  # of a family
@@ -119,6 +119,8 @@ class Effect:
         if self.found.runs == 1:
             return f"{100 * self.share:+.1f} % [one run]"
         low, high = self.interval
+        if not self.found.error > ROUNDING:
+            return f"{100 * self.share:+.1f} % [in all runs]"
         digits = 1 if high - low > NARROW else 2
         return f"{100 * self.share:+.{digits}f} % [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]"
 

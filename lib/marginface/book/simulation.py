@@ -124,15 +124,20 @@ def study(design: Design, repeats: int, seed: int = 0, level: float = 0.05) -> K
     )
 
 
-def best_of(design: Design, repeats: int, seed: int = 0) -> Floats:
+def best_of(design: Design, repeats: int, tests: int = 1, seed: int = 0) -> Floats:
     """(repeats, rows - 1) logarithms: by how much the best of the second row, of the second and third, … seems to change the
-    first row's errors, where none does.
+    first row's errors, where none does; in the mean over some tests of the same runs, each with its own best.
 
     It is the best of what each experiment measured, as one reports who tries several settings on the test set.
     """
     numbers, still = np.random.default_rng(seed), np.zeros(design.rows)
-    means = [runs_of(design, still, numbers)[0].mean(axis=1) for _ in range(repeats)]
-    return np.array([np.minimum.accumulate(mean[1:]) - mean[0] for mean in means])
+    found = np.empty((repeats, tests, design.rows - 1))
+    for n in range(repeats):
+        runs = trained(design, still, numbers)
+        for t in range(tests):
+            mean = tested(design, runs, numbers)[0].mean(axis=1)
+            found[n, t] = np.minimum.accumulate(mean[1:]) - mean[0]
+    return found.mean(axis=1)
 
 
 def _against_first(rows: int, row: int) -> Floats:
@@ -143,15 +148,25 @@ def _against_first(rows: int, row: int) -> Floats:
 
 def runs_of(design: Design, moved: Floats, numbers: np.random.Generator) -> tuple[Floats, Floats]:
     """The logarithm of every run's errors (R, S), and what each person adds to its deviation (R, S, G)."""
+    return tested(design, trained(design, moved, numbers), numbers)
+
+
+def trained(design: Design, moved: Floats, numbers: np.random.Generator) -> Floats:
+    """(R, S) how far every run sets genuine pairs from impostors: what it has on any test."""
+    s, (R, S) = design.spreads, (design.rows, design.seeds)
+    return s.distance + moved[:, None] + s.seed * numbers.standard_normal((1, S)) + s.run * numbers.standard_normal((R, S))
+
+
+def tested(design: Design, runs: Floats, numbers: np.random.Generator) -> tuple[Floats, Floats]:
+    """What `runs_of` gives, of such runs on one draw of people."""
     s, (R, S, G, P) = design.spreads, (design.rows, design.seeds, design.people, design.pairs)
 
     def drawn(spread: float, *shape: int) -> Floats:
         return spread * numbers.standard_normal(shape)
 
-    run = s.distance + moved[:, None] + drawn(s.seed, 1, S) + drawn(s.run, R, S)
     person = drawn(s.person, 1, 1, G) + drawn(s.person_row, R, 1, G) + drawn(s.person_run, R, S, G)
     pair = drawn(s.pair, 1, 1, G, P) + drawn(s.pair_run, R, S, G, P)
-    genuine = run[:, :, None, None] + person[..., None] + pair
+    genuine = runs[:, :, None, None] + person[..., None] + pair
     impostors = drawn(COMMON**0.5, 1, 1, G, P) + drawn((1 - COMMON) ** 0.5, R, S, G, P)
     logs, influences = np.empty((R, S)), np.empty((R, S, G))
     for r, k in np.ndindex(R, S):

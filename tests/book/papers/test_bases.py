@@ -47,6 +47,16 @@ def test_the_errors_that_decide_are_averaged_in_logarithms(monkeypatch: pytest.M
     assert bases.standings("faces") == {"ℓ2": {losses[0]: pytest.approx(0.2), losses[1]: pytest.approx(0.1)}}
 
 
+def test_a_choice_at_the_edge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, middle, large = bases.CANDIDATES["faces"]["ℓ2"]
+    monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", middle)
+    monkeypatch.setattr(bases, "standings", lambda bed: {"ℓ2": {small: 0.12, middle: 0.1, large: 0.11}})
+    assert bases.at_the_edge("faces") == "On faces no setting is at the edge of what was tried."
+    monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", large)
+    monkeypatch.setattr(bases, "standings", lambda bed: {"ℓ2": {small: 0.12, middle: 0.11, large: 0.1}})
+    assert bases.at_the_edge("faces").endswith("what lies beside them errs more: ℓ2 by 10.0 %.")
+
+
 def test_pam_begins_after_275_of_360_epochs() -> None:
     """Of 500 steps on faces and 400 on people set aside; on glyphs of as many as their runs have."""
     recorded = lookup(CHOSEN["glyphs"]["CosFace"].on(GLYPHS))

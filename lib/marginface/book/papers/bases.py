@@ -22,6 +22,9 @@ FIVE_SEEDS = [0, 1, 2, 3, 4]
 LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFace's, for trainings of hundreds of steps
 SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
 
+# whose candidates differ in one number, in its order
+ORDERED = ("NormFace", "CosFace", "ArcFace", "Center loss", "ℓ2", "Ring loss")
+
 
 def with_iam(loss: Loss, beta: float, scale: float) -> Loss:
     """β · IAM added, of plain cosines: with the loss's own s, or with `scale` where it keeps the embeddings' norms."""
@@ -136,6 +139,20 @@ def _of_page(page: str, bed: str) -> dict[str, tuple[Loss, ...]]:
 def standings(bed: str) -> dict[str, dict[Loss, float]]:
     """Of every loss its recorded candidates with their mean error."""
     return choosing.standings(bed, candidates(bed), SEEDS)
+
+
+def at_the_edge(bed: str) -> str:
+    """Of which losses the chosen setting is the first or the last that was tried, and by how much the one beside it errs more,
+    in a sentence: where that is little, a step further might gain as little."""
+    found, known = [], standings(bed)
+    for name in (name for name in ORDERED if name in known):
+        tried, chosen = CANDIDATES[bed][name], chosen_of(bed, name)
+        if (place := tried.index(chosen)) in (0, len(tried) - 1):
+            beside = tried[1 if place == 0 else -2]
+            found.append(f"{name} by {100 * (known[name][beside] / known[name][chosen] - 1):.1f} %")
+    if not found:
+        return f"On {bed} no setting is at the edge of what was tried."
+    return f"On {bed} these are at the edge of what was tried, and what lies beside them errs more: {', '.join(found)}."
 
 
 def table(names: Sequence[str] | None = None) -> pd.DataFrame:

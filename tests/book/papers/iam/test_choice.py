@@ -9,7 +9,7 @@ from tests.book.papers.made import results
 from marginface.book.papers.iam import choice
 from marginface.book.papers.iam.betas import TABLE3, TABLE4, betas_of
 from marginface.book.papers.iam.table5 import TABLE5
-from marginface.book.simulation import Design, best_of
+from marginface.book.simulation import Design, Spreads, best_of
 
 
 def test_the_best_of_more_settings_seems_better() -> None:
@@ -19,6 +19,14 @@ def test_the_best_of_more_settings_seems_better() -> None:
     assert 0.35 < np.mean(found[:, 0] < 0) < 0.65
     assert (np.diff(found, axis=1) <= 0).all()
     assert found[:, 5].mean() < found[:, 1].mean() < found[:, 0].mean()
+
+
+def test_a_run_that_is_lucky_is_so_on_every_test() -> None:
+    """Where runs alone scatter, and people do not, three tests of them say no more than one."""
+    still = Spreads(person=0.0, person_row=0.0, person_run=0.0, pair=0.0, pair_run=0.0, run=0.1)
+    one, three = (best_of(Design(rows=4, seeds=1, people=400, pairs=4, spreads=still), 60, tests) for tests in (1, 3))
+    assert three.std(axis=0) == pytest.approx(one.std(axis=0), rel=0.35)
+    assert (three.std(axis=0) > one.std(axis=0) * 0.75).all(), "three runs would have 0.58 of it"
 
 
 def test_printed_bests_are_of_each_column() -> None:

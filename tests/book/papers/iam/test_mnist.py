@@ -8,7 +8,7 @@ import pytest
 
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
-from marginface.book.papers.iam.mnist import FIGURE2, TABLE1, TABLE2
+from marginface.book.papers.iam.mnist import FIGURE2, TABLE1, TABLE2, resolution_of_test_set
 from marginface.margins import CosFace, NormFace
 from marginface.regularizers import IAM
 from marginface.training import Run
@@ -29,6 +29,13 @@ def where_iam_adds(points: float, noise: float) -> Results:
     numbers = np.random.default_rng(0)
     shared = numbers.normal(0, 0.002, 5)
     return made(TABLE2, lambda iam, seed: {"accuracy": 0.98 + shared[seed] + iam * (points + numbers.normal(0, noise)) / 100})
+
+
+def test_what_the_test_images_alone_would_explain() -> None:
+    """As printed, 99.08 and 99.42 %, 99.24 and 99.42: of 150 errors 34 fewer, of 134 18, on at least as many images."""
+    told = resolution_of_test_set()
+    assert f"34 images (z from {34 / 150**0.5:.1f} to {34**0.5:.1f}: not explained by" in told
+    assert f"18 images (z from {18 / 134**0.5:.1f} to {18**0.5:.1f}: perhaps explained by" in told
 
 
 def test_the_rows_are_those_of_the_printed_table() -> None:

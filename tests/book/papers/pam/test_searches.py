@@ -18,6 +18,8 @@ from marginface.evaluation.searches import FARS, RANKS
 PLANTED = "planted identification(R)"
 METRICS = (f"{PLANTED} rank-1", f"{PLANTED} TAR@FAR=1e-06", "identification rank-1", "identification TAR@FAR=1e-06")
 
+SHARE = {"PAM v1": 0.3, "PAM v2": 0.2, "AM-Softmax": 0.4, "A-Softmax": 0.42, "L-Softmax": 0.45, "Softmax": 0.5}
+
 
 def made(item: object, missed_at: Callable[[str], float], kept: bool = True) -> Results:
     """Every row misses a share at rank 1 and FAR 1e-6, and ever less of it along the curves, but for a tenth of a seed."""
@@ -48,15 +50,14 @@ def test_the_runs_are_table_2s() -> None:
 
 @pytest.mark.parametrize(("number", "item"), [(2, FIGURE2), (3, FIGURE3)])
 def test_verdicts_follow_the_runs(number: int, item: object) -> None:
-    share = {"PAM v1": 0.3, "PAM v2": 0.2, "AM-Softmax": 0.4, "Softmax": 0.5}
-    results = made(item, share.__getitem__)
+    results = made(item, SHARE.__getitem__)
     assert {claim.measures for claim in claims(number, results)} == {(METRICS[number - 2],)}
     assert results.verdict().word == "holds"
-    assert made(item, lambda name: 0.9 - share[name]).verdict().word == "opposite"
+    assert made(item, lambda name: 0.9 - SHARE[name]).verdict().word == "opposite"
 
 
 def test_curves_are_compared_farther_along_over_seeds() -> None:
-    results = made(FIGURE2, {"PAM v1": 0.3, "PAM v2": 0.2, "AM-Softmax": 0.4, "Softmax": 0.5}.__getitem__)
+    results = made(FIGURE2, SHARE.__getitem__)
     assert missed(2, PLANTED, 100, results.runs["PAM v1"][0]) == pytest.approx(0.03)
     assert np.isnan(missed(2, PLANTED, 123, results.runs["PAM v1"][0]))
     texts = [claim.text for claim in explored(2, results)]
@@ -67,14 +68,15 @@ def test_curves_are_compared_farther_along_over_seeds() -> None:
         "PAM v2 over PAM v1, rank 10",
     ]
     assert len(results.effects().effects) == 5 + 1 + 9
-    assert order(2, results.runs).to_numpy()[3].tolist() == ["PAM v2", "100 %", "100 %", "100 %", "–"]
+    assert order(2, results.runs).to_numpy()[5].tolist() == ["PAM v2", *["100 %"] * 5, "–"]
     assert tabulate(3, made(FIGURE3, lambda name: 0.4)).columns.tolist()[1:3] == ["TAR at FAR 1e-06", "TAR at FAR 0.001"]
 
 
 def test_the_drawing_has_a_line_and_a_band_for_every_loss() -> None:
     axes = search_curves(curves(2, made(FIGURE2, lambda name: 0.3).runs), "rank").axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Softmax", "AM-Softmax", "PAM v1", "PAM v2"]  # type: ignore[union-attr]
-    assert len(axes.lines) == len(axes.collections) == 4
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert shown == ["Softmax", "L-Softmax", "A-Softmax", "AM-Softmax", "PAM v1", "PAM v2"]
+    assert len(axes.lines) == len(axes.collections) == 6
 
 
 def test_older_records_have_rank_1_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.book.papers.made import results
 
 from marginface.book.papers.bases import LAMBDAS
-from marginface.book.papers.pam.table2 import COMPARED, TABLE2, best_lambda, claims, explored, fixed, left, tabulate
+from marginface.book.papers.pam.table2 import COMPARED, TABLE2, best_lambda, claims, explored, fixed, left, tabulate, trainings
 
 
 def test_both_versions_have_every_lambda_from_the_same_step_on() -> None:
@@ -38,6 +38,7 @@ def test_claims_are_about_one_lambda_on_pairs_and_on_videos() -> None:
     }, "of videos the paper says it of the first version alone"
     assert len(claims(made)) == 3 * len(COMPARED) - 1, "L-Softmax was not tried on videos"
     assert {claim.text: claim.printed for claim in explored(made)}[f"{row} over L-Softmax on videos"] is None, "not printed"
+    assert printed[f"{row} over A-Softmax on videos"] is None, "quoted, of another training set"
     assert not {claim.text for claim in explored(made)} & printed.keys()
 
 
@@ -80,6 +81,22 @@ def test_the_table_has_both_printed_columns() -> None:
     assert table["YTF printed, %"]["A-Softmax"] == "95.00"
     assert table.loc["L-Softmax", "YTF printed, %"] == "–"
     assert str(table.loc["Softmax", "LFW measured, %"]).startswith("90.")
+
+
+def test_one_training_counts_once() -> None:
+    """PAM's rows are AM-Softmax's training but for its end: all of them measure what is said of these, else one does."""
+    every = ["Softmax", "AM-Softmax", "PAM v1", "PAM v2"]
+    assert trainings(every, "PAM v1", "AM-Softmax") == ("AM-Softmax", "PAM v1", "PAM v2")
+    assert trainings(every, "PAM v1", "Softmax") == ("Softmax", "PAM v1")
+    made = results(TABLE2, lambda name: 0.1, noise=0.05)
+    copied = {
+        name: [replace(run, metrics=made.runs["AM-Softmax"][n].metrics) for n, run in enumerate(group)]
+        for name, group in made.runs.items()
+        if name.startswith("PAM")
+    }
+    alike = replace(made, runs=made.runs | copied)
+    (effect,) = (each for each in alike.judged() if each.claim.text == f"{fixed(made)[1]} over Softmax on pairs")
+    assert effect.found.seeds_freedom == 4 * (len(COMPARED) - 1), "one row for each training, less the seeds"
 
 
 def test_without_runs_there_is_nothing_to_choose() -> None:

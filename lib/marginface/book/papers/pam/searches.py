@@ -16,7 +16,7 @@ from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers.bases import FIVE_SEEDS, LAMBDA, START
 from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS
 from marginface.book.papers.pam import table2
-from marginface.book.papers.pam.table2 import one_training
+from marginface.book.papers.pam.table2 import COMPARED, trainings
 from marginface.training import Run
 
 Floats = NDArray[np.float64]
@@ -29,10 +29,10 @@ PLAIN = ("Softmax", "AM-Softmax")
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """Of Table 2 the four schemes of the paper's own, PAM at the λ that is judged there."""
+    """Table 2's losses, PAM at the λ that is judged there. The paper's figures have no L-Softmax and no A-Softmax."""
     weights = {1: 1.0, 2: 1.0} if chosen.profile == "paper" else LAMBDA[bed_of(chosen.data)]
     every = table2.rows(SimpleNamespace(**vars(chosen), weights=sorted(set(weights.values()))))
-    named = {name: every[name] for name in PLAIN}
+    named = {name: every[name] for name in COMPARED if name in every}
     return named | {f"PAM v{v}": every[f"PAM v{v}, λ = {weight:g}"] for v, weight in weights.items()}
 
 
@@ -47,7 +47,7 @@ def claims(number: int, results: Results) -> list[Above]:
     measure = f"{test_of(results)} {MEASURES[number]}"
     pairs = [(f"PAM v{v}", over) for v in (1, 2) for over in reversed(PLAIN)] + [("PAM v2", "PAM v1")]
     return [
-        Above(row, over, (measure,), f"{row} over {over}, {_title(number, None)}", among=one_training(results, row, over))
+        Above(row, over, (measure,), f"{row} over {over}, {_title(number, None)}", among=trainings(results.rows, row, over))
         for row, over in pairs
     ]
 
@@ -57,16 +57,17 @@ def explored(number: int, results: Results) -> list[Above]:
     people: those intervals are over seeds alone."""
     above, below = reversed(PLAIN)
     measure = f"{test_of(results)} {MEASURES[number]}"
-    found = [Above(above, below, (measure,), f"{above} over {below}, {_title(number, None)}")]
+    apart = trainings(results.rows, above, below)
+    found = [Above(above, below, (measure,), f"{above} over {below}, {_title(number, None)}", among=apart)]
     if not curves(number, results.trained):
         return found
-    alike = one_training(results, "AM-Softmax", "PAM v1", "PAM v2")
+    apart = trainings(results.rows, "AM-Softmax", "PAM v1", "PAM v2")
     for place in PLACES[number]:
         value = partial(missed, number, test_of(results), place)
         if not all(np.isfinite(value(run)) and value(run) > 0 for group in results.trained.values() for run in group):
             continue  # nothing is missed there, or the curve does not reach it
         found += [
-            Above(row, over, (MEASURES[number],), f"{row} over {over}, {_title(number, place)}", value=value, among=alike)
+            Above(row, over, (MEASURES[number],), f"{row} over {over}, {_title(number, place)}", value=value, among=apart)
             for row, over in (("PAM v1", "AM-Softmax"), ("PAM v2", "AM-Softmax"), ("PAM v2", "PAM v1"))
         ]
     return found
@@ -127,7 +128,7 @@ def _item(number: int) -> Item:
         notebook=f"pam/figure{number}",
         parameters=values,
         rows=rows,
-        seeds=table2.SEEDS,
+        seeds=FIVE_SEEDS,
         claims=partial(claims, number),
         explored=partial(explored, number),
         tabulate=partial(tabulate, number),

@@ -71,19 +71,19 @@ SENTENCES: dict[str, tuple[str, Callable[[Recipe], tuple[bool, str]]]] = {
         lambda r: (term(r).start_step == 275 * _steps(r) // EPOCHS, f"0 in the first {term(r).start_step:,} steps"),
     ),
     "network": ("Inception-ResNet-v1", lambda r: (r.backbone == "Inception-ResNet-v1", r.backbone)),
-    "training set": ("VGGFace2 is used as the training set", lambda r: (r.data.startswith("vggface2"), r.data)),
+    "training set": ("VGGFace2 [11] is used as the training set", lambda r: (r.data.startswith("vggface2"), r.data)),
 }
 # what neither says, and what we take
 UNSAID: dict[str, Callable[[Recipe], str]] = {
     "λ after 275 epochs": lambda r: f"{term(r).weight:g}; the paper: “we manually optimise λ”, on each test set, and no value",
     "what a class does that is twice in a batch": lambda r: f'repeats="{term(r).repeats}"',
     "whether a class is its own neighbour (Eq. 7)": lambda r: str(term(r).include_self),
-    "weight decay, coupled or not": lambda r: "coupled: added to the gradient that Adam sees",
+    "weight decay, coupled or not": lambda r: f"coupled: added to the gradient that {r.optimizer} sees",
     "how often images are mirrored": lambda r: f"with probability {r.flip:g}",
     "pixels": lambda r: {"whitened": "each image whitened", "fixed": "less 127.5, over 128"}.get(
         r.normalisation, r.normalisation
     ),
-    "what is averaged": lambda r: "the network's weights, which are then what is evaluated",
+    "what is averaged": lambda r: "the network's weights, which are then what is evaluated" if r.average else "nothing",
     "precision": lambda r: r.precision,
 }
 
