@@ -16,6 +16,7 @@ from marginface.data import own
 from marginface.data.types import VALIDATION, DataWarning, FaceData, ImageData
 from marginface.margins import ArcFace, NormFace
 from marginface.training import Run, checkpoints, train
+from marginface.training.learner import Learner
 from marginface.training.loop import Loop
 from marginface.training.recipes import Recipe
 from marginface.training.validation import NotConvergingWarning, Validation, trouble
@@ -137,6 +138,21 @@ def test_parts_that_are_too_small_are_refused(data: FaceData) -> None:
     with pytest.raises(ValueError, match="does not divide in 8 parts with 4 images"):
         train(replace(triplet, accumulate=8), data)
     assert train(replace(triplet, accumulate=2), data, max_steps=1).curves["loss"]
+
+
+def test_a_batch_is_in_as_many_parts_as_asked_for_and_none_has_one_image(blobs: ImageData) -> None:
+    sizes: list[int] = []
+    forward = Learner.forward
+
+    def watched(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(labels))
+        return forward(learner, images, labels)
+
+    recipe = Recipe(NormFace(8), data="digits", batch_size=10, accumulate=4, optimizer="adam", lr=3e-3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Learner, "forward", watched)
+        train(recipe, blobs, max_steps=1)
+    assert sizes == [3, 3, 2, 2]
 
 
 def test_the_head_learns_alone_first(data: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,8 @@ class Loop:
         """Gradients of a batch, part by part: its mean loss (), and cosines of its images with their classes."""
         device, cosines, parts = self.fabric.device, [], self.recipe.accumulate
         total = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-        for i, (images, own) in enumerate(zip(x.chunk(parts), labels.chunk(parts), strict=True)):
+        divided = zip(x.tensor_split(parts), labels.tensor_split(parts), strict=True)  # chunk may give fewer, and smaller ones
+        for i, (images, own) in enumerate(divided):
             share = len(own) / len(labels)
             with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < parts):
                 try:
