@@ -127,6 +127,21 @@ def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> Non
         replace(RECIPE, **change)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "32", "bf16-true", 32])
+def test_an_unknown_precision_is_refused_with_those_there_are(precision: Any) -> None:
+    with pytest.raises(ValueError, match=f"precision={precision!r} must be one of auto, 32-true, 64-true, bf16-mixed, 16-mixed"):
+        replace(RECIPE, precision=precision)
+
+
+@pytest.mark.parametrize(
+    "change", [{"regularizers": (IAM(0.2),)}, {"freeze": 0.5}, {"sample_rate": 0.1}, {"corrected": True}], ids=str
+)
+def test_what_is_for_class_weights_is_refused_with_a_loss_of_pairs(change: dict[str, Any]) -> None:
+    recipe = Recipe(NPairLoss())
+    with pytest.raises(ValueError, match=f"Recipe: {next(iter(change))}=.* is for class weights, and NPairLoss, .* has none"):
+        replace(recipe, **change)
+
+
 def test_unknown_names_are_named(blobs: ImageData) -> None:
     with pytest.raises(ValueError, match="unknown device 'tpu9'"):
         train(RECIPE, blobs, device="tpu9")
