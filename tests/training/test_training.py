@@ -19,7 +19,14 @@ from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, Pair
 from marginface.regularizers import IAM, Stateless
 from marginface.spread import MarginalLoss, RangeLoss
 from marginface.training import train
-from marginface.training.loop import Learner, NonFiniteLossError, make_batches, make_optimizer, moving_average
+from marginface.training.loop import (
+    Learner,
+    NonFiniteLossError,
+    _seed_of_step,
+    make_batches,
+    make_optimizer,
+    moving_average,
+)
 from marginface.training.recipes import Recipe
 from marginface.training.testing import embed
 
@@ -120,6 +127,7 @@ def test_divergence_is_an_error(blobs: ImageData) -> None:
         ({"optimizer": "lion"}, "optimizer='lion'"),
         ({"milestones": (0.8, 0.5)}, "milestones"),
         ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**32}, r"seed=4294967296 must be less than 2\*\*32"),
     ],
 )
 def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> None:
@@ -140,6 +148,16 @@ def test_what_is_for_class_weights_is_refused_with_a_loss_of_pairs(change: dict[
     recipe = Recipe(NPairLoss())
     with pytest.raises(ValueError, match=f"Recipe: {next(iter(change))}=.* is for class weights, and NPairLoss, .* has none"):
         replace(recipe, **change)
+
+
+def test_large_seeds_train_and_small_ones_draw_what_they_did(blobs: ImageData) -> None:
+    for seed in (0, 1, 2**22 - 1):
+        assert _seed_of_step(seed, 5) == (seed * 2**32 + 5) * 1024
+    seeds = 1, 2**22, 2**22 + 1, 2**23 + 1, 2**32 - 1
+    assert len({_seed_of_step(seed, step) for seed in seeds for step in range(3)}) == 15
+    recipe = replace(RECIPE, flip=0.5, jitter=0.1)
+    for seed in (2**22, 20240101, 2**32 - 1):
+        assert np.isfinite(train(replace(recipe, seed=seed), blobs, max_steps=1).curves["loss"]).all()
 
 
 def test_unknown_names_are_named(blobs: ImageData) -> None:

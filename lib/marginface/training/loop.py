@@ -91,8 +91,7 @@ class Loop:
         self.learner.frozen = self.step < round(recipe.freeze * self.steps)
         x = normalise(images, recipe.normalisation).to(self.dtype)
         if recipe.flip or recipe.jitter:
-            seed = (recipe.seed * 2**32 + self.step) * 1024
-            x = augment(x, seed, recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
+            x = augment(x, _seed_of_step(recipe.seed, self.step), recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
         self.optimizer.zero_grad()
         loss, cosines = self._backward(x, labels)
         if self.learner.frozen:
@@ -341,6 +340,14 @@ def _moved(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
     """The learning rate over so many steps."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.course(step, steps))
+
+
+def _seed_of_step(seed: int, step: int) -> int:
+    """A number of its own for every seed below 2**32 and step, within the 64 bits that PyTorch takes.
+
+    The upper ten bits of a large seed are where smaller ones have zeros, so that the draws of these stay what they were.
+    """
+    return (seed * 2**32 + step) * 1024 % 2**64 + seed // 2**22
 
 
 def dtype_of(recipe: Recipe) -> torch.dtype:

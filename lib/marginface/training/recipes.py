@@ -107,6 +107,8 @@ class Recipe:
                 raise ValueError(f"Recipe: {name}={getattr(self, name)!r} makes no sense")
         if self.precision not in get_args(Precision):
             raise ValueError(f"Recipe: precision={self.precision!r} must be one of {', '.join(get_args(Precision))}")
+        if self.seed >= 2**32:
+            raise ValueError(f"Recipe: seed={self.seed!r} must be less than 2**32, as the seeds of NumPy are")
         if isinstance(self.margin, PairLoss):
             self._check_without_class_weights()
         if len(self._each()) > 1:
