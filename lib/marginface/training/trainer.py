@@ -127,7 +127,8 @@ def train(
         learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
         steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
-    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps and loop.sharded is None:
+    flat = isinstance(learner.head, MarginHead) and learner.head.weight.shape[1:] == (2,)  # one direction for each class
+    if isinstance(data, ImageData) and flat and steps and loop.sharded is None:
         loop.film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
     if isinstance(data, FaceData) and VALIDATION in data.tests and steps:
         every = validate_every or max(1, steps // VALIDATIONS)
