@@ -116,7 +116,7 @@ def test_degrees_are_refused_as_a_loss_by_itself_does_it(b: float) -> None:
     plain = whole(SMALL) | {"margin": {"loss": "InterFace", "b": b}}
     for written in (
         lambda: changed(SMALL, [f"margin=InterFace(b={b})"]),
-        lambda: changed(SMALL, ["margin=InterFace", f"margin.b={b}"]),
+        lambda: changed(SMALL, ["margin=InterFace()", f"margin.b={b}"]),
         lambda: from_toml(f'margin = {{loss = "InterFace", b = {b}}}', "my.toml"),
         lambda: from_toml(f'margin = "ArcFace"\n[start.margin]\nloss = "interface"\nb = {b}', "my.toml"),
         lambda: from_plain(plain),
