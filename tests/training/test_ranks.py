@@ -1,13 +1,15 @@
 """Training on several processes that have a whole head each: one network, and what is noted is of the whole batch."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 import torch
 from tests.processes import together
-from tests.training.test_sharded import as_torchrun, people, plain
+from tests.training.test_sharded import StoppedError, as_torchrun, people, plain, stop_after
+from torch import nn
 
 from marginface.margins import ArcFace
 from marginface.training import Run, train
@@ -21,19 +23,49 @@ def go(recipe: Recipe = RECIPE, **options: Any) -> Run:
         return train(recipe, people(), device="cpu", progress=False, **options)
 
 
+class Seen(nn.Dropout):
+    """Dropout that keeps which units of the first image it drops."""
+
+    masks: list[list[bool]]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = super().forward(torch.ones_like(x))
+        if self.training:
+            self.masks.append((kept[0] > 0).tolist())
+        return x * kept
+
+
+def with_dropout(out: Path | None) -> tuple[list[list[bool]], torch.Tensor]:
+    """What was dropped at each step of a run, or until it stopped, and the backbone."""
+    drop = Seen(0.5)
+    drop.masks = []
+
+    def create(*_: Any, **__: Any) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 64), drop, nn.Linear(64, 4))
+
+    with mock.patch("marginface.backbones.create", create):
+        run = train(RECIPE, people(), device="cpu", progress=False, out=out, save_every=1)
+    return drop.masks, backbone(run)
+
+
 def backbone(run: Run) -> torch.Tensor:
     assert run.learner is not None
     return torch.cat([p.detach().flatten() for p in run.learner.backbone.parameters()])
 
 
-def on_two(rank: int) -> dict[str, Any]:
+def on_two(rank: int, root: Path) -> dict[str, Any]:
     as_torchrun(rank, 2)
-    return {f"in {parts} parts": backbone(go(replace(RECIPE, accumulate=parts))) for parts in (3, 4)}
+    found: dict[str, Any] = {f"in {parts} parts": backbone(go(replace(RECIPE, accumulate=parts))) for parts in (3, 4)}
+    found["dropped"], found["backbone"] = with_dropout(None)
+    with stop_after(2), pytest.raises(StoppedError):
+        with_dropout(root)
+    found["dropped then"], found["went on"] = with_dropout(root)
+    return found
 
 
 @pytest.fixture(scope="module")
-def two() -> list[dict[str, Any]]:
-    return together(2, on_two)
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return together(2, on_two, tmp_path_factory.mktemp("two"))
 
 
 @pytest.mark.slow
@@ -42,3 +74,14 @@ def test_ranks_have_one_backbone_in_however_many_parts_a_batch_comes(parts: int,
     """Each has 9 images, of which three are as few as two in four parts."""
     one, other = (found[f"in {parts} parts"] for found in two)
     assert torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_ranks_drop_units_of_their_own_and_go_on_with_them(two: list[dict[str, Any]]) -> None:
+    one, other = (found["dropped"] for found in two)
+    assert len(one) == len(other) == 3
+    assert all(ours != theirs for ours, theirs in zip(one, other, strict=True))
+    assert torch.equal(two[0]["backbone"], two[1]["backbone"])
+    for found in two:
+        assert found["dropped then"] == found["dropped"][2:]
+        assert torch.equal(found["went on"], found["backbone"])

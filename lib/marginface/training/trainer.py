@@ -115,6 +115,8 @@ def train(
             "16-mixed: its scale would differ between processes that have classes of their own; bf16-mixed has none"
         )
     learner = make_learner(recipe, data, sharded)
+    if fabric.world_size > 1:  # else all would drop the same units, each of its own images
+        torch.manual_seed(_seed_of_rank(recipe.seed, fabric.global_rank))
     if start is not None:
         checkpoints.load_backbone(learner.backbone, Path(start))
     if compiled:
@@ -261,6 +263,11 @@ def _readers_understood(loop: Loop) -> Iterator[None]:
         if "DataLoader worker (pid" in str(error):
             raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
+
+
+def _seed_of_rank(seed: int, rank: int) -> int:
+    """In 32 bits, of which PyTorch's generator on a CPU takes no more."""
+    return int(np.random.SeedSequence((seed, rank)).generate_state(1)[0])
 
 
 def _precision(wanted: str, device: str) -> Any:
