@@ -11,7 +11,9 @@ from tests.processes import together
 from tests.training.test_sharded import StoppedError, as_torchrun, people, plain, stop_after
 from torch import nn
 
+from marginface.adaptive import AdaFace
 from marginface.margins import ArcFace
+from marginface.pairwise import NPairLoss
 from marginface.training import Run, train
 from marginface.training.recipes import Recipe
 
@@ -21,6 +23,20 @@ RECIPE = Recipe(ArcFace(16, 0.2), data="people", embedding_dim=4, steps=3, batch
 def go(recipe: Recipe = RECIPE, **options: Any) -> Run:
     with mock.patch("marginface.backbones.create", plain):
         return train(recipe, people(), device="cpu", progress=False, **options)
+
+
+# as in one process: no layer looks at the whole batch
+NOTED = {
+    "a whole head": RECIPE,
+    "in parts": replace(RECIPE, accumulate=3, precision="64-true"),
+    "a margin that meets batches": replace(RECIPE, margin=AdaFace(16, 0.2)),
+    "pairs": replace(RECIPE, margin=NPairLoss(each=3)),
+}
+
+
+def noted(run: Run) -> tuple[list[float], Any]:
+    """The loss curve, and histograms of θ where there are any."""
+    return run.curves["loss"], run.arrays.get("theta_histogram")
 
 
 class Seen(nn.Dropout):
@@ -60,7 +76,8 @@ def on_two(rank: int, root: Path) -> dict[str, Any]:
     with stop_after(2), pytest.raises(StoppedError):
         with_dropout(root)
     found["dropped then"], found["went on"] = with_dropout(root)
-    return found
+    runs = {name: go(recipe) for name, recipe in NOTED.items()}
+    return found | {name: noted(run) for name, run in runs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +102,20 @@ def test_ranks_drop_units_of_their_own_and_go_on_with_them(two: list[dict[str, A
     for found in two:
         assert found["dropped then"] == found["dropped"][2:]
         assert torch.equal(found["went on"], found["backbone"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a whole head", "in parts", "a margin that meets batches"])
+def test_what_is_noted_is_of_the_whole_batch(name: str, two: list[dict[str, Any]]) -> None:
+    """As one process notes it, and the same on every rank."""
+    (losses, theta), (theirs, _) = (found[name] for found in two)
+    alone, expected = noted(go(NOTED[name]))
+    assert losses == theirs == pytest.approx(alone, rel=1e-5)
+    assert theta.sum() == 3 * 18
+    assert abs(theta - expected).sum() <= 2, "but for an angle at the border of a bin"
+
+
+@pytest.mark.slow
+def test_the_loss_of_pairs_is_the_mean_over_ranks(two: list[dict[str, Any]]) -> None:
+    (losses, _), (theirs, _) = (found["pairs"] for found in two)
+    assert losses == theirs

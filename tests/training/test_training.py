@@ -1,6 +1,7 @@
 """train: it learns, it repeats itself, and it says what is wrong."""
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 import torch
 
 from marginface import backbones
+from marginface.adaptive import AdaFace, AdaptiveFace, CurricularFace, ElasticFace, MagFace, SphereFace2
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
 from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
-from marginface.margins import ArcFace, CosFace, NormFace
+from marginface.margins import ArcFace, CosFace, Margin, NormFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
-from marginface.regularizers import IAM, Stateless
+from marginface.regularizers import IAM, Stateless, Terms
 from marginface.spread import MarginalLoss, RangeLoss
 from marginface.training import train
 from marginface.training.loop import (
@@ -94,6 +96,31 @@ def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp
     assert [int(row["step"]) for row in rows] == list(range(1, 9))
     assert [float(row["lr"]) for row in rows] == pytest.approx([3e-3] * 4 + [3e-4] * 2 + [3e-5] * 2)
     assert all(np.isfinite(float(row["loss"])) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "margin",
+    [AdaFace(8, 0.4), MagFace(8), CurricularFace(8, 0.4), ElasticFace(8, 0.4), AdaptiveFace(8, 0.4), SphereFace2(8), ArcFace(8)],
+    ids=lambda margin: type(margin).__name__,
+)
+@pytest.mark.parametrize("sharded", [False, True])
+def test_the_target_that_is_logged_is_that_of_the_margin_as_it_was(
+    margin: Margin, sharded: bool, blobs: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean of z_y / s, of a loss without a bias."""
+    expected: list[float] = []
+    losses = MarginHead._losses
+
+    def seen(head: MarginHead, terms: Terms, now: Margin) -> torch.Tensor:
+        bias = 0.0 if head.kept is None or head.kept.bias is None else head.kept.bias.item()
+        expected.append(float((terms.target.detach() - bias).mean()) / 8)
+        return losses(head, terms, now)
+
+    monkeypatch.setattr(MarginHead, "_losses", seen)
+    train(replace(RECIPE, margin=margin, regularizers=()), blobs, max_steps=3, out=tmp_path, sharded=sharded)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [float(row["target"]) for row in rows] == pytest.approx(expected[:3], abs=2e-4)
+    assert all(abs(float(row["target"]) - math.cos(math.radians(float(row["theta"])))) > 0.05 for row in rows)
 
 
 def test_backbone_and_head_are_groups_of_one_optimizer() -> None:
