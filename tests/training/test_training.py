@@ -100,7 +100,15 @@ def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp
 
 @pytest.mark.parametrize(
     "margin",
-    [AdaFace(8, 0.4), MagFace(8), CurricularFace(8, 0.4), ElasticFace(8, 0.4), AdaptiveFace(8, 0.4), SphereFace2(8), ArcFace(8)],
+    [
+        AdaFace(8, 0.4),
+        MagFace(8),
+        CurricularFace(8, 0.4),
+        ElasticFace(8, 0.4),
+        AdaptiveFace(8, 0.4),
+        SphereFace2(8),
+        ArcFace(8),
+    ],
     ids=lambda margin: type(margin).__name__,
 )
 @pytest.mark.parametrize("sharded", [False, True])
@@ -164,7 +172,8 @@ def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> Non
 
 @pytest.mark.parametrize("precision", ["fp16", "32", "bf16-true", 32])
 def test_an_unknown_precision_is_refused_with_those_there_are(precision: Any) -> None:
-    with pytest.raises(ValueError, match=f"precision={precision!r} must be one of auto, 32-true, 64-true, bf16-mixed, 16-mixed"):
+    known = "auto, 32-true, 64-true, bf16-mixed, 16-mixed"
+    with pytest.raises(ValueError, match=f"precision={precision!r} must be one of {known}"):
         replace(RECIPE, precision=precision)
 
 

@@ -91,7 +91,8 @@ class Loop:
         self.learner.frozen = self.step < round(recipe.freeze * self.steps)
         x = normalise(images, recipe.normalisation).to(self.dtype)
         if recipe.flip or recipe.jitter:
-            x = augment(x, _seed_of_step(recipe.seed, self.step), recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
+            seed = _seed_of_step(recipe.seed, self.step)
+            x = augment(x, seed, recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
         self.optimizer.zero_grad()
         loss, seen = self._backward(x, labels)
         if self.learner.frozen:
