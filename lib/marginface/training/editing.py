@@ -184,8 +184,8 @@ def _read(node: ast.expr) -> Any:
     if isinstance(node, ast.List | ast.Tuple):
         return [_read(each) for each in node.elts]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.lower() == "radians":
-        (value,) = [_read(each) for each in node.args] if len(node.args) == 1 and not node.keywords else [None]
-        if not _is_number(value):
+        value = _read(node.args[0]) if len(node.args) == 1 and not node.keywords else None
+        if value is None or not _is_number(value):
             raise ValueError("Radians has one number, such as Radians(10)")
         return Radians(value)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(each.arg for each in node.keywords):
