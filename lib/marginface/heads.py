@@ -101,6 +101,7 @@ class MarginHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(held, *several, embedding_dim))
         self.bias = nn.Parameter(torch.empty(held)) if margin.bias else None
         self.cosine = torch.empty(0)  # of the last batch with its own classes (N,), to be watched
+        self.target = torch.empty(0)  # and T of it (N,), where the margin meets batches
         self.kept = Kept(margin, num_classes, held) if margin.meets else None
         self._step = 0  # steps before the last batch in training
         self._seen: int | None = None  # and what time it was then
@@ -150,8 +151,15 @@ class MarginHead(nn.Module):
         with full_precision(embeddings):
             terms, margin = self._terms(embeddings, labels, moves, repeats)
             losses = self._losses(terms, margin)
-            self.cosine = terms.cosine.detach()
+            self._watch(terms.cosine.detach(), margin)
             return _reduced(losses, weights, self.reduction)
+
+    def _watch(self, cosine: Tensor, margin: Margin) -> None:
+        """Keep what the last batch was like; the margin is as it was for it."""
+        self.cosine = cosine
+        if self.kept is not None:
+            with torch.no_grad():
+                self.target = margin.target(cosine)
 
     def _losses(self, terms: Terms, margin: Margin) -> Tensor:
         losses = margin.losses(terms.target, terms.others)

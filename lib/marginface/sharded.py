@@ -180,7 +180,10 @@ class ShardedMarginHead(MarginHead):
             losses = self._losses(terms, margin)
             if not looks(labels, self.check_values):
                 losses = losses.masked_fill((terms.labels < 0) | (terms.labels >= self.num_classes), torch.nan)
-            self.cosine = terms.cosine.detach().split(sizes)[self.ranks.rank]
+            self._watch(terms.cosine.detach(), margin)
+            self.cosine = self.cosine.split(sizes)[self.ranks.rank]
+            if self.kept is not None:
+                self.target = self.target.split(sizes)[self.ranks.rank]
             everyone = None if weights is None else self.ranks.everyone(weights, sizes)
             reduced = _reduced(losses, everyone, self.reduction)
             return self.ranks.mine(reduced, sizes) if self.reduction == "none" else reduced

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from click.testing import CliRunner, Result
 from tests.conftest import draw_people
 
 from marginface.commands import main
+from marginface.commands.train import _recipe
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
+from marginface.margins import InterFace
+from marginface.settings import Radians
 from marginface.training import checkpoints
 from marginface.training.editing import from_toml
 from marginface.training.recipes import RECIPES, SMALL
@@ -176,6 +180,13 @@ def test_show_prints_what_can_be_read_back(tmp_path: Path) -> None:
     assert (recipe.lr, recipe.steps) == (0.2, RECIPES["arcface/arcface-ms1m"].steps)
     assert run("--recipe", tmp_path / "my.toml", "--show").output == shown.output
     assert from_toml(run("--show").output, "default") == SMALL
+
+
+def test_a_run_goes_on_with_angles_that_were_said_to_be_in_radians() -> None:
+    recipe = replace(SMALL, margin=InterFace(16, b=Radians(10)))
+    options = dict.fromkeys(("start", "loss", "batch_size", "epochs", "freeze", "accumulate", "precision"))
+    kept = json.loads(json.dumps(recipe.to_json()))
+    assert _recipe(options | {"recipe": kept, "settings": ()}) == recipe
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Recipes as people write them."""
 
+import json
+import re
 from dataclasses import replace
 
 import pytest
 
-from marginface.margins import Annealing, ArcFace, CosFace, Ramp, SphereFace
+from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Ramp, SphereFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
 from marginface.regularizers import IAM, CenterLoss, Fresh
+from marginface.settings import Radians
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
-from marginface.training.editing import changed, from_toml, named, to_toml, with_loss
+from marginface.training.editing import changed, from_plain, from_toml, named, to_toml, whole, with_loss
 from marginface.training.recipes import RECIPES, SMALL, Recipe
 from marginface.triplet import Triplet
 
@@ -24,7 +27,10 @@ EVERYTHING = replace(
 )
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES.values(), EVERYTHING], ids=[*RECIPES, "everything"])
+IN_RADIANS = replace(SMALL, margin=InterFace(16, b=Radians(10)), start=replace(SMALL, margin=InterFace(16, b=Radians(30))))
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), EVERYTHING, IN_RADIANS], ids=[*RECIPES, "everything", "in radians"])
 def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
     again = from_toml(to_toml(recipe), "shown.toml")
     assert again == recipe
@@ -47,6 +53,8 @@ def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
         ("regularizers=[MarginalLoss(1), UniformFace()]", {"regularizers": (MarginalLoss(1), UniformFace())}),
         ("regularizers=[RangeLoss(5e-5, 1e-4, 2000, each=8)]", {"regularizers": (RangeLoss(5e-5, 1e-4, 2000, each=8),)}),
         ("margin.fallback=easy", {"margin": ArcFace(16, 0.2, fallback="easy")}),
+        ("margin=InterFace(16, b=Radians(10))", {"margin": InterFace(16, b=Radians(10))}),
+        ("margin=InterFace(16, b=0.5)", {"margin": InterFace(16, b=0.5)}),
         ("regularizers=[IAM(0.1), CenterLoss(weight=0.01)]", {"regularizers": EVERYTHING.regularizers}),
         ("milestones=[0.25, 0.5]", {"milestones": (0.25, 0.5)}),
         ("steps=100", {"steps": 100}),
@@ -84,6 +92,7 @@ def test_later_settings_see_earlier_ones() -> None:
         ("margin.scal=30", "ArcFace has no 'scal'; did you mean 'scale'"),
         ("margin.m=high", "ArcFace.m='high' must be a number or a schedule"),
         ("margin.m=7", "m=7 must lie in"),
+        ("margin=InterFace(b=Radians('10'))", r"Radians has one number, such as Radians\(10\)"),
         ("margin.m=ArcFace()", "unknown loss 'ArcFace'; known: Annealing, Ramp"),
         ("margin.m=Ramp(0, 0.5)", "Ramp needs steps; such as Ramp"),
         ("margin=ArcFace(1, 2, 3, 4, 5)", "ArcFace has 4 fields: scale, m"),
@@ -97,6 +106,33 @@ def test_later_settings_see_earlier_ones() -> None:
 def test_what_makes_no_sense_is_named_and_the_nearest_offered(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         changed(SMALL, [setting])
+
+
+@pytest.mark.parametrize("b", [10, 30.0, -1])
+def test_degrees_are_refused_as_a_loss_by_itself_does_it(b: float) -> None:
+    with pytest.raises(ValueError, match="InterFace: b=") as error:
+        InterFace(b=b)
+    message = re.escape(str(error.value))
+    plain = whole(SMALL) | {"margin": {"loss": "InterFace", "b": b}}
+    for written in (
+        lambda: changed(SMALL, [f"margin=InterFace(b={b})"]),
+        lambda: changed(SMALL, ["margin=InterFace()", f"margin.b={b}"]),
+        lambda: from_toml(f'margin = {{loss = "InterFace", b = {b}}}', "my.toml"),
+        lambda: from_toml(f'margin = "ArcFace"\n[start.margin]\nloss = "interface"\nb = {b}', "my.toml"),
+        lambda: from_plain(plain),
+    ):
+        with pytest.raises(ValueError, match=message):
+            written()
+
+
+def test_what_is_said_to_be_in_radians_stays_as_it_is() -> None:
+    """Whatever else of the recipe is changed, and of a record without a word."""
+    expected = Recipe(InterFace(b=Radians(10)))
+    assert from_toml('margin = {loss = "InterFace", b = "Radians(10)"}', "my.toml") == expected
+    assert changed(expected, ["lr=0.05"]) == replace(expected, lr=0.05)
+    recorded = json.loads(json.dumps(expected.to_json()))
+    assert Recipe.from_json(recorded) == from_plain(recorded, recorded=True) == expected
+    assert isinstance(from_plain(recorded, recorded=True).margin.b, Radians)  # type: ignore[union-attr]
 
 
 def test_another_loss_keeps_the_scale() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marginface.adaptive import SubCenterArcFace
 from marginface.data.types import ImageData
 from marginface.margins import NormFace
 from marginface.training import train, trainer
@@ -42,3 +43,10 @@ def test_only_two_dimensions_are_filmed(blobs: ImageData, tmp_path: Path) -> Non
     assert "film_steps" not in train(replace(RECIPE, embedding_dim=3), blobs, max_steps=2).arrays
     assert "film_steps" in train(RECIPE, blobs, max_steps=2, out=tmp_path).arrays
     assert "film_steps" in train(RECIPE, blobs, max_steps=2, out=tmp_path).arrays, "a finished run has its film, too"
+
+
+@pytest.mark.parametrize("K", [2, 3])
+def test_classes_of_several_weights_train_without_a_film(K: int, blobs: ImageData) -> None:
+    run = train(replace(RECIPE, margin=SubCenterArcFace(16, 0.2, K)), blobs, max_steps=2)
+    assert run.arrays["class_directions"].shape == (4, K, 2)
+    assert not any(name.startswith("film") for name in run.arrays)

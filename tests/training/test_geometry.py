@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from marginface.adaptive import SphereFace2
 from marginface.data.types import FaceData
 from marginface.evaluation.sphere import spreads
 from marginface.heads import MarginHead
@@ -59,6 +60,13 @@ def test_shares_are_of_a_loss_and_its_margin() -> None:
     head = MarginHead(3, 3, Softmax())
     head.weight.data = W
     assert geometry._shares(head, images.flatten(1), torch.zeros(4, dtype=torch.int64))[:2].tolist() == [0.25, 0]
+
+
+def test_there_is_no_pull_of_a_loss_that_asks_every_class_by_itself(people: FaceData) -> None:
+    """A sample's pull is σ(-z_y) there, whatever the other classes score."""
+    run = train(replace(RECIPE, margin=SphereFace2(16)), people, device="cpu", progress=False, max_steps=2)
+    assert run.arrays["trained shares"].shape == (2,)
+    assert 0 <= run.arrays["trained shares"].sum() <= 1
 
 
 def test_a_run_keeps_it_and_its_metrics_do_not_change(people: FaceData, monkeypatch: pytest.MonkeyPatch) -> None:

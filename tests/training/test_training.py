@@ -1,6 +1,7 @@
 """train: it learns, it repeats itself, and it says what is wrong."""
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,24 @@ import pytest
 import torch
 
 from marginface import backbones
+from marginface.adaptive import AdaFace, AdaptiveFace, CurricularFace, ElasticFace, MagFace, SphereFace2
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
 from marginface.data.types import DataWarning, FaceData, ImageData
 from marginface.heads import MarginHead
-from marginface.margins import ArcFace, CosFace, NormFace
+from marginface.margins import ArcFace, CosFace, Margin, NormFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
-from marginface.regularizers import IAM, Stateless
+from marginface.regularizers import IAM, Stateless, Terms
 from marginface.spread import MarginalLoss, RangeLoss
 from marginface.training import train
-from marginface.training.loop import Learner, NonFiniteLossError, make_batches, make_optimizer, moving_average
+from marginface.training.loop import (
+    Learner,
+    NonFiniteLossError,
+    _seed_of_step,
+    make_batches,
+    make_optimizer,
+    moving_average,
+)
 from marginface.training.recipes import Recipe
 from marginface.training.testing import embed
 
@@ -89,6 +98,39 @@ def test_learning_rates_follow_the_schedule_and_are_logged(blobs: ImageData, tmp
     assert all(np.isfinite(float(row["loss"])) for row in rows)
 
 
+@pytest.mark.parametrize(
+    "margin",
+    [
+        AdaFace(8, 0.4),
+        MagFace(8),
+        CurricularFace(8, 0.4),
+        ElasticFace(8, 0.4),
+        AdaptiveFace(8, 0.4),
+        SphereFace2(8),
+        ArcFace(8),
+    ],
+    ids=lambda margin: type(margin).__name__,
+)
+@pytest.mark.parametrize("sharded", [False, True])
+def test_the_target_that_is_logged_is_that_of_the_margin_as_it_was(
+    margin: Margin, sharded: bool, blobs: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean of z_y / s, of a loss without a bias."""
+    expected: list[float] = []
+    losses = MarginHead._losses
+
+    def seen(head: MarginHead, terms: Terms, now: Margin) -> torch.Tensor:
+        bias = 0.0 if head.kept is None or head.kept.bias is None else head.kept.bias.item()
+        expected.append(float((terms.target.detach() - bias).mean()) / 8)
+        return losses(head, terms, now)
+
+    monkeypatch.setattr(MarginHead, "_losses", seen)
+    train(replace(RECIPE, margin=margin, regularizers=()), blobs, max_steps=3, out=tmp_path, sharded=sharded)
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [float(row["target"]) for row in rows] == pytest.approx(expected[:3], abs=2e-4)
+    assert all(abs(float(row["target"]) - math.cos(math.radians(float(row["theta"])))) > 0.05 for row in rows)
+
+
 def test_backbone_and_head_are_groups_of_one_optimizer() -> None:
     backbone = backbones.create("IAM-Toy", embedding_dim=3, image_shape=(1, 8, 8))
     learner = Learner(backbone, MarginHead(3, 10, NormFace()))
@@ -120,11 +162,38 @@ def test_divergence_is_an_error(blobs: ImageData) -> None:
         ({"optimizer": "lion"}, "optimizer='lion'"),
         ({"milestones": (0.8, 0.5)}, "milestones"),
         ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**32}, r"seed=4294967296 must be less than 2\*\*32"),
     ],
 )
 def test_recipes_that_make_no_sense_are_named(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=f"Recipe: {message}"):
         replace(RECIPE, **change)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "32", "bf16-true", 32])
+def test_an_unknown_precision_is_refused_with_those_there_are(precision: Any) -> None:
+    known = "auto, 32-true, 64-true, bf16-mixed, 16-mixed"
+    with pytest.raises(ValueError, match=f"precision={precision!r} must be one of {known}"):
+        replace(RECIPE, precision=precision)
+
+
+@pytest.mark.parametrize(
+    "change", [{"regularizers": (IAM(0.2),)}, {"freeze": 0.5}, {"sample_rate": 0.1}, {"corrected": True}], ids=str
+)
+def test_what_is_for_class_weights_is_refused_with_a_loss_of_pairs(change: dict[str, Any]) -> None:
+    recipe = Recipe(NPairLoss())
+    with pytest.raises(ValueError, match=f"Recipe: {next(iter(change))}=.* is for class weights, and NPairLoss, .* has none"):
+        replace(recipe, **change)
+
+
+def test_large_seeds_train_and_small_ones_draw_what_they_did(blobs: ImageData) -> None:
+    for seed in (0, 1, 2**22 - 1):
+        assert _seed_of_step(seed, 5) == (seed * 2**32 + 5) * 1024
+    seeds = 1, 2**22, 2**22 + 1, 2**23 + 1, 2**32 - 1
+    assert len({_seed_of_step(seed, step) for seed in seeds for step in range(3)}) == 15
+    recipe = replace(RECIPE, flip=0.5, jitter=0.1)
+    for seed in (2**22, 20240101, 2**32 - 1):
+        assert np.isfinite(train(replace(recipe, seed=seed), blobs, max_steps=1).curves["loss"]).all()
 
 
 def test_unknown_names_are_named(blobs: ImageData) -> None:

@@ -1,6 +1,7 @@
 """Runs that are watched on people set aside, parts of batches, heads that learn alone, and what a checkpoint says of itself."""
 
 import csv
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,16 @@ from lightning_fabric.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import draw_people
 
+from marginface.adaptive import AdaFace, CircleLoss
 from marginface.data import own
 from marginface.data.types import VALIDATION, DataWarning, FaceData, ImageData
-from marginface.margins import ArcFace, NormFace
+from marginface.margins import ArcFace, L2Softmax, Margin, NormFace
+from marginface.settings import first
 from marginface.training import Run, checkpoints, train
+from marginface.training.editing import changed
+from marginface.training.learner import Learner
 from marginface.training.loop import Loop
-from marginface.training.recipes import Recipe
+from marginface.training.recipes import Recipe, loss_kinds
 from marginface.training.validation import NotConvergingWarning, Validation, trouble
 from marginface.triplet import Triplet
 
@@ -139,6 +144,21 @@ def test_parts_that_are_too_small_are_refused(data: FaceData) -> None:
     assert train(replace(triplet, accumulate=2), data, max_steps=1).curves["loss"]
 
 
+def test_a_batch_is_in_as_many_parts_as_asked_for_and_none_has_one_image(blobs: ImageData) -> None:
+    sizes: list[int] = []
+    forward = Learner.forward
+
+    def watched(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(labels))
+        return forward(learner, images, labels)
+
+    recipe = Recipe(NormFace(8), data="digits", batch_size=10, accumulate=4, optimizer="adam", lr=3e-3)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Learner, "forward", watched)
+        train(recipe, blobs, max_steps=1)
+    assert sizes == [3, 3, 2, 2]
+
+
 def test_the_head_learns_alone_first(data: FaceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a network for other people: their number is another, and only the head moves until the share is over."""
     others = own.load(draw_people(tmp_path / "others", 7, 6, seed=1), validate=0)
@@ -178,6 +198,26 @@ def test_a_run_whose_angles_do_not_fall_is_told_of(until: float, stuck: bool) ->
     for losses, epoch in (([30.0] * 249, 50), ([30.0] * 250, 200)):
         assert trouble(losses, turned(90, until), 1000, epoch, ArcFace(64, 0.5)) is None
     assert trouble([30.0] * 250, turned(78, 76), 1000, 50, Triplet()) is None
+
+
+LOSSES: list[Margin] = [kind() for kind in loss_kinds().values() if issubclass(kind, Margin)]
+
+
+@pytest.mark.parametrize("margin", [*LOSSES, L2Softmax(64)], ids=repr)
+def test_what_is_advised_can_be_set(margin: Margin) -> None:
+    why = trouble([30.0] * 250, turned(90, 130), 1000, 50, margin)
+    assert why is not None
+    settings = re.findall(r"(margin\.\w+=(?:Ramp\([^)]*\)|[\w.]+))", why)
+    assert len({setting.partition("=")[0] for setting in settings}) == len(settings)
+    recipe = Recipe(margin)
+    for setting in settings:
+        assert changed(recipe, [setting]).margin != margin
+    assert any(setting.startswith("margin.m=") for setting in settings) == (0 < first(getattr(margin, "m", 0)) < 1)
+
+
+def test_a_margin_that_cannot_grow_is_to_be_smaller() -> None:
+    for margin, advice in ((AdaFace(), "margin.m=0.2, a smaller margin"), (CircleLoss(), "margin.m=0.625, with which less is")):
+        assert advice in (trouble([30.0] * 250, turned(90, 89), 1000, 50, margin) or "")
 
 
 def test_a_real_run_that_learns_nothing_is_told_of_and_one_that_learns_is_not(blobs: ImageData) -> None:

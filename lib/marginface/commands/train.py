@@ -117,11 +117,11 @@ def _recipe(options: dict[str, Any]) -> "Recipe":
 
     given, start = options["recipe"], options["start"]
     if isinstance(given, dict):
-        recipe = editing.from_plain(given)
+        recipe = editing.from_plain(given, recorded=True)
     elif given is not None and given.endswith(".toml"):
         recipe = editing.from_toml(read_bytes(given).decode(errors="replace"), given)
     elif given is None and start is not None:
-        recipe = replace(editing.from_plain(checkpoints.read(Path(start)).recipe), start=None)
+        recipe = replace(editing.from_plain(checkpoints.read(Path(start)).recipe, recorded=True), start=None)
     else:
         recipe = editing.named(given or DEFAULT)
     if options["loss"]:

@@ -15,7 +15,7 @@ from marginface import backbones
 from marginface.margins import Margin
 from marginface.pairwise import PairLoss
 from marginface.regularizers import Stateful, Stateless
-from marginface.settings import Annealing, Ramp
+from marginface.settings import Annealing, Radians, Ramp
 from marginface.training.recipes import RECIPES, Recipe, loss_kinds
 
 Plain = dict[str, Any]
@@ -45,7 +45,7 @@ def named(name: str) -> Recipe:
 
 def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """A recipe with fields changed: "lr=0.05", "backbone=LResNet50E-IR", "margin.m=0.3", "margin=CosFace(scale=16, m=0.2)",
-    "margin.m=Ramp(0, 0.5, 1000)", "regularizers=[IAM(beta=0.1)]", "steps=None".
+    "margin.m=Ramp(0, 0.5, 1000)", "margin=InterFace(b=Radians(10))", "regularizers=[IAM(beta=0.1)]", "steps=None".
 
     Raises: ValueError for a field that there is not, which offers the nearest, or a value that makes no sense.
     """
@@ -73,8 +73,11 @@ def whole(recipe: Recipe) -> Plain:
     return defaults | recipe.to_json()
 
 
-def from_plain(plain: Mapping[str, Any]) -> Recipe:
-    """The recipe that plain data describes. Raises: ValueError naming the field that is unknown, missing or senseless."""
+def from_plain(plain: Mapping[str, Any], recorded: bool = False) -> Recipe:
+    """The recipe that plain data describes; `recorded` is what `Recipe.to_json` gave, where an angle is not taken for degrees.
+
+    Raises: ValueError naming the field that is unknown, missing or senseless.
+    """
     fields = {field.name: field for field in dataclasses.fields(Recipe)}
     checked: Plain = {}
     for name, value in plain.items():
@@ -82,6 +85,8 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
             raise ValueError(_no_field(name))
         if name == "margin":
             checked[name] = _loss(value, "margin", LOSS)
+            if not recorded:
+                _check_angle(checked[name])
         elif name == "regularizers":
             if not isinstance(value, list | tuple):
                 raise ValueError(f"regularizers={value!r} must be a list, such as [IAM(beta=0.1)]")
@@ -89,7 +94,7 @@ def from_plain(plain: Mapping[str, Any]) -> Recipe:
         elif name == "start" and value is not None:
             if not isinstance(value, dict):
                 raise ValueError(f"start={value!r} must be a recipe: a checkpoint to start from is named otherwise")
-            checked[name] = from_plain(value).to_json()
+            checked[name] = from_plain(value, recorded).to_json()
         elif value is not None or name in ("dropout", "clip", "steps"):
             checked[name] = _fitting(name, value, get_type_hints(Recipe)[name])
     if "margin" not in checked:
@@ -130,7 +135,15 @@ def from_toml(text: str, name: str) -> Recipe:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_none(each) for name, each in value.items() if each is not None}
+    if isinstance(value, Radians):
+        return f"Radians({float(value)!r})"
     return [_without_none(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _check_angle(margin: Plain) -> None:
+    """Raise the loss's own ValueError for degrees, which `Recipe.from_json` takes for radians: a record was checked before."""
+    if "b" in margin and not isinstance(margin["b"], Radians):
+        loss_kinds()[margin["loss"]](b=margin["b"])
 
 
 def _put(plain: Plain, path: Sequence[str], value: Any, of: str) -> None:
@@ -170,6 +183,11 @@ def _read(node: ast.expr) -> Any:
         return -_read(node.operand)
     if isinstance(node, ast.List | ast.Tuple):
         return [_read(each) for each in node.elts]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.lower() == "radians":
+        value = _read(node.args[0]) if len(node.args) == 1 and not node.keywords else None
+        if value is None or not _is_number(value):
+            raise ValueError("Radians has one number, such as Radians(10)")
+        return Radians(value)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(each.arg for each in node.keywords):
         kind = _kind(node.func.id, (*LOSS, *REGULARIZER, *SCHEDULE))
         name, order = kind.__name__, list(_defaults(kind))
@@ -194,6 +212,8 @@ def _loss(value: Any, field: str, kinds: tuple[type, ...]) -> Plain:
             continue
         if part not in defaults:
             raise ValueError(f"{name} has no {part!r}{_nearest(part, defaults)}; it has {', '.join(defaults) or 'no fields'}")
+        if isinstance(setting, str) and setting.lower().startswith("radians("):  # TOML has words alone
+            setting = _value(setting)
         if isinstance(setting, dict):
             checked[part] = _loss(setting, f"{name}.{part}", SCHEDULE)
         else:

@@ -29,7 +29,8 @@ def geometry(
     Returns: the quantiles of `spreads` as "trained own" and so on, and "trained shares" (3,) float32, in the order of `SHARES`:
         of the images that are nearer to another class than to their own; of those that are not, but whose logit with the
         margin is below another's; and the mean of 1 - p over all, to which the pull of the loss on an image is proportional,
-        with p the own class's probability, margin included.
+        with p the own class's probability, margin included. Of a loss that asks every class by itself, as SphereFace2, there
+        is no such p, and the shares are (2,).
     """
     if not isinstance(learner.head, MarginHead) or len(learner.head.weight) != data.num_classes:
         return {}
@@ -73,12 +74,15 @@ class _Part:
 
 @torch.no_grad()
 def _shares(head: MarginHead, embeddings: Tensor, labels: Tensor) -> NDArray[np.float32]:
-    counts, device = torch.zeros(len(SHARES), dtype=torch.float64), head.weight.device
+    pulls = head.margin.sums == "exp"
+    counts, device = torch.zeros(len(SHARES) if pulls else 2, dtype=torch.float64), head.weight.device
     for part, own in zip(embeddings.split(BLOCK), labels.split(BLOCK), strict=True):
         x, y = part.to(device), own.to(device)
         nearer = head.logits(x).argmax(dim=1) != y
         logits = head.logits(x, y)
         inside = (logits.argmax(dim=1) != y) & ~nearer
-        pull = 1 - logits.softmax(dim=1).gather(1, y[:, None])
-        counts += torch.stack([nearer.sum(), inside.sum(), pull.sum()]).double().cpu()
+        sums = [nearer.sum(), inside.sum()]
+        if pulls:
+            sums.append((1 - logits.softmax(dim=1).gather(1, y[:, None])).sum())
+        counts += torch.stack(sums).double().cpu()
     return (counts / len(labels)).numpy().astype(np.float32)

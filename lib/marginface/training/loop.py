@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Loop:
         self.step = self.position = 0
         self.epoch_start = batches.generator.get_state()
         self.losses: list[float] = []
-        self._unread: list[tuple[int, Tensor, float, list[Tensor]]] = []
+        self._unread: list[tuple[int, Tensor, float, Tensor]] = []
         self.theta = torch.zeros(THETA_STRETCHES, THETA_BINS, dtype=torch.int64)
         self.film: Film | None = None
         self.validation: Validation | None = None
@@ -91,10 +91,10 @@ class Loop:
         self.learner.frozen = self.step < round(recipe.freeze * self.steps)
         x = normalise(images, recipe.normalisation).to(self.dtype)
         if recipe.flip or recipe.jitter:
-            seed = (recipe.seed * 2**32 + self.step) * 1024
+            seed = _seed_of_step(recipe.seed, self.step)
             x = augment(x, seed, recipe.flip, recipe.jitter, fabric.global_rank, fabric.world_size)
         self.optimizer.zero_grad()
-        loss, cosines = self._backward(x, labels)
+        loss, seen = self._backward(x, labels)
         if self.learner.frozen:
             for parameter in self.learner.backbone.parameters():
                 parameter.grad = None  # zeros would be decayed and moved by momentum
@@ -106,7 +106,7 @@ class Loop:
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.learner.backbone)
-        self._unread.append((self.step, loss, float(self.schedule.get_last_lr()[0]), cosines))
+        self._unread.append((self.step, loss, float(self.schedule.get_last_lr()[0]), seen))
         if loss.device.type == "cpu" or len(self._unread) == READ_EVERY or self._due():
             self.read(log)
         self.schedule.step()
@@ -115,11 +115,16 @@ class Loop:
         if self.film is not None:
             self.film.watch(self.learner, self.step)
 
-    def _backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Gradients of a batch, part by part: its mean loss (), and cosines of its images with their classes."""
-        device, cosines, parts = self.fabric.device, [], self.recipe.accumulate
+    def _backward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of a batch, part by part: its mean loss (), and cosines of its images with their classes.
+
+        These are (N, 1), or (N, 2) with T of them where a margin meets batches; (0, 1) without class weights.
+        """
+        device, parts, head = self.fabric.device, self.recipe.accumulate, self.learner.head
+        seen: list[Tensor] = []
         total = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-        for i, (images, own) in enumerate(zip(x.chunk(parts), labels.chunk(parts), strict=True)):
+        divided = zip(x.tensor_split(parts), labels.tensor_split(parts), strict=True)  # chunk may give fewer, and smaller ones
+        for i, (images, own) in enumerate(divided):
             share = len(own) / len(labels)
             with self.fabric.no_backward_sync(self.wrapped, enabled=i + 1 < parts):
                 try:
@@ -130,9 +135,10 @@ class Loop:
                 if total.device.type == "cpu" and not math.isfinite(value := total.item()):
                     raise self._not_finite(value, self.step)
                 self.fabric.backward(loss)
-            if isinstance(self.learner.head, MarginHead):
-                cosines.append(self.learner.head.cosine)
-        return total, cosines
+            if isinstance(head, MarginHead):
+                columns = [head.cosine] if head.kept is None else [head.cosine, head.target]
+                seen.append(torch.stack(columns, dim=1))
+        return total, torch.cat(seen) if seen else torch.empty(0, 1)
 
     def _not_finite(self, value: float, step: int) -> NonFiniteLossError:
         return NonFiniteLossError(f"the loss is {value} at step {step + 1} of {self.recipe.margin}, lr {self.recipe.lr}")
@@ -151,20 +157,35 @@ class Loop:
     def read(self, log: Log) -> None:
         """Keep and log what steps were like that nobody has looked at. Raises: NonFiniteLossError."""
         unread, self._unread = self._unread, []
-        values = torch.stack([loss for _, loss, *_ in unread]).tolist() if unread else []
-        for value, (step, _, lr, cosines) in zip(values, unread, strict=True):
+        if not unread:
+            return
+        for (step, _, lr, _), value, seen in zip(unread, *self._of_all(unread), strict=True):
             if not math.isfinite(value):
                 raise self._not_finite(value, step)
             margin, theta, target = self.recipe.margin, torch.empty(0), torch.empty(0)
-            if isinstance(margin, Margin) and cosines:
-                cosine = torch.cat(cosines).cpu().double()
-                theta, target = cosine.acos().rad2deg(), margin.at(step).target(cosine)
+            if isinstance(margin, Margin):
+                cosine, *of_met = (column.contiguous() for column in seen.cpu().double().unbind(dim=1))
+                theta, target = cosine.acos().rad2deg(), of_met[0] if of_met else margin.at(step).target(cosine)
                 self.theta[step * THETA_STRETCHES // self.steps] += theta.histc(THETA_BINS, 0, 180).long()
             self.losses.append(value)
             log(step + 1, value, lr, theta, target, self._validate() if step == self.step else {})
             why = trouble(self.losses, self.theta.numpy(), self.steps, len(self.batches), margin)
             if why and self.fabric.is_global_zero:
                 warnings.warn(NotConvergingWarning(why), stacklevel=3)
+
+    def _of_all(self, unread: Sequence[tuple[int, Tensor, float, Tensor]]) -> tuple[list[float], Sequence[Tensor]]:
+        """Of the whole batches of some steps, of which every process has a share of the same size: losses, and what was seen.
+
+        They travel together, which they do once in `READ_EVERY` steps on a GPU.
+        """
+        losses, seen = torch.stack([loss for _, loss, *_ in unread]), [each for *_, each in unread]
+        if self.ranks.world > 1:
+            with self.ranks.together():
+                if self.sharded is None:  # whose loss is of all processes
+                    losses = self.ranks.sum(losses) / self.ranks.world
+                shares = torch.stack(seen, dim=1)
+                seen = list(self.ranks.gather(shares, [len(shares)] * self.ranks.world).unbind(dim=1))
+        return losses.tolist(), seen
 
     def save(self, path: Path, saver: Saver | None = None) -> None:
         """Write a checkpoint of all steps that were read; with several processes the first one does.
@@ -340,6 +361,14 @@ def _moved(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
 def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
     """The learning rate over so many steps."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.course(step, steps))
+
+
+def _seed_of_step(seed: int, step: int) -> int:
+    """A number of its own for every seed below 2**32 and step, within the 64 bits that PyTorch takes.
+
+    The upper ten bits of a large seed are where smaller ones have zeros, so that the draws of these stay what they were.
+    """
+    return (seed * 2**32 + step) * 1024 % 2**64 + seed // 2**22
 
 
 def dtype_of(recipe: Recipe) -> torch.dtype:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from marginface import adaptive, adjacent, margins, pairwise, regularizers, spread, triplet
 from marginface.adjacent import PAM
@@ -15,6 +15,8 @@ from marginface.pairwise import PairLoss
 from marginface.regularizers import IAM, Fresh, Stateful, Stateless
 from marginface.settings import Radians, Schedule
 from marginface.triplet import Triplet
+
+Precision = Literal["auto", "32-true", "64-true", "bf16-mixed", "16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Recipe:
     weight_decay: float = 5e-4
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
-    precision: Literal["auto", "32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     seed: int = 0
     # what came after records had been made; see `to_json`
     normalisation: Literal["unit", "fixed", "whitened"] = "unit"
@@ -103,8 +105,26 @@ class Recipe:
         for name, valid in checks.items():
             if not valid:
                 raise ValueError(f"Recipe: {name}={getattr(self, name)!r} makes no sense")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"Recipe: precision={self.precision!r} must be one of {', '.join(get_args(Precision))}")
+        if self.seed >= 2**32:
+            raise ValueError(f"Recipe: seed={self.seed!r} must be less than 2**32, as the seeds of NumPy are")
+        if isinstance(self.margin, PairLoss):
+            self._check_without_class_weights()
         if len(self._each()) > 1:
             raise ValueError(f"Recipe: its losses have each={' and '.join(map(str, sorted(self._each())))} images of a person")
+
+    def _check_without_class_weights(self) -> None:
+        """Raise a ValueError that names the first field that a loss of pairs would leave out of account."""
+        meant = {
+            "regularizers": self.regularizers != (),
+            "freeze": self.freeze > 0,
+            "sample_rate": self.sample_rate < 1,
+            "corrected": self.corrected,
+        }
+        for name in (name for name, given in meant.items() if given):
+            loss, value = type(self.margin).__name__, getattr(self, name)
+            raise ValueError(f"Recipe: {name}={value!r} is for class weights, and {loss}, a loss of pairs, has none")
 
     def course(self, step: int, steps: int) -> float:
         """What the learning rate is multiplied by at one of so many steps."""

@@ -115,6 +115,8 @@ def train(
             "16-mixed: its scale would differ between processes that have classes of their own; bf16-mixed has none"
         )
     learner = make_learner(recipe, data, sharded)
+    if fabric.world_size > 1:  # else all would drop the same units, each of its own images
+        torch.manual_seed(_seed_of_rank(recipe.seed, fabric.global_rank))
     if start is not None:
         checkpoints.load_backbone(learner.backbone, Path(start))
     if compiled:
@@ -127,7 +129,8 @@ def train(
         learner.backbone.fit(normalise(images, recipe.normalisation).to(dtype_of(recipe)))
         steps = 0
     loop = Loop(fabric, recipe, data, learner, batches, steps)
-    if isinstance(data, ImageData) and recipe.embedding_dim == 2 and steps and loop.sharded is None:
+    flat = isinstance(learner.head, MarginHead) and learner.head.weight.shape[1:] == (2,)  # one direction for each class
+    if isinstance(data, ImageData) and flat and steps and loop.sharded is None:
         loop.film = Film(data, steps, recipe.normalisation, dtype_of(recipe))
     if isinstance(data, FaceData) and VALIDATION in data.tests and steps:
         every = validate_every or max(1, steps // VALIDATIONS)
@@ -260,6 +263,11 @@ def _readers_understood(loop: Loop) -> Iterator[None]:
         if "DataLoader worker (pid" in str(error):
             raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
+
+
+def _seed_of_rank(seed: int, rank: int) -> int:
+    """In 32 bits, of which PyTorch's generator on a CPU takes no more."""
+    return int(np.random.SeedSequence((seed, rank)).generate_state(1)[0])
 
 
 def _precision(wanted: str, device: str) -> Any:

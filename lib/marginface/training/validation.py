@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from marginface.adaptive import CircleLoss
 from marginface.data.types import VALIDATION, FaceData
-from marginface.margins import Margin, described
+from marginface.margins import Margin, Ramp, described
 from marginface.ranks import Ranks
 from marginface.training.learner import Learner
 from marginface.training.testing import evaluate
@@ -79,14 +80,27 @@ def trouble(losses: Sequence[float], theta: np.ndarray, steps: int, epoch: int, 
     )
 
 
+def _easier(margin: Margin, m: float, steps: int) -> str:
+    grown = Ramp(0, m, max(1, steps // 4))
+    try:
+        replace(margin, m=grown)  # type: ignore[type-var]
+        return f"margin.m=Ramp(0, {m:g}, {grown.steps}), a margin that grows"
+    except TypeError:  # a number is wanted
+        pass
+    if isinstance(margin, CircleLoss):  # whose m says how far a cosine may be from where it should be
+        return f"margin.m={(1 + m) / 2:g}, with which less is asked for"
+    return f"margin.m={m / 2:g}, a smaller margin"
+
+
 def _advice(margin: Margin, steps: int, theta: float) -> list[str]:
     m, fallback = getattr(margin, "m", None), getattr(margin, "fallback", None)
     small = isinstance(m, int | float) and 0 < m < 1
+    long = next((name for name in ("scale", "radius") if name in vars(margin)), None)  # what a recipe can set
     turned = fallback == "none" and small and theta > 180 - math.degrees(float(m or 0)) - 30
     return [
         *(["margin.fallback=monotonic, for beyond π - m a larger θ is rewarded"] if turned else []),
-        *([f"margin.m=Ramp(0, {m:g}, {max(1, steps // 4)}), a margin that grows"] if small else []),
-        *(["margin.scale=16, for less than some thousand people"] if (margin.scale or 0) > 30 else []),
+        *([_easier(margin, float(m or 0), steps)] if small else []),
+        *([f"margin.{long}=16, for less than some thousand people"] if long and (margin.scale or 0) > 30 else []),
         "warmup=0.1; a lower lr, or clip=5",
         "softmax or normface first, and then to start from that network",
     ]
