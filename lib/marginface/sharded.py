@@ -17,7 +17,7 @@ from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
 from marginface.reduction import own_and_others, products, whole_over
 from marginface.regularizers import Stateful, Terms
-from marginface.sampling import chosen, draw_classes, generator, rows
+from marginface.sampling import chosen, draw_classes, generator, rows, settle
 from marginface.settings import Range, check_number
 
 
@@ -211,6 +211,18 @@ class ShardedMarginHead(MarginHead):
                 part = torch.where(part == -torch.inf, target[:, None], part)
             columns = [each.stop - each.start for each in _parts(self._classes, self.ranks.world)]
             return self.ranks.gather(part.T.contiguous(), columns).T.split(sizes)[self.ranks.rank].contiguous()
+
+    def _check(self, embeddings: Tensor) -> None:
+        settle(self.parameters())
+        super()._check(embeddings)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        settle(self.parameters())
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        settle(self.parameters())
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {len(self.weight)} of the classes on rank {self.ranks.rank} of {self.ranks.world}"
