@@ -100,6 +100,20 @@ def test_adacos_follows_its_batches() -> None:
         torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(s * found, y))
 
 
+@pytest.mark.parametrize("classes", [2, 6])
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("sharded", [True, False])
+def test_adacos_scales_plain_logits_as_those_of_a_batch(sharded: bool, dynamic: bool, classes: int) -> None:
+    """At first, and after the scale has followed a batch."""
+    kind = ShardedMarginHead if sharded else MarginHead
+    head, (x, y) = kind(4, classes, AdaCos(dynamic)).double(), batches(1)[0]
+    for _ in range(2):
+        plain, of_batch = head.logits(x), head.logits(x, y % classes)
+        torch.testing.assert_close(plain, of_batch, rtol=1e-12, atol=1e-12)
+        assert (plain.abs().max() > 1.5) == (classes > 2)
+        head(x, y % classes)
+
+
 def test_what_is_kept_stays_where_a_network_is_tested() -> None:
     for name, margin in MEETING.items():
         head = head_of(margin)

@@ -4,6 +4,7 @@ Each is a `Margin` that meets a batch and comes back as one with a number for ev
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -193,10 +194,11 @@ class AdaCos(Margin):
         return math.sqrt(2) * math.log(max(num_classes - 1, 1))
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
-        fixed = batch.cosine.new_tensor(self._fixed(batch.num_classes))
+        s = batch.cosine.new_tensor(self._fixed(batch.num_classes))
         if batch.num_classes < 3:
-            return Scaled(fixed), {}
-        s = batch.kept["s"].to(batch.cosine) if self.dynamic and batch.number else fixed
+            return Scaled(s), {}
+        if self.dynamic and batch.number:
+            s = batch.kept["s"].to(batch.cosine)
         if not (self.dynamic and batch.follows):
             return Scaled(s), {}
         with torch.no_grad():
@@ -204,6 +206,9 @@ class AdaCos(Margin):
         median = angle(batch.gather(batch.cosine).clamp(-1, 1)).median()
         s = (others.logsumexp(dim=0) - math.log(len(others))) / median.clamp_max(math.pi / 4).cos()
         return Scaled(s), {"s": s}
+
+    def unmet(self, kept: Mapping[str, Tensor], num_classes: int, number: int) -> Margin:
+        return Scaled(kept["s"] if self.dynamic and number and num_classes >= 3 else self._fixed(num_classes))
 
 
 @dataclass(frozen=True)

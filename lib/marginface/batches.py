@@ -103,6 +103,10 @@ class Kept(nn.Module):
             self._follow(after)
         return met
 
+    def unmet(self, margin: Margin, num_classes: int) -> Margin:
+        """The margin as it is for plain logits."""
+        return margin.unmet(dict(self.named_buffers()), num_classes, self.batches)
+
     @torch.no_grad()
     def _follow(self, after: Mapping[str, Tensor]) -> None:
         self._before = {name: value.clone() for name, value in self.named_buffers()}

@@ -170,14 +170,19 @@ class MarginHead(nn.Module):
             x, w = self._full_precision(embeddings)
             margin = self._margin_now()
             if labels is None:
-                plain = margin.scaled(products(x, w, margin))
-                bias = self._biases(x.dtype)
-                return plain if bias is None else plain + bias
+                return self._plain(x, w, margin)
             margin = self._met_here(margin, embeddings, x, w, labels)
             bias = self._biases(x.dtype)
             own, logits = whole(x, w, labels, margin, bias)
             target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
             return logits.scatter(1, labels[:, None], target[:, None])
+
+    def _plain(self, x: Tensor, w: Tensor, margin: Margin) -> Tensor:
+        """The logits (N, classes that are here) without a margin."""
+        if self.kept is not None:
+            margin = self.kept.unmet(margin, self.num_classes)
+        plain, bias = margin.scaled(products(x, w, margin)), self._biases(x.dtype)
+        return plain if bias is None else plain + bias
 
     @property
     def step(self) -> int:

@@ -15,7 +15,7 @@ from marginface.directions import full_precision, norms, unit
 from marginface.heads import MarginHead, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
-from marginface.reduction import own_and_others, products, whole_over
+from marginface.reduction import own_and_others, whole_over
 from marginface.regularizers import Stateful, Terms
 from marginface.sampling import chosen, draw_classes, generator, rows, settle
 from marginface.settings import Range, check_number
@@ -199,9 +199,7 @@ class ShardedMarginHead(MarginHead):
             x, w = self._full_precision(self.ranks.gather(embeddings, sizes))
             margin = self._margin_now()
             if labels is None:
-                part = margin.scaled(products(x, w, margin))
-                bias = self._biases(x.dtype)
-                part = part if bias is None else part + bias
+                part = self._plain(x, w, margin)
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
                 margin = self._met_over(margin, self.ranks.gather(embeddings, sizes).to(x.dtype), x, w, place)
