@@ -22,6 +22,7 @@ from marginface.adaptive import (
 )
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, Margin
+from marginface.ranks import Ranks
 from marginface.regularizers import IAM
 from marginface.sharded import ShardedMarginHead
 
@@ -132,6 +133,42 @@ def test_elasticface_draws_margins_that_differ_and_are_drawn_again_from_its_stat
     assert drawn.std().item() == pytest.approx(0.1, abs=0.01)
     assert len(drawn.unique()) == len(drawn)
     assert not torch.equal(margin.draw(9, 3), ElasticFace(8, 0.5, 0.1, seed=1).draw(9, 3))
+
+
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_elasticface_draws_by_the_heads_seed(kind: type[MarginHead]) -> None:
+    """The same where classes are over ranks, and in a head that goes on."""
+    whole, (x, y) = head_of(ElasticFace(8)), batches(1)[0]
+    losses = []
+    for seed in (0, 0, 1):
+        head = kind(4, 6, ElasticFace(8), seed=seed).double()
+        head.weight.data = whole.weight.data
+        losses.append([head(x, y).item() for _ in range(3)])
+        again = kind(4, 6, ElasticFace(8), seed=seed).double()
+        again.load_state_dict(head.state_dict())
+        assert again(x, y) == head(x, y)
+        changed = ShardedMarginHead.of(head).gather()
+        assert changed.seed == seed
+        torch.testing.assert_close(changed(x, y), head(x, y), rtol=1e-12, atol=1e-12)
+    assert losses[0] == losses[1]
+    assert all(one != other for one, other in zip(losses[0], losses[2], strict=True))
+    assert losses[0] == pytest.approx([head_loss.item() for head_loss in (whole(x, y), whole(x, y), whole(x, y))])
+
+
+def test_elasticface_draws_for_each_process_with_a_whole_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With classes over processes every one draws for all samples, and the same."""
+    margin, (x, y) = ElasticFace(8, kind="cos"), batches(1)[0]
+    taken = []
+    for rank in (0, 1):
+        monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+        monkeypatch.setattr("torch.distributed.get_rank", lambda rank=rank: rank)
+        head = head_of(margin)
+        taken.append(cosines(head, x, y) - head.logits(x, y)[torch.arange(5), y].detach() / 8)
+        torch.testing.assert_close(taken[-1], margin.draw(5, 0, 0, rank))
+        sharded = ShardedMarginHead(4, 6, margin, group=Ranks.alone()).double()
+        found = cosines(sharded, x, y) - sharded.logits(x, y)[torch.arange(5), y].detach() / 8
+        torch.testing.assert_close(found, margin.draw(5, 0))
+    assert not (taken[0] == taken[1]).any()
 
 
 def test_elasticface_plus_gives_larger_margins_to_who_is_further() -> None:

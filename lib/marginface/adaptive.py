@@ -149,7 +149,9 @@ class ElasticFace(Margin):
     `plus` gives the smallest of a batch's margins to the sample that is nearest to its class, and so on (ElasticFace+). The
     authors' code takes the sorted margins in the order in which the samples are sorted, which gives them to other samples.
     m and σ are 0.5 and 0.05 with an angle in the paper ("arc"; 0.0175 with `plus`), and 0.35 and 0.05 with a cosine ("cos";
-    0.025 with `plus`). What is drawn follows from `seed` and from how many batches there were.
+    0.025 with `plus`). What is drawn follows from `seed`, from the head's, which in a recipe is the recipe's, and from how many
+    batches there were. Where several processes have whole heads, each draws for its own samples; with classes over them, what
+    one process draws for the samples of all.
     """
 
     scale: float = 64.0
@@ -163,13 +165,13 @@ class ElasticFace(Margin):
         check(self, scale=POSITIVE, m=ANGLE if self.kind == "arc" else COSINE, sigma=NOT_NEGATIVE)
         check_choice(self, kind=("arc", "cos"))
 
-    def draw(self, samples: int, number: int) -> Tensor:
-        """The margins (N,) float64 of a batch, by how many there were before it."""
-        source = generator(self.seed, number, 0, torch.device("cpu"))
+    def draw(self, samples: int, number: int, seed: int = 0, rank: int = 0) -> Tensor:
+        """The margins (N,) float64 of a batch, by how many there were before it, the head's seed and the process."""
+        source = generator(f"margins {self.seed} {seed}", number, rank, torch.device("cpu"))
         return self.m + self.sigma * torch.randn(samples, generator=source, dtype=torch.float64)
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
-        m = self.draw(len(batch.cosine), batch.number).to(batch.cosine)
+        m = self.draw(len(batch.cosine), batch.number, batch.seed, batch.rank).to(batch.cosine)
         if self.plus:
             rank = batch.cosine.argsort(descending=True, stable=True).argsort()
             m = m.sort().values[rank]

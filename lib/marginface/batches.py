@@ -19,6 +19,8 @@ class Batch:
     cosine: Tensor  # (N,) with the own class, without a gradient
     num_classes: int
     number: int  # batches in training before this one
+    seed: int  # the head's, for what is drawn
+    rank: int  # of this process where each has samples of its own; 0 where these are all there are
     kept: Mapping[str, Tensor]  # what `Margin.keeps` and `Margin.learns` name, as it was before this batch
     follows: bool  # whether what is kept is to follow this batch: in training, and not when a network is tested
     others: Callable[[Tensor], Tensor]  # L (N,) of plain cosines times a scale (): a pass over all classes

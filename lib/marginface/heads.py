@@ -15,7 +15,7 @@ from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import full_precision, nonzero, norms, unit
 from marginface.margins import Margin, described
 from marginface.reduction import own_and_others, products, whole
-from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered
+from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered, process
 
 
 class _Clock:
@@ -64,6 +64,7 @@ class MarginHead(nn.Module):
         reduction: "mean"; "sum"; or "none", a loss for every sample. What a regularizer gives as one number counts for each.
         check_values: whether to look for NaN and for labels that are no class. None looks where nobody has to wait for the
             values, on a CPU. What is compiled does not look.
+        seed: of what a loss draws, such as ElasticFace; a head that goes on from its state draws what it would have drawn.
     Raises: TypeError or ValueError that says what an argument must be.
     """
 
@@ -77,6 +78,8 @@ class MarginHead(nn.Module):
         keep_bytes: int = 96 * 2**20,
         reduction: Literal["mean", "sum", "none"] = "mean",
         check_values: bool | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         _check_sizes(
@@ -92,6 +95,7 @@ class MarginHead(nn.Module):
         self.margin = margin
         self.regularizers = tuple(regularizers)
         self.chunk_size, self.keep_bytes, self.reduction, self.check_values = chunk_size, keep_bytes, reduction, check_values
+        self.seed = seed
         self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
         held = self._held(num_classes)
         for module in self.stateful:
@@ -287,6 +291,8 @@ class MarginHead(nn.Module):
             repeats,
             cosine=lambda: nearest(unit(x), w[labels]),
             num_classes=self.num_classes,
+            seed=self.seed,
+            rank=process(),
             others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
             own=lambda table: table[labels],
             mean=lambda table: table.mean(),

@@ -26,8 +26,11 @@ def chosen(classes: int, rate: float, samples: int) -> int:
     return min(classes, max(math.ceil(rate * classes), samples))
 
 
-def generator(seed: int, draw: int, rank: int, device: torch.device) -> torch.Generator | None:
-    """What the draw of a rank comes from, so that a run that goes on draws what it would have drawn."""
+def generator(seed: int | str, draw: int, rank: int, device: torch.device) -> torch.Generator | None:
+    """What the draw of a rank comes from, so that a run that goes on draws what it would have drawn.
+
+    A seed that is a text is of another draw than that of classes.
+    """
     if device.type == "meta":
         return None
     number = int.from_bytes(hashlib.sha256(f"{seed} {draw} {rank}".encode()).digest()[:7])

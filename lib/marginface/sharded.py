@@ -49,7 +49,7 @@ class ShardedMarginHead(MarginHead):
         sample_rate: the share of the classes that a batch in training meets, in (0, 1].
         corrected: whether what is drawn stands for the others, too, so that Σ exp(logit) is right on average. The public code
             does not, and neither does the default.
-        seed: of what is drawn; a head that goes on from its state draws what it would have drawn.
+        seed: of the classes that are drawn, too.
     """
 
     def __init__(
@@ -75,10 +75,11 @@ class ShardedMarginHead(MarginHead):
             check_number("sample_rate", sample_rate, Range(0, 1, above=True))
             if corrected and margin.sums != "exp":
                 raise ValueError(f"corrected={corrected} is for sums of exponentials, which {type(margin).__name__} has not")
-            super().__init__(embedding_dim, num_classes, margin, regularizers, chunk_size, keep_bytes, reduction, check_values)
+            how: Any = chunk_size, keep_bytes, reduction, check_values
+            super().__init__(embedding_dim, num_classes, margin, regularizers, *how, seed=seed)
         except (TypeError, ValueError) as found:
             error = found
-        self.sample_rate, self.corrected, self.seed = sample_rate, corrected, seed
+        self.sample_rate, self.corrected = sample_rate, corrected
         self._draws = 0  # batches for which classes were drawn
         sampling = [sample_rate, corrected, seed]
         settings = [embedding_dim, num_classes, described(margin), [_name(r) for r in regularizers], reduction, sampling]
@@ -326,6 +327,8 @@ class ShardedMarginHead(MarginHead):
             repeats,
             cosine=lambda: nearest(unit(same), ranks.own(w, place)),
             num_classes=self.num_classes,
+            seed=self.seed,
+            rank=0,
             others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
             own=lambda table: ranks.own(table, place),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
@@ -379,6 +382,7 @@ def _settings(head: MarginHead) -> dict[str, Any]:
         "keep_bytes": head.keep_bytes,
         "reduction": head.reduction,
         "check_values": head.check_values,
+        "seed": head.seed,
     }
 
 
