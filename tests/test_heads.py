@@ -39,6 +39,7 @@ from marginface.margins import (
 )
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.settings import Radians
+from marginface.sharded import ShardedMarginHead
 from marginface.training.recipes import Recipe
 from marginface.triplet import Triplet, triplet_loss
 
@@ -515,9 +516,12 @@ def loose(kind: Any) -> Any:
         (lambda: loose(MarginHead)(4, 5, ArcFace), r"margin must be a loss, not its class: ArcFace\(\)"),
         (lambda: loose(MarginHead)(4, 5, "arcface"), "margin must be a loss of marginface.margins.*not 'arcface'"),
         (lambda: loose(MarginHead)(4, 5, None), "margin must be a loss.*not None"),
+        (lambda: loose(ShardedMarginHead)(4, 6, "arcface", corrected=True), "margin must be a loss .*not 'arcface'"),
+        (lambda: loose(ShardedMarginHead)(4, 6, ArcFace, corrected=True), r"its class: ArcFace\(\)"),
         (lambda: loose(MarginHead)(4, 5, Triplet()), "margin must be a loss.*not Triplet"),
         (lambda: loose(MarginHead)(4, 5.0, NormFace()), "num_classes must be an int, not float 5.0"),
         (lambda: loose(MarginHead)(4, 5, NormFace(), IAM(0.1)), "regularizers must be a list, such as .*not IAM"),
+        (lambda: loose(ShardedMarginHead)(4, 5, NormFace(), IAM(0.1)), "regularizers must be a list, such as .*not IAM"),
         (lambda: loose(MarginHead)(4, 5, NormFace(), [IAM]), "regularizers: IAM is a class"),
         (
             lambda: loose(MarginHead)(4, 5, NormFace(), [Fresh.of(CenterLoss, weight=0.1)]),

@@ -327,6 +327,8 @@ def fail(rank: int) -> dict[str, str]:
     found["after what was refused"] = error_of(lambda: head.train()(x, y))
     found["settings"] = error_of(lambda: ShardedMarginHead(DIM, CLASSES, ArcFace(m=0.5 + 0.1 * (rank == 1))))
     found["arguments"] = error_of(lambda: ShardedMarginHead(0 if rank == 1 else DIM, CLASSES, ArcFace()))
+    margin: Any = "arcface" if rank == 1 else ArcFace()
+    found["margin"] = error_of(lambda: ShardedMarginHead(DIM, CLASSES, margin, corrected=True))
     for name, regularizer in {"forward": breaks, "backward": breaks_backward}.items():
         broken = ShardedMarginHead(DIM, CLASSES, ArcFace(), [regularizer])
         found[name] = error_of(lambda broken=broken: broken(x.clone().requires_grad_(), y).backward())  # type: ignore[misc]
@@ -353,6 +355,7 @@ def told() -> list[dict[str, str]]:
         ("nan", "NonFiniteError: embeddings hold NaN or infinity"),
         ("no tensor", "TypeError: embeddings must be a torch.Tensor, not list"),
         ("arguments", "ValueError: embedding_dim=0 must be at least 1"),
+        ("margin", "TypeError: margin must be a loss of marginface.margins"),
     ],
 )
 def test_an_error_on_one_rank_is_told_to_all(what: str, error: str, told: list[dict[str, str]]) -> None:

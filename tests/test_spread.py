@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from marginface import reference, spread
+from marginface.adaptive import SubCenterArcFace
 from marginface.book import descriptions
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, NormFace
 from marginface.regularizers import IAM, Stateless, Terms
+from marginface.sharded import ShardedMarginHead
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace, potential
 from marginface.training.recipes import Recipe
 
@@ -172,6 +174,14 @@ def test_one_class_repels_none() -> None:
     assert potential(W) == 0
     assert W.grad is not None
     assert (W.grad == 0).all()
+
+
+def test_several_weights_a_class_are_refused() -> None:
+    """By the name of what is wrong, as PAM does."""
+    x, y = torch.randn(4, 8), torch.arange(4)
+    for head in (MarginHead, ShardedMarginHead):
+        with pytest.raises(ValueError, match=r"class_weights must be floating point \(C, d\), one a class, not .*\(6, 3, 8\)"):
+            head(8, 6, SubCenterArcFace(), [UniformFace(0.1)])(x, y)
 
 
 def test_four_classes_become_a_tetrahedron() -> None:

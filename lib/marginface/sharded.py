@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from marginface.batches import Scaled, nearest
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import full_precision, norms, unit
-from marginface.heads import MarginHead, _reduced, _targets
+from marginface.heads import MarginHead, _check_margin, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
 from marginface.reduction import own_and_others, whole_over
@@ -73,6 +73,7 @@ class ShardedMarginHead(MarginHead):
         error: Exception | None = None
         try:
             check_number("sample_rate", sample_rate, Range(0, 1, above=True))
+            _check_margin(margin)
             if corrected and margin.sums != "exp":
                 raise ValueError(f"corrected={corrected} is for sums of exponentials, which {type(margin).__name__} has not")
             how: Any = chunk_size, keep_bytes, reduction, check_values
@@ -81,8 +82,10 @@ class ShardedMarginHead(MarginHead):
             error = found
         self.sample_rate, self.corrected = sample_rate, corrected
         self._draws = 0  # batches for which classes were drawn
-        sampling = [sample_rate, corrected, seed]
-        settings = [embedding_dim, num_classes, described(margin), [_name(r) for r in regularizers], reduction, sampling]
+        settings: list[Any] = []
+        if error is None:  # else they may be anything
+            settings = [embedding_dim, num_classes, described(margin), [_name(r) for r in regularizers], reduction]
+            settings += [sample_rate, corrected, seed]
         if len({number for (number,) in self.ranks.agree(error, _number(settings))}) > 1:
             raise ValueError(
                 "the ranks' heads differ in embedding_dim, num_classes, margin, regularizers, reduction or sampling"

@@ -143,7 +143,11 @@ def potential(
             class, which is a constant. None is all pairs.
         block_size: how many classes are compared with how many at a time; None is 512 on a CPU and 4096 on a GPU.
     Returns: (), the same on every rank; 0 where there are fewer than two classes.
+    Raises: ValueError for class weights of another shape, such as several a class.
     """
+    if class_weights.dim() != 2 or not class_weights.is_floating_point():
+        kind = f"{class_weights.dtype} {tuple(class_weights.shape)}"
+        raise ValueError(f"class_weights must be floating point (C, d), one a class, not {kind}")
     ranks = ranks or Ranks.alone()
     sizes = [size for (size,) in ranks.agree(None, len(class_weights))]
     C, size = sum(sizes), block_size or (512 if class_weights.device.type == "cpu" else 4096)
