@@ -49,7 +49,8 @@ class MarginHead(nn.Module):
         batch's backward pass comes before the next batch.
 
     With chunk_size=None, or at least C, all is ordinary autograd: torch.func, double backward, and
-    torch.compile(fullgraph=True) work. Over chunks of classes there is one derivative, and a compiler breaks the graph
+    torch.compile(fullgraph=True) work. Its backward pass has to be called outside of autocast, as PyTorch asks: within it
+    gradients are computed in half precision. Over chunks of classes there is one derivative, and a compiler breaks the graph
     around them, as it does around regularizers with a state and around schedules. `logits` is always of the first kind.
 
     Arguments:
