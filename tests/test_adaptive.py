@@ -14,6 +14,7 @@ from marginface.adaptive import (
     AdaptiveFace,
     CircleLoss,
     CurricularFace,
+    DynArcFace,
     ElasticFace,
     MagFace,
     SphereFace2,
@@ -34,6 +35,7 @@ MEETING: dict[str, Margin] = {
     "ElasticFace+": ElasticFace(8, 0.3, 0.2, "cos", plus=True),
     "AdaCos": AdaCos(),
     "AdaptiveFace": AdaptiveFace(8),
+    "DynArcFace": DynArcFace(8, 0.3, 0.5, 0.2),
     "SphereFace2": SphereFace2(8),
 }
 
@@ -227,6 +229,47 @@ def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_
     assert slope.sum().item() == pytest.approx(8 * (1 - p).mean().item())
     still = head_of(AdaptiveFace(8, 0.2, lam=slope.sum().item()))
     assert torch.autograd.grad(still(x, y), kept(still, "m"))[0].sum().item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, None])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_dynarcface_gives_a_class_the_margin_that_it_has_room_for(kind: type[MarginHead], chunk_size: int | None) -> None:
+    """By the nearest other class: two lie 0.3 apart, one is at right angles to all, one opposite to it."""
+    at = torch.tensor([0.0, 0.3, math.pi, math.pi / 2 + 0.15], dtype=torch.float64)
+    head = kind(2, 4, DynArcFace(8, 0.3, 0.5, 0.2), chunk_size=chunk_size).double()
+    head.weight.data = torch.stack([at.cos(), at.sin()], dim=1) * torch.tensor([[1.0], [3.0], [0.1], [2.0]])
+    x, y = torch.nn.functional.normalize(batches(1)[0][0][:4, :2]), torch.arange(4)
+    apart = torch.tensor([0.3, 0.3, math.pi / 2 - 0.15, math.pi / 2 - 0.15], dtype=torch.float64)
+    expected = 8 * (cosines(head, x, y).arccos() + 0.3 + 0.5 * (apart - 0.2)).cos()
+    torch.testing.assert_close(head.logits(x, y)[y, y], expected)
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_dynarcfaces_gradient_for_samples_is_that_of_its_value(chunk_size: int | None) -> None:
+    head = head_of(DynArcFace(8, 0.3, 0.5, 0.2), **({} if chunk_size else {"chunk_size": 99}))
+    x, y = batches(1)[0]
+    assert torch.autograd.gradcheck(lambda x: head(x, y), (x.requires_grad_(),))
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_dynarcface_is_finite_for_classes_at_one_place_opposite_ones_and_one_alone(chunk_size: int | None) -> None:
+    row = torch.tensor([0.3, -0.2, 0.7, 0.1])
+    for rows in ([row, row, -row, 0 * row, 1e-25 * row], [row], [row, -row]):
+        head = MarginHead(4, len(rows), DynArcFace(64), chunk_size=chunk_size)
+        head.weight.data = torch.stack(rows)
+        x = torch.stack([row, -row, 0 * row]).requires_grad_()
+        for inside in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+                loss = head(x, torch.zeros(3, dtype=torch.int64))
+            gradients = torch.autograd.grad(loss, [x, head.weight])
+            assert torch.isfinite(loss)
+            assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert loss > 0
+
+
+def test_dynarcface_without_a_slope_is_arcface() -> None:
+    x, y = batches(1)[0]
+    torch.testing.assert_close(head_of(DynArcFace(8, 0.5, 0.0))(x, y), head_of(ArcFace(8, 0.5))(x, y), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("lam", [0.3, 0.7, 0.99])

@@ -78,6 +78,7 @@ LOSSES: dict[str, Margin] = DEFAULTS | {
     "SphereFaceR v2 exact, norms kept": adaptive.SphereFaceR(None, 1.7, "v2", "exact"),
     "SphereFaceR v0, norms kept": adaptive.SphereFaceR(None, 1.5, "v0"),
     "SphereFace2 with a bias": adaptive.SphereFace2(8, 0.2, 2, 0.4, bias_begins=0.3),
+    "DynArcFace of few classes": adaptive.DynArcFace(16, 0.3, 0.7, 0.4),
     "AdaptiveFace, λ 3": adaptive.AdaptiveFace(16, lam=3),
 }
 
@@ -469,6 +470,8 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
         (lambda: MarginHead(0, 5, NormFace()), "embedding_dim=0"),
         (lambda: NormFace(scale=0), "NormFace: scale=0"),
         (lambda: CosFace(m=-0.1), "CosFace: m=-0.1"),
+        (lambda: adaptive.DynArcFace(m=1, slope=2), "DynArcFace: slope=2 makes margins of up to 5.28.*at most π"),
+        (lambda: adaptive.DynArcFace(slope=-1), "DynArcFace: slope=-1"),
         (lambda: ArcFace(m=4), "ArcFace: m=4"),
         (lambda: ArcFace(m=28.6), r"ArcFace: m=28.6 must lie in \[0, π\] radians; for degrees, math.radians\(28.6\)"),
         (lambda: InterFace(b=10), r"InterFace: b=10 must lie in \[0, π\] radians; for degrees, math.radians\(10\)"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from marginface.batches import Kept, Scaled, nearest
+from marginface.batches import Kept, Scaled, nearest, nearest_other
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import full_precision, nonzero, norms, unit
@@ -295,6 +295,7 @@ class MarginHead(nn.Module):
             seed=self.seed,
             rank=process(),
             others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
+            neighbour=lambda: nearest_other(unit(w[labels]), w, labels, self.chunk_size),
             own=lambda table: table[labels],
             mean=lambda table: table.mean(),
             gather=lambda values: gathered(values)[0],

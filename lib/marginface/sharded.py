@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.batches import Scaled, nearest
+from marginface.batches import Scaled, nearest, nearest_other
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import full_precision, norms, unit
 from marginface.heads import MarginHead, _check_margin, _reduced, _targets
@@ -333,6 +333,7 @@ class ShardedMarginHead(MarginHead):
             seed=self.seed,
             rank=0,
             others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
+            neighbour=lambda: ranks.max(nearest_other(unit(ranks.own(w, place)), w, place, self.chunk_size)),
             own=lambda table: ranks.own(table, place),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
             gather=lambda values: values,
