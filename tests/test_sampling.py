@@ -203,7 +203,7 @@ def test_a_step_with_a_closure_is_one_without(name: str, positional: bool) -> No
                 losses.append(now())
                 optimizer.step()
             else:
-                losses.append(optimizer.step(now) if positional else optimizer.step(closure=now))  # type: ignore[arg-type]
+                losses.append(optimizer.step(now) if positional else optimizer.step(closure=now))
         state = [value for p in head.parameters() for value in optimizer.state[p].values() if isinstance(value, Tensor)]
         found.append((losses, [*head.parameters(), *state]))
     assert found[0][0] == found[1][0]
@@ -244,8 +244,12 @@ def test_a_step_that_is_interrupted_leaves_all_of_the_weight(then: str) -> None:
     head(x, y).backward()
     optimizer.step()
     before = head.weight.detach().clone()
-    handle = optimizer.register_step_pre_hook(lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handle = optimizer.register_step_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
         optimizer.step()
     handle.remove()
     other(x, y).backward()
@@ -255,11 +259,37 @@ def test_a_step_that_is_interrupted_leaves_all_of_the_weight(then: str) -> None:
     elif then == "load":
         head.load_state_dict(other.state_dict())
     else:
-        {"forward": lambda: head(x, y), "logits": lambda: head.logits(x), "state": head.state_dict}[then]()
+        actions: dict[str, Callable[[], object]] = {
+            "forward": lambda: head(x, y),
+            "logits": lambda: head.logits(x),
+            "state": head.state_dict,
+        }
+        actions[then]()
     assert head.weight.shape == before.shape
     assert optimizer.state[head.weight]["momentum_buffer"].shape == before.shape
     if then not in ("step", "load"):
         assert torch.equal(head.weight, before)
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_after_an_interrupted_step_a_gradient_that_was_dropped_stays_so(to_none: bool) -> None:
+    head, (x, y) = sampled(ArcFace(8)), batch()
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    head(x, y).backward()
+    handle = optimizer.register_step_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    handle.remove()
+    optimizer.zero_grad(set_to_none=to_none)
+    loss = head(x, y)
+    (expected,) = torch.autograd.grad(loss, head.weight, retain_graph=True)
+    loss.backward()
+    assert head.weight.grad is not None
+    torch.testing.assert_close(head.weight.grad.to_dense(), expected.to_dense())
 
 
 def test_batches_that_are_accumulated_move_the_classes_of_all_of_them() -> None:

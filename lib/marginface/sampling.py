@@ -93,7 +93,7 @@ class _Away(NamedTuple):
     optimizer: Optimizer
     parameter: nn.Parameter
     whole: Tensor
-    index: Tensor
+    which: Tensor  # of its rows
     gradient: Tensor
     kept: dict[str, Tensor]  # of the optimizer's state
 
@@ -158,14 +158,14 @@ class _Rest:
         now = [away for away in self._away if wanted(away)]
         self._away = [away for away in self._away if not wanted(away)]
         for optimizer, parameter, whole, index, gradient, kept in now:
-            state, some = optimizer.state[parameter], parameter.data
+            state, some, dropped = optimizer.state[parameter], parameter.data, parameter.grad is None
             for name, value in state.items():
                 if isinstance(value, Tensor) and value.shape == some.shape:
                     all_of_it = kept[name] if name in kept else torch.zeros_like(whole)
                     state[name] = all_of_it.index_copy_(0, index, value)
             parameter.grad = None
             parameter.data = whole.index_copy_(0, index, some)
-            parameter.grad = gradient
+            parameter.grad = None if dropped else gradient  # after a step that was interrupted it may be zero_grad's
 
 
 _REST = _Rest()
