@@ -14,6 +14,7 @@ from marginface.adaptive import (
     AdaptiveFace,
     CircleLoss,
     CurricularFace,
+    DynArcFace,
     ElasticFace,
     MagFace,
     SphereFace2,
@@ -22,6 +23,7 @@ from marginface.adaptive import (
 )
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, Margin
+from marginface.ranks import Ranks
 from marginface.regularizers import IAM
 from marginface.sharded import ShardedMarginHead
 
@@ -33,6 +35,7 @@ MEETING: dict[str, Margin] = {
     "ElasticFace+": ElasticFace(8, 0.3, 0.2, "cos", plus=True),
     "AdaCos": AdaCos(),
     "AdaptiveFace": AdaptiveFace(8),
+    "DynArcFace": DynArcFace(8, 0.3, 0.5, 0.2),
     "SphereFace2": SphereFace2(8),
 }
 
@@ -100,6 +103,20 @@ def test_adacos_follows_its_batches() -> None:
         torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(s * found, y))
 
 
+@pytest.mark.parametrize("classes", [2, 6])
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("sharded", [True, False])
+def test_adacos_scales_plain_logits_as_those_of_a_batch(sharded: bool, dynamic: bool, classes: int) -> None:
+    """At first, and after the scale has followed a batch."""
+    kind = ShardedMarginHead if sharded else MarginHead
+    head, (x, y) = kind(4, classes, AdaCos(dynamic)).double(), batches(1)[0]
+    for _ in range(2):
+        plain, of_batch = head.logits(x), head.logits(x, y % classes)
+        torch.testing.assert_close(plain, of_batch, rtol=1e-12, atol=1e-12)
+        assert (plain.abs().max() > 1.5) == (classes > 2)
+        head(x, y % classes)
+
+
 def test_what_is_kept_stays_where_a_network_is_tested() -> None:
     for name, margin in MEETING.items():
         head = head_of(margin)
@@ -118,6 +135,42 @@ def test_elasticface_draws_margins_that_differ_and_are_drawn_again_from_its_stat
     assert drawn.std().item() == pytest.approx(0.1, abs=0.01)
     assert len(drawn.unique()) == len(drawn)
     assert not torch.equal(margin.draw(9, 3), ElasticFace(8, 0.5, 0.1, seed=1).draw(9, 3))
+
+
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_elasticface_draws_by_the_heads_seed(kind: type[MarginHead]) -> None:
+    """The same where classes are over ranks, and in a head that goes on."""
+    whole, (x, y) = head_of(ElasticFace(8)), batches(1)[0]
+    losses = []
+    for seed in (0, 0, 1):
+        head = kind(4, 6, ElasticFace(8), seed=seed).double()
+        head.weight.data = whole.weight.data
+        losses.append([head(x, y).item() for _ in range(3)])
+        again = kind(4, 6, ElasticFace(8), seed=seed).double()
+        again.load_state_dict(head.state_dict())
+        assert again(x, y) == head(x, y)
+        changed = ShardedMarginHead.of(head).gather()
+        assert changed.seed == seed
+        torch.testing.assert_close(changed(x, y), head(x, y), rtol=1e-12, atol=1e-12)
+    assert losses[0] == losses[1]
+    assert all(one != other for one, other in zip(losses[0], losses[2], strict=True))
+    assert losses[0] == pytest.approx([head_loss.item() for head_loss in (whole(x, y), whole(x, y), whole(x, y))])
+
+
+def test_elasticface_draws_for_each_process_with_a_whole_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With classes over processes every one draws for all samples, and the same."""
+    margin, (x, y) = ElasticFace(8, kind="cos"), batches(1)[0]
+    taken = []
+    for rank in (0, 1):
+        monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+        monkeypatch.setattr("torch.distributed.get_rank", lambda rank=rank: rank)
+        head = head_of(margin)
+        taken.append(cosines(head, x, y) - head.logits(x, y)[torch.arange(5), y].detach() / 8)
+        torch.testing.assert_close(taken[-1], margin.draw(5, 0, 0, rank))
+        sharded = ShardedMarginHead(4, 6, margin, group=Ranks.alone()).double()
+        found = cosines(sharded, x, y) - sharded.logits(x, y)[torch.arange(5), y].detach() / 8
+        torch.testing.assert_close(found, margin.draw(5, 0))
+    assert not (taken[0] == taken[1]).any()
 
 
 def test_elasticface_plus_gives_larger_margins_to_who_is_further() -> None:
@@ -176,6 +229,47 @@ def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_
     assert slope.sum().item() == pytest.approx(8 * (1 - p).mean().item())
     still = head_of(AdaptiveFace(8, 0.2, lam=slope.sum().item()))
     assert torch.autograd.grad(still(x, y), kept(still, "m"))[0].sum().item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, None])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_dynarcface_gives_a_class_the_margin_that_it_has_room_for(kind: type[MarginHead], chunk_size: int | None) -> None:
+    """By the nearest other class: two lie 0.3 apart, one is at right angles to all, one opposite to it."""
+    at = torch.tensor([0.0, 0.3, math.pi, math.pi / 2 + 0.15], dtype=torch.float64)
+    head = kind(2, 4, DynArcFace(8, 0.3, 0.5, 0.2), chunk_size=chunk_size).double()
+    head.weight.data = torch.stack([at.cos(), at.sin()], dim=1) * torch.tensor([[1.0], [3.0], [0.1], [2.0]])
+    x, y = torch.nn.functional.normalize(batches(1)[0][0][:4, :2]), torch.arange(4)
+    apart = torch.tensor([0.3, 0.3, math.pi / 2 - 0.15, math.pi / 2 - 0.15], dtype=torch.float64)
+    expected = 8 * (cosines(head, x, y).arccos() + 0.3 + 0.5 * (apart - 0.2)).cos()
+    torch.testing.assert_close(head.logits(x, y)[y, y], expected)
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_dynarcfaces_gradient_for_samples_is_that_of_its_value(chunk_size: int | None) -> None:
+    head = head_of(DynArcFace(8, 0.3, 0.5, 0.2), **({} if chunk_size else {"chunk_size": 99}))
+    x, y = batches(1)[0]
+    assert torch.autograd.gradcheck(lambda x: head(x, y), (x.requires_grad_(),))
+
+
+@pytest.mark.parametrize("chunk_size", [2, None])
+def test_dynarcface_is_finite_for_classes_at_one_place_opposite_ones_and_one_alone(chunk_size: int | None) -> None:
+    row = torch.tensor([0.3, -0.2, 0.7, 0.1])
+    for rows in ([row, row, -row, 0 * row, 1e-25 * row], [row], [row, -row]):
+        head = MarginHead(4, len(rows), DynArcFace(64), chunk_size=chunk_size)
+        head.weight.data = torch.stack(rows)
+        x = torch.stack([row, -row, 0 * row]).requires_grad_()
+        for inside in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+                loss = head(x, torch.zeros(3, dtype=torch.int64))
+            gradients = torch.autograd.grad(loss, [x, head.weight])
+            assert torch.isfinite(loss)
+            assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert loss > 0
+
+
+def test_dynarcface_without_a_slope_is_arcface() -> None:
+    x, y = batches(1)[0]
+    torch.testing.assert_close(head_of(DynArcFace(8, 0.5, 0.0))(x, y), head_of(ArcFace(8, 0.5))(x, y), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("lam", [0.3, 0.7, 0.99])

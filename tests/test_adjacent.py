@@ -13,7 +13,7 @@ from torch import Tensor
 from marginface import reference
 from marginface.adjacent import PAM, narrowest_pairs, nearest_neighbours, phi
 from marginface.heads import MarginHead
-from marginface.margins import CosFace
+from marginface.margins import CosFace, NormFace
 
 VERSIONS: list[tuple[Literal[1, 2], bool]] = [(1, False), (2, False), (2, True)]
 
@@ -356,3 +356,16 @@ def _other_size() -> None:
 def test_bad_input_is_named(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_gradients_are_the_same_for_a_backward_pass_within_autocast(version: Literal[1, 2]) -> None:
+    gradients = []
+    for inside in (False, True):
+        torch.manual_seed(0)
+        head = MarginHead(32, 64, NormFace(1e-6), [PAM(1.0, version)], chunk_size=16)
+        loss = head(torch.randn(16, 32), torch.arange(16))
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            loss.backward()
+        gradients.append(head.weight.grad)
+    torch.testing.assert_close(*gradients)

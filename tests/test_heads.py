@@ -39,6 +39,7 @@ from marginface.margins import (
 )
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.settings import Radians
+from marginface.sharded import ShardedMarginHead
 from marginface.training.recipes import Recipe
 from marginface.triplet import Triplet, triplet_loss
 
@@ -77,6 +78,7 @@ LOSSES: dict[str, Margin] = DEFAULTS | {
     "SphereFaceR v2 exact, norms kept": adaptive.SphereFaceR(None, 1.7, "v2", "exact"),
     "SphereFaceR v0, norms kept": adaptive.SphereFaceR(None, 1.5, "v0"),
     "SphereFace2 with a bias": adaptive.SphereFace2(8, 0.2, 2, 0.4, bias_begins=0.3),
+    "DynArcFace of few classes": adaptive.DynArcFace(16, 0.3, 0.7, 0.4),
     "AdaptiveFace, λ 3": adaptive.AdaptiveFace(16, lam=3),
 }
 
@@ -205,12 +207,12 @@ def test_gradcheck(name: str) -> None:
 def test_logits_are_what_the_loss_is_made_of(name: str) -> None:
     head = make_head(LOSSES[name]).eval()  # what a margin keeps does not follow
     x, y = batch()
-    added = head._met_here(head.margin, x, unit(x), head.weight, y).added
-    loss = head(x, y) if added is None else head(x, y) - added.mean()
+    met = head._met_here(head.margin, x, unit(x), head.weight, y)
+    loss = head(x, y) if met.added is None else head(x, y) - met.added.mean()
     if head.margin.sums == "exp":
         torch.testing.assert_close(torch.nn.functional.cross_entropy(head.logits(x, y), y), loss)
     others = torch.nn.functional.one_hot(y, 5) == 0
-    if not head.margin.changes_others and not isinstance(head.margin, adaptive.CurricularFace | adaptive.AdaCos):
+    if not met.changes_others:
         torch.testing.assert_close(head.logits(x, y)[others], head.logits(x)[others])
 
 
@@ -468,6 +470,8 @@ def test_bad_batches_are_named(embeddings: Tensor, labels: Tensor, message: str)
         (lambda: MarginHead(0, 5, NormFace()), "embedding_dim=0"),
         (lambda: NormFace(scale=0), "NormFace: scale=0"),
         (lambda: CosFace(m=-0.1), "CosFace: m=-0.1"),
+        (lambda: adaptive.DynArcFace(m=1, slope=2), "DynArcFace: slope=2 makes margins of up to 5.28.*at most π"),
+        (lambda: adaptive.DynArcFace(slope=-1), "DynArcFace: slope=-1"),
         (lambda: ArcFace(m=4), "ArcFace: m=4"),
         (lambda: ArcFace(m=28.6), r"ArcFace: m=28.6 must lie in \[0, π\] radians; for degrees, math.radians\(28.6\)"),
         (lambda: InterFace(b=10), r"InterFace: b=10 must lie in \[0, π\] radians; for degrees, math.radians\(10\)"),
@@ -515,9 +519,12 @@ def loose(kind: Any) -> Any:
         (lambda: loose(MarginHead)(4, 5, ArcFace), r"margin must be a loss, not its class: ArcFace\(\)"),
         (lambda: loose(MarginHead)(4, 5, "arcface"), "margin must be a loss of marginface.margins.*not 'arcface'"),
         (lambda: loose(MarginHead)(4, 5, None), "margin must be a loss.*not None"),
+        (lambda: loose(ShardedMarginHead)(4, 6, "arcface", corrected=True), "margin must be a loss .*not 'arcface'"),
+        (lambda: loose(ShardedMarginHead)(4, 6, ArcFace, corrected=True), r"its class: ArcFace\(\)"),
         (lambda: loose(MarginHead)(4, 5, Triplet()), "margin must be a loss.*not Triplet"),
         (lambda: loose(MarginHead)(4, 5.0, NormFace()), "num_classes must be an int, not float 5.0"),
         (lambda: loose(MarginHead)(4, 5, NormFace(), IAM(0.1)), "regularizers must be a list, such as .*not IAM"),
+        (lambda: loose(ShardedMarginHead)(4, 5, NormFace(), IAM(0.1)), "regularizers must be a list, such as .*not IAM"),
         (lambda: loose(MarginHead)(4, 5, NormFace(), [IAM]), "regularizers: IAM is a class"),
         (
             lambda: loose(MarginHead)(4, 5, NormFace(), [Fresh.of(CenterLoss, weight=0.1)]),

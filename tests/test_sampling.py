@@ -1,6 +1,8 @@
 """Some of the classes at a time: which ones, what the loss is of, and what an optimizer leaves alone."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -175,6 +177,119 @@ def test_an_optimizer_leaves_alone_what_was_not_met(name: str) -> None:
                     assert value.shape == after.shape
                     assert torch.equal(value[rest], state[key, k][rest] if (key, k) in state else torch.zeros_like(value[rest]))
                     torch.testing.assert_close(value[index], twin.state[twins[key]][k], rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("positional", [True, False])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_step_with_a_closure_is_one_without(name: str, positional: bool) -> None:
+    """The closure sees all classes, and what moves are those that it has met: to the last bit."""
+    whole, batches, found = MarginHead(DIM, CLASSES, Softmax()).double(), [batch() for _ in range(5)], []
+    for with_closure in (False, True):
+        head = ShardedMarginHead.of(whole, sample_rate=0.5)
+        optimizer, losses = OPTIMIZERS[name](list(head.parameters())), []
+
+        def closure(
+            x: Tensor, y: Tensor, head: ShardedMarginHead = head, optimizer: torch.optim.Optimizer = optimizer
+        ) -> float:
+            assert head.weight.shape == whole.weight.shape
+            optimizer.zero_grad()
+            loss = head(x, y)
+            loss.backward()
+            return loss.item()
+
+        for x, y in batches:
+            now = partial(closure, x.detach(), y)
+            if not with_closure:
+                losses.append(now())
+                optimizer.step()
+            else:
+                losses.append(optimizer.step(now) if positional else optimizer.step(closure=now))
+        state = [value for p in head.parameters() for value in optimizer.state[p].values() if isinstance(value, Tensor)]
+        found.append((losses, [*head.parameters(), *state]))
+    assert found[0][0] == found[1][0]
+    assert all(torch.equal(one, other) for one, other in zip(found[0][1], found[1][1], strict=True))
+
+
+def test_a_closure_may_meet_other_classes_each_time() -> None:
+    """Of an optimizer that calls it twice in a step: no weight is lost on the way."""
+
+    class Twice(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> Any:
+            with torch.enable_grad():
+                closure()
+            return super().step(closure)
+
+    head = sampled(ArcFace(8))
+    optimizer, before, (x, y) = Twice(head.parameters(), lr=0.1), head.weight.detach().clone(), batch()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = head(x, y)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    rest = torch.ones(CLASSES, dtype=torch.bool).index_fill(0, met(head), False)
+    assert torch.equal(head.weight.detach()[rest], before[rest])
+    assert head.weight.shape == before.shape
+
+
+@pytest.mark.parametrize("then", ["forward", "logits", "state", "load", "step"])
+def test_a_step_that_is_interrupted_leaves_all_of_the_weight(then: str) -> None:
+    head = sampled(ArcFace(8))
+    optimizer, other = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9), sampled(ArcFace(8))
+    other_optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+    x, y = batch()
+    head(x, y).backward()
+    optimizer.step()
+    before = head.weight.detach().clone()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handle = optimizer.register_step_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    handle.remove()
+    other(x, y).backward()
+    other_optimizer.step()  # which has nothing to do with it
+    if then == "step":
+        optimizer.step()
+    elif then == "load":
+        head.load_state_dict(other.state_dict())
+    else:
+        actions: dict[str, Callable[[], object]] = {
+            "forward": lambda: head(x, y),
+            "logits": lambda: head.logits(x),
+            "state": head.state_dict,
+        }
+        actions[then]()
+    assert head.weight.shape == before.shape
+    assert optimizer.state[head.weight]["momentum_buffer"].shape == before.shape
+    if then not in ("step", "load"):
+        assert torch.equal(head.weight, before)
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_after_an_interrupted_step_a_gradient_that_was_dropped_stays_so(to_none: bool) -> None:
+    head, (x, y) = sampled(ArcFace(8)), batch()
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    head(x, y).backward()
+    handle = optimizer.register_step_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    handle.remove()
+    optimizer.zero_grad(set_to_none=to_none)
+    loss = head(x, y)
+    (expected,) = torch.autograd.grad(loss, head.weight, retain_graph=True)
+    loss.backward()
+    assert head.weight.grad is not None
+    torch.testing.assert_close(head.weight.grad.to_dense(), expected.to_dense())
 
 
 def test_batches_that_are_accumulated_move_the_classes_of_all_of_them() -> None:

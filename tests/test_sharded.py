@@ -17,6 +17,7 @@ from marginface.adaptive import (
     AdaptiveFace,
     CircleLoss,
     CurricularFace,
+    DynArcFace,
     ElasticFace,
     MagFace,
     SphereFace2,
@@ -101,6 +102,7 @@ MARGINS: dict[str, Margin] = {
     "ElasticFace+": ElasticFace(8, sigma=0.3, plus=True),
     "AdaCos": AdaCos(),
     "AdaptiveFace": AdaptiveFace(8, lam=0.7),
+    "DynArcFace": DynArcFace(8, 0.3, 0.5, 0.2),
     "CircleLoss": CircleLoss(8),
     "SubCenterArcFace": SubCenterArcFace(8, 0.3, 2),
     "SphereFaceR": SphereFaceR(8),
@@ -220,8 +222,10 @@ def differences(case: Case, ranks: Ranks) -> dict[str, float]:
         if isinstance(value, Tensor):
             found[f"gathered {name}"] = gathered[name], value
     plain = x[mine].clone()
-    found["logits"] = head.logits(plain), whole.logits(x)[mine]
-    found["logits with labels"] = head.logits(plain, y[mine]), whole.logits(x, y)[mine]
+    with mock.patch("torch.distributed.is_initialized", return_value=False):
+        theirs_plain, theirs_labelled = whole.logits(x), whole.logits(x, y)
+    found["logits"] = head.logits(plain), theirs_plain[mine]
+    found["logits with labels"] = head.logits(plain, y[mine]), theirs_labelled[mine]
     return {
         name: float((a - b).detach().abs().max() / b.detach().abs().max().clamp_min(1)) if a.numel() else 0.0
         for name, (a, b) in found.items()
@@ -327,6 +331,8 @@ def fail(rank: int) -> dict[str, str]:
     found["after what was refused"] = error_of(lambda: head.train()(x, y))
     found["settings"] = error_of(lambda: ShardedMarginHead(DIM, CLASSES, ArcFace(m=0.5 + 0.1 * (rank == 1))))
     found["arguments"] = error_of(lambda: ShardedMarginHead(0 if rank == 1 else DIM, CLASSES, ArcFace()))
+    margin: Any = "arcface" if rank == 1 else ArcFace()
+    found["margin"] = error_of(lambda: ShardedMarginHead(DIM, CLASSES, margin, corrected=True))
     for name, regularizer in {"forward": breaks, "backward": breaks_backward}.items():
         broken = ShardedMarginHead(DIM, CLASSES, ArcFace(), [regularizer])
         found[name] = error_of(lambda broken=broken: broken(x.clone().requires_grad_(), y).backward())  # type: ignore[misc]
@@ -353,6 +359,7 @@ def told() -> list[dict[str, str]]:
         ("nan", "NonFiniteError: embeddings hold NaN or infinity"),
         ("no tensor", "TypeError: embeddings must be a torch.Tensor, not list"),
         ("arguments", "ValueError: embedding_dim=0 must be at least 1"),
+        ("margin", "TypeError: margin must be a loss of marginface.margins"),
     ],
 )
 def test_an_error_on_one_rank_is_told_to_all(what: str, error: str, told: list[dict[str, str]]) -> None:

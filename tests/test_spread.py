@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from marginface import reference, spread
+from marginface.adaptive import SubCenterArcFace
 from marginface.book import descriptions
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, NormFace
 from marginface.regularizers import IAM, Stateless, Terms
+from marginface.sharded import ShardedMarginHead
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace, potential
 from marginface.training.recipes import Recipe
 
@@ -172,6 +174,32 @@ def test_one_class_repels_none() -> None:
     assert potential(W) == 0
     assert W.grad is not None
     assert (W.grad == 0).all()
+
+
+@pytest.mark.parametrize("moving", [None, torch.tensor([0])])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_classes_that_nearly_coincide_repel_as_they_should(dtype: torch.dtype, moving: Tensor | None) -> None:
+    """However near, and beside others that are far; those at one place have no direction and leave the others theirs."""
+    for apart in (1e-1, 1e-2, 5e-4, 1e-5, 1e-6):
+        W = torch.tensor([[1.0, 0.0, 0.0], [math.cos(apart), math.sin(apart), 0], [0.6, 0, 0.8], [-0.6, 0, 0.8]], dtype=dtype)
+        true = W.double().requires_grad_()
+        (expected,) = torch.autograd.grad(reference.uniform(true, None if moving is None else moving.tolist()), true)
+        W.requires_grad_()
+        (found,) = torch.autograd.grad(potential(W, moving=moving), W)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+        twice = W.detach()[[0, 1, 2, 3, 0]].requires_grad_()
+        (found,) = torch.autograd.grad(potential(twice, moving=moving), twice)
+        of_mean = 4 / 3 if moving is not None else 20 / 12  # so many more pairs, of which the mean is
+        torch.testing.assert_close(of_mean * found.double()[0], expected[0], rtol=1e-5, atol=1e-6)
+        assert torch.isfinite(found).all()
+
+
+def test_several_weights_a_class_are_refused() -> None:
+    """By the name of what is wrong, as PAM does."""
+    x, y = torch.randn(4, 8), torch.arange(4)
+    for head in (MarginHead, ShardedMarginHead):
+        with pytest.raises(ValueError, match=r"class_weights must be floating point \(C, d\), one a class, not .*\(6, 3, 8\)"):
+            head(8, 6, SubCenterArcFace(), [UniformFace(0.1)])(x, y)
 
 
 def test_four_classes_become_a_tetrahedron() -> None:

@@ -298,11 +298,12 @@ class _PairCosines(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """With unit vectors u, d cos / d w_i = (u_j - cos · u_i) / ‖w_i‖: one sparse product, less multiples of the rows."""
         W, i, j, inverse, cosines = ctx.saved_tensors
-        U = W * inverse[:, None]
-        ends = torch.stack([torch.cat([i, j]), torch.cat([j, i])])
-        along = W.new_zeros(len(W)).index_add_(0, ends[0], (gradient * cosines).repeat(2))
-        across = torch.sparse_coo_tensor(ends, gradient.repeat(2), (len(W), len(W)), check_invariants=False)
-        return torch.sparse.mm(across, U).addcmul_(U, along[:, None], value=-1).mul_(inverse[:, None]), None, None
+        with full_precision(W):  # whoever calls it within autocast
+            U = W * inverse[:, None]
+            ends = torch.stack([torch.cat([i, j]), torch.cat([j, i])])
+            along = W.new_zeros(len(W)).index_add_(0, ends[0], (gradient * cosines).repeat(2))
+            across = torch.sparse_coo_tensor(ends, gradient.repeat(2), (len(W), len(W)), check_invariants=False)
+            return torch.sparse.mm(across, U).addcmul_(U, along[:, None], value=-1).mul_(inverse[:, None]), None, None
 
 
 def _pair_cosines(W: Tensor, i: Tensor, j: Tensor) -> Tensor:

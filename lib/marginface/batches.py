@@ -19,9 +19,12 @@ class Batch:
     cosine: Tensor  # (N,) with the own class, without a gradient
     num_classes: int
     number: int  # batches in training before this one
+    seed: int  # the head's, for what is drawn
+    rank: int  # of this process where each has samples of its own; 0 where these are all there are
     kept: Mapping[str, Tensor]  # what `Margin.keeps` and `Margin.learns` name, as it was before this batch
     follows: bool  # whether what is kept is to follow this batch: in training, and not when a network is tested
     others: Callable[[Tensor], Tensor]  # L (N,) of plain cosines times a scale (): a pass over all classes
+    neighbour: Callable[[], Tensor]  # (N,) the own class's cosine with the nearest other class: a pass over all classes
     own: Callable[[Tensor], Tensor]  # the rows (N, …) of the samples' classes, of a table with one for each class
     mean: Callable[[Tensor], Tensor]  # the mean over all classes of a table (C,)
     gather: Callable[[Tensor], Tensor]  # values (N,) of the whole batch, where processes share it, without a gradient
@@ -103,6 +106,10 @@ class Kept(nn.Module):
             self._follow(after)
         return met
 
+    def unmet(self, margin: Margin, num_classes: int) -> Margin:
+        """The margin as it is for plain logits."""
+        return margin.unmet(dict(self.named_buffers()), num_classes, self.batches)
+
     @torch.no_grad()
     def _follow(self, after: Mapping[str, Tensor]) -> None:
         self._before = {name: value.clone() for name, value in self.named_buffers()}
@@ -115,3 +122,16 @@ def nearest(x: Tensor, weights: Tensor) -> Tensor:
     """The cosine (N,) of directions (N, d) with weights (N, d), or with the nearest of (N, K, d)."""
     cosines = (x.unsqueeze(1) * unit(weights if weights.dim() == 3 else weights.unsqueeze(1))).sum(dim=2)
     return cosines.max(dim=1).values
+
+
+def nearest_other(directions: Tensor, weights: Tensor, place: Tensor, chunk_size: int | None) -> Tensor:
+    """The cosine (N,) of directions (N, d) with the nearest of weights (C, d) but that at `place` (N,), if it is there.
+
+    -∞ where there is no other. `chunk_size` is how many are held at a time; None holds all.
+    """
+    found, size = directions.new_full((len(directions),), -torch.inf), chunk_size or max(1, len(weights))
+    for start in range(0, len(weights), size):
+        part = weights[start : start + size]
+        itself = place[:, None] == torch.arange(start, start + len(part), device=place.device)
+        found = torch.maximum(found, (directions @ unit(part).T).masked_fill(itself, -torch.inf).amax(dim=1))
+    return found

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from marginface.batches import Kept, Scaled, nearest
+from marginface.batches import Kept, Scaled, nearest, nearest_other
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import full_precision, nonzero, norms, unit
 from marginface.margins import Margin, described
 from marginface.reduction import own_and_others, products, whole
-from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered
+from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered, process
 
 
 class _Clock:
@@ -49,7 +49,8 @@ class MarginHead(nn.Module):
         batch's backward pass comes before the next batch.
 
     With chunk_size=None, or at least C, all is ordinary autograd: torch.func, double backward, and
-    torch.compile(fullgraph=True) work. Over chunks of classes there is one derivative, and a compiler breaks the graph
+    torch.compile(fullgraph=True) work. Its backward pass has to be called outside of autocast, as PyTorch asks: within it
+    gradients are computed in half precision. Over chunks of classes there is one derivative, and a compiler breaks the graph
     around them, as it does around regularizers with a state and around schedules. `logits` is always of the first kind.
 
     Arguments:
@@ -64,6 +65,7 @@ class MarginHead(nn.Module):
         reduction: "mean"; "sum"; or "none", a loss for every sample. What a regularizer gives as one number counts for each.
         check_values: whether to look for NaN and for labels that are no class. None looks where nobody has to wait for the
             values, on a CPU. What is compiled does not look.
+        seed: of what a loss draws, such as ElasticFace; a head that goes on from its state draws what it would have drawn.
     Raises: TypeError or ValueError that says what an argument must be.
     """
 
@@ -77,6 +79,8 @@ class MarginHead(nn.Module):
         keep_bytes: int = 96 * 2**20,
         reduction: Literal["mean", "sum", "none"] = "mean",
         check_values: bool | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         _check_sizes(
@@ -92,6 +96,7 @@ class MarginHead(nn.Module):
         self.margin = margin
         self.regularizers = tuple(regularizers)
         self.chunk_size, self.keep_bytes, self.reduction, self.check_values = chunk_size, keep_bytes, reduction, check_values
+        self.seed = seed
         self.stateful = nn.ModuleList(r for r in regularizers if isinstance(r, Stateful))
         held = self._held(num_classes)
         for module in self.stateful:
@@ -178,14 +183,19 @@ class MarginHead(nn.Module):
             x, w = self._full_precision(embeddings)
             margin = self._margin_now()
             if labels is None:
-                plain = margin.scaled(products(x, w, margin))
-                bias = self._biases(x.dtype)
-                return plain if bias is None else plain + bias
+                return self._plain(x, w, margin)
             margin = self._met_here(margin, embeddings, x, w, labels)
             bias = self._biases(x.dtype)
             own, logits = whole(x, w, labels, margin, bias)
             target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
             return logits.scatter(1, labels[:, None], target[:, None])
+
+    def _plain(self, x: Tensor, w: Tensor, margin: Margin) -> Tensor:
+        """The logits (N, classes that are here) without a margin."""
+        if self.kept is not None:
+            margin = self.kept.unmet(margin, self.num_classes)
+        plain, bias = margin.scaled(products(x, w, margin)), self._biases(x.dtype)
+        return plain if bias is None else plain + bias
 
     @property
     def step(self) -> int:
@@ -290,7 +300,10 @@ class MarginHead(nn.Module):
             repeats,
             cosine=lambda: nearest(unit(x), w[labels]),
             num_classes=self.num_classes,
+            seed=self.seed,
+            rank=process(),
             others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
+            neighbour=lambda: nearest_other(unit(w[labels]), w, labels, self.chunk_size),
             own=lambda table: table[labels],
             mean=lambda table: table.mean(),
             gather=lambda values: gathered(values)[0],

@@ -102,6 +102,10 @@ class Margin:
         """
         return self, {}
 
+    def unmet(self, kept: Mapping[str, Tensor], num_classes: int, number: int) -> "Margin":
+        """The loss as it is for plain logits, which are of no batch: by what is kept after so many batches in training."""
+        return self
+
     @property
     def meets(self) -> bool:
         """Whether it has to do with batches: it meets them, keeps or learns something."""

@@ -252,6 +252,12 @@ def adaptiveface(x: Tensor, W: Tensor, y: Tensor, s: float, m: Tensor | float, l
     return moved - lam * margins.sum() / len(W)
 
 
+def dynarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, slope: float, begins: float) -> Tensor:
+    """Dyn-ArcFace: ArcFace with a margin by the angle between a class and the nearest other, which carries no gradient."""
+    nearest = [min(float(theta(W[y_i], W[j]).detach()) for j in range(len(W)) if j != y_i) for y_i in y]
+    return _moved(x, W, y, s, [m + slope * max(0.0, angle - begins) for angle in nearest], [0.0] * len(x))
+
+
 def circleloss(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     """Circle loss Eq. 8 with class weights as proxies, γ = s; the weights α_p and α_n carry no gradient."""
     loss = []

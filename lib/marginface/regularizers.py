@@ -29,6 +29,11 @@ def gathered(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(_gather(tensor.detach(), sizes) for tensor in tensors)
 
 
+def process() -> int:
+    """The number of this process among all of torch.distributed; 0 where there is one."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
 def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:
     padded = tensor.new_zeros(max(sizes), *tensor.shape[1:])
     padded[: len(tensor)] = tensor

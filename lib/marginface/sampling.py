@@ -7,7 +7,8 @@ add to Σ exp(logit), makes that sum right on average: a bias of its logarithm. 
 
 import hashlib
 import math
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,11 @@ def chosen(classes: int, rate: float, samples: int) -> int:
     return min(classes, max(math.ceil(rate * classes), samples))
 
 
-def generator(seed: int, draw: int, rank: int, device: torch.device) -> torch.Generator | None:
-    """What the draw of a rank comes from, so that a run that goes on draws what it would have drawn."""
+def generator(seed: int | str, draw: int, rank: int, device: torch.device) -> torch.Generator | None:
+    """What the draw of a rank comes from, so that a run that goes on draws what it would have drawn.
+
+    A seed that is a text is of another draw than that of classes.
+    """
     if device.type == "meta":
         return None
     number = int.from_bytes(hashlib.sha256(f"{seed} {draw} {rank}".encode()).digest()[:7])
@@ -83,41 +87,90 @@ class _Rows(torch.autograd.Function):
         return sparse, None
 
 
+class _Away(NamedTuple):
+    """What of a parameter is away while an optimizer makes a step."""
+
+    optimizer: Optimizer
+    parameter: nn.Parameter
+    whole: Tensor
+    which: Tensor  # of its rows
+    gradient: Tensor
+    kept: dict[str, Tensor]  # of the optimizer's state
+
+
 class _Rest:
-    """While an optimizer makes a step, it sees of such a parameter the rows that have a gradient, and of its state, too."""
+    """While an optimizer makes a step, it sees of such a parameter the rows that have a gradient, and of its state, too.
+
+    A closure sees all of it: rows are taken after it, since they are those of the gradient that it makes.
+    """
 
     def __init__(self) -> None:
-        self._away: list[tuple[nn.Parameter, Tensor, Tensor, Tensor, dict[str, Tensor]]] = []
-        register_optimizer_step_pre_hook(self._take)
-        register_optimizer_step_post_hook(self._put_back)
+        self._away: list[_Away] = []
+        register_optimizer_step_pre_hook(self._before)
+        register_optimizer_step_post_hook(self._after)
 
-    def _take(self, optimizer: Optimizer, *_: Any) -> None:
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is not None and gradient.is_sparse and getattr(parameter, "moves_by_rows", False):
-                    self._take_rows(optimizer, parameter, gradient.coalesce())
+    def _before(self, optimizer: Optimizer, arguments: Any, named: Any) -> tuple[Any, Any] | None:
+        closure = named.get("closure") or (arguments[1] if len(arguments) > 1 else None)
+        if not callable(closure):
+            self._take(optimizer)
+            return None
+
+        def closure_and_take() -> Any:
+            self._after(optimizer)  # where it is called several times in a step
+            loss = closure()
+            self._take(optimizer)
+            return loss
+
+        if "closure" in named:
+            return arguments, {**named, "closure": closure_and_take}
+        return (arguments[0], closure_and_take, *arguments[2:]), named
+
+    def _after(self, optimizer: Optimizer, *_: Any) -> None:
+        self._put_back(lambda away: away.optimizer is optimizer)
+
+    def settle(self, parameters: Iterable[Tensor]) -> None:
+        """Put back what a step has left away that was interrupted."""
+        if self._away:
+            these = {id(parameter) for parameter in parameters}
+            self._put_back(lambda away: id(away.parameter) in these)
+
+    @torch.no_grad()
+    def _take(self, optimizer: Optimizer) -> None:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.settle(parameters)
+        for parameter in parameters:
+            gradient = parameter.grad
+            if gradient is not None and gradient.is_sparse and getattr(parameter, "moves_by_rows", False):
+                self._take_rows(optimizer, parameter, gradient.coalesce())
 
     def _take_rows(self, optimizer: Optimizer, parameter: nn.Parameter, gradient: Tensor) -> None:
         whole, index, state = parameter.data, gradient.indices()[0], optimizer.state[parameter]
         kept = {name: value for name, value in state.items() if isinstance(value, Tensor) and value.shape == whole.shape}
-        self._away.append((parameter, whole, index, gradient, kept))
+        some, some_kept = whole[index], {name: value[index] for name, value in kept.items()}  # first, as memory may be short
+        self._away.append(_Away(optimizer, parameter, whole, index, gradient, kept))
         parameter.grad = None
-        parameter.data = whole[index]
+        parameter.data = some
         parameter.grad = gradient.values()
-        state.update({name: value[index] for name, value in kept.items()})
+        state.update(some_kept)
 
-    def _put_back(self, optimizer: Optimizer, *_: Any) -> None:
-        away, self._away = self._away, []
-        for parameter, whole, index, gradient, kept in away:
-            state, some = optimizer.state[parameter], parameter.data
+    @torch.no_grad()
+    def _put_back(self, wanted: Callable[[_Away], bool]) -> None:
+        now = [away for away in self._away if wanted(away)]
+        self._away = [away for away in self._away if not wanted(away)]
+        for optimizer, parameter, whole, index, gradient, kept in now:
+            state, some, dropped = optimizer.state[parameter], parameter.data, parameter.grad is None
             for name, value in state.items():
                 if isinstance(value, Tensor) and value.shape == some.shape:
                     all_of_it = kept[name] if name in kept else torch.zeros_like(whole)
                     state[name] = all_of_it.index_copy_(0, index, value)
             parameter.grad = None
             parameter.data = whole.index_copy_(0, index, some)
-            parameter.grad = gradient
+            parameter.grad = None if dropped else gradient  # after a step that was interrupted it may be zero_grad's
 
 
 _REST = _Rest()
+
+
+def settle(parameters: Iterable[Tensor]) -> None:
+    """Put back the rows of parameters that a step of an optimizer has left away, if it was interrupted."""
+    _REST.settle(parameters)

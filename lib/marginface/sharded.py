@@ -9,15 +9,15 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.batches import Scaled, nearest
+from marginface.batches import Scaled, nearest, nearest_other
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import full_precision, norms, unit
-from marginface.heads import MarginHead, _reduced, _targets
+from marginface.heads import MarginHead, _check_margin, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
-from marginface.reduction import own_and_others, products, whole_over
+from marginface.reduction import own_and_others, whole_over
 from marginface.regularizers import Stateful, Terms
-from marginface.sampling import chosen, draw_classes, generator, rows
+from marginface.sampling import chosen, draw_classes, generator, rows, settle
 from marginface.settings import Range, check_number
 
 
@@ -49,7 +49,7 @@ class ShardedMarginHead(MarginHead):
         sample_rate: the share of the classes that a batch in training meets, in (0, 1].
         corrected: whether what is drawn stands for the others, too, so that Σ exp(logit) is right on average. The public code
             does not, and neither does the default.
-        seed: of what is drawn; a head that goes on from its state draws what it would have drawn.
+        seed: of the classes that are drawn, too.
     """
 
     def __init__(
@@ -73,15 +73,19 @@ class ShardedMarginHead(MarginHead):
         error: Exception | None = None
         try:
             check_number("sample_rate", sample_rate, Range(0, 1, above=True))
+            _check_margin(margin)
             if corrected and margin.sums != "exp":
                 raise ValueError(f"corrected={corrected} is for sums of exponentials, which {type(margin).__name__} has not")
-            super().__init__(embedding_dim, num_classes, margin, regularizers, chunk_size, keep_bytes, reduction, check_values)
+            how: Any = chunk_size, keep_bytes, reduction, check_values
+            super().__init__(embedding_dim, num_classes, margin, regularizers, *how, seed=seed)
         except (TypeError, ValueError) as found:
             error = found
-        self.sample_rate, self.corrected, self.seed = sample_rate, corrected, seed
+        self.sample_rate, self.corrected = sample_rate, corrected
         self._draws = 0  # batches for which classes were drawn
-        sampling = [sample_rate, corrected, seed]
-        settings = [embedding_dim, num_classes, described(margin), [_name(r) for r in regularizers], reduction, sampling]
+        settings: list[Any] = []
+        if error is None:  # else they may be anything
+            settings = [embedding_dim, num_classes, described(margin), [_name(r) for r in regularizers], reduction]
+            settings += [sample_rate, corrected, seed]
         if len({number for (number,) in self.ranks.agree(error, _number(settings))}) > 1:
             raise ValueError(
                 "the ranks' heads differ in embedding_dim, num_classes, margin, regularizers, reduction or sampling"
@@ -202,9 +206,7 @@ class ShardedMarginHead(MarginHead):
             x, w = self._full_precision(self.ranks.gather(embeddings, sizes))
             margin = self._margin_now()
             if labels is None:
-                part = margin.scaled(products(x, w, margin))
-                bias = self._biases(x.dtype)
-                part = part if bias is None else part + bias
+                part = self._plain(x, w, margin)
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
                 margin = self._met_over(margin, self.ranks.gather(embeddings, sizes).to(x.dtype), x, w, place)
@@ -214,6 +216,18 @@ class ShardedMarginHead(MarginHead):
                 part = torch.where(part == -torch.inf, target[:, None], part)
             columns = [each.stop - each.start for each in _parts(self._classes, self.ranks.world)]
             return self.ranks.gather(part.T.contiguous(), columns).T.split(sizes)[self.ranks.rank].contiguous()
+
+    def _check(self, embeddings: Tensor) -> None:
+        settle(self.parameters())
+        super()._check(embeddings)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        settle(self.parameters())
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        settle(self.parameters())
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {len(self.weight)} of the classes on rank {self.ranks.rank} of {self.ranks.world}"
@@ -319,7 +333,10 @@ class ShardedMarginHead(MarginHead):
             repeats,
             cosine=lambda: nearest(unit(same), ranks.own(w, place)),
             num_classes=self.num_classes,
+            seed=self.seed,
+            rank=0,
             others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
+            neighbour=lambda: ranks.max(nearest_other(unit(ranks.own(w, place)), w, place, self.chunk_size)),
             own=lambda table: ranks.own(table, place),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
             gather=lambda values: values,
@@ -372,6 +389,7 @@ def _settings(head: MarginHead) -> dict[str, Any]:
         "keep_bytes": head.keep_bytes,
         "reduction": head.reduction,
         "check_values": head.check_values,
+        "seed": head.seed,
     }
 
 

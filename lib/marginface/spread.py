@@ -143,7 +143,11 @@ def potential(
             class, which is a constant. None is all pairs.
         block_size: how many classes are compared with how many at a time; None is 512 on a CPU and 4096 on a GPU.
     Returns: (), the same on every rank; 0 where there are fewer than two classes.
+    Raises: ValueError for class weights of another shape, such as several a class.
     """
+    if class_weights.dim() != 2 or not class_weights.is_floating_point():
+        kind = f"{class_weights.dtype} {tuple(class_weights.shape)}"
+        raise ValueError(f"class_weights must be floating point (C, d), one a class, not {kind}")
     ranks = ranks or Ranks.alone()
     sizes = [size for (size,) in ranks.agree(None, len(class_weights))]
     C, size = sum(sizes), block_size or (512 if class_weights.device.type == "cpu" else 4096)
@@ -157,13 +161,29 @@ def potential(
         return _Potential.apply(class_weights, round_, rows, ends) / max(1, count * (C - 1))
 
 
-def _from_cosines(u: Tensor, v: Tensor) -> Tensor:
-    """(n, m) squared distances of unit rows; of near ones from their difference, where 2 - 2 cos has lost its digits."""
+def _distances_of_directions(u: Tensor, v: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """(n, m) distances of unit rows, and which are near: those are of their difference, where 2 - 2 cos has lost its digits."""
     squared = (u @ v.T).mul_(-2).add_(2)
     i, j = (squared < NEAR).nonzero(as_tuple=True)
-    for a, b in zip(i.split(AT_ONCE), j.split(AT_ONCE), strict=True):
+    near = list(zip(i.split(AT_ONCE), j.split(AT_ONCE), strict=True))
+    for a, b in near:
         squared[a, b] = (u[a] - v[b]).square().sum(dim=1)
-    return squared
+    return squared.sqrt_(), near
+
+
+def _pull(weight: Tensor, distance: Tensor, near: list[tuple[Tensor, Tensor]], u: Tensor, v: Tensor) -> Tensor:
+    """(n, d) Σ_j weight · (v_j - u) / distance, but for multiples of u; two at one place have no direction, and add nothing.
+
+    Of near ones from their difference, too: v_j over a small distance would leave few digits to all that it is added to.
+    """
+    slope = weight.div_(distance.clamp_min(torch.finfo(distance.dtype).tiny))
+    of_near = [slope[a, b] for a, b in near]
+    for a, b in near:
+        slope[a, b] = 0.0
+    pull = slope @ v
+    for (a, b), each in zip(near, of_near, strict=True):
+        pull.index_add_(0, a, each[:, None] * (v[b] - u[a]))
+    return pull
 
 
 class _Potential(torch.autograd.Function):
@@ -175,18 +195,17 @@ class _Potential(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, W: Tensor, round_: Round, rows: Tensor, ends: int) -> Tensor:
         total, gradient = W.new_zeros(()), torch.zeros_like(round_.unit)
-        rounding = 8 * torch.finfo(W.dtype).eps
         for _, start, columns, _ in round_.blocks():
             first = start - round_.first
             for part in rows.split(round_.size):
                 u = round_.unit[part]
-                distance = _from_cosines(u, columns).clamp_(min=rounding).sqrt_()
+                distance, near = _distances_of_directions(u, columns)
                 energy = (distance + 1).reciprocal_()
                 itself = ((part >= first) & (part < first + len(columns))).nonzero()[:, 0]
                 energy[itself, part[itself] - first] = 0.0
                 total += energy.sum()
-                # d distance / d cosine = -1 / distance, and a cosine moves a row within its tangent plane
-                pull = energy.square_().div_(distance) @ columns
+                # a row moves within its tangent plane
+                pull = _pull(energy.square_(), distance, near, u, columns)
                 gradient.index_add_(0, part, pull - (pull * u).sum(dim=1, keepdim=True) * u, alpha=ends)
         ctx.save_for_backward(gradient.mul_(round_.inverse[:, None]))
         return round_.ranks.sum(total)

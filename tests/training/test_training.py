@@ -26,6 +26,7 @@ from marginface.training.loop import (
     NonFiniteLossError,
     _seed_of_step,
     make_batches,
+    make_learner,
     make_optimizer,
     moving_average,
 )
@@ -57,6 +58,19 @@ def test_the_same_recipe_gives_the_same_run(blobs: ImageData) -> None:
     assert first.metrics == second.metrics
     assert first.curves == second.curves
     assert train(replace(RECIPE, seed=1), blobs).curves != first.curves
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_recipes_seed_reaches_what_a_loss_draws(sharded: bool, blobs: ImageData) -> None:
+    """Another run with the same weights and the same batch, and with another seed other margins."""
+    found = []
+    for seed in (0, 0, 1):
+        head: Any = make_learner(replace(RECIPE, margin=ElasticFace(8), seed=seed), blobs, sharded).head
+        torch.manual_seed(0)
+        torch.nn.init.normal_(head.weight)
+        found.append(head.logits(torch.randn(4, 3), torch.arange(4) % blobs.num_classes))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_iam_changes_training_and_its_absence_does_not(blobs: ImageData) -> None:

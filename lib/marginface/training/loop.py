@@ -330,10 +330,10 @@ def make_learner(recipe: Recipe, data: ImageData | FaceData, sharded: bool = Fal
         regularizers = [r.build() if isinstance(r, Fresh) else r for r in recipe.regularizers]
         size = recipe.embedding_dim, data.num_classes
         if sharded or recipe.sample_rate < 1:
-            sampling: Any = {"sample_rate": recipe.sample_rate, "corrected": recipe.corrected, "seed": recipe.seed}
-            head = ShardedMarginHead(*size, recipe.margin, regularizers, **sampling)
+            sampling: Any = {"sample_rate": recipe.sample_rate, "corrected": recipe.corrected}
+            head = ShardedMarginHead(*size, recipe.margin, regularizers, **sampling, seed=recipe.seed)
         else:
-            head = MarginHead(*size, recipe.margin, regularizers)
+            head = MarginHead(*size, recipe.margin, regularizers, seed=recipe.seed)
     return Learner(backbone, head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
