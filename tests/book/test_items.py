@@ -115,11 +115,15 @@ def test_what_is_recorded_on_another_test_bed_is_judged_beside_the_rest(runs_fol
 
 def test_a_spread_that_is_pooled_by_itself_is_so_on_every_test_bed(runs_folder: Path) -> None:
     """A third row, whose seeds differ by more, changes no effect of the two that share a training."""
-    claim = replace(TOY.claims(TOY.ask())[0], among=("without", "with"))
+    claim = Above("with", "without", ("accuracy",), "it adds", among=("without", "with"))
     alone = replace(TWO_BEDS, claims=lambda results: (claim,))
-    beside = replace(alone, rows=lambda p: _of(p.beta) | {"rough": Row(replace(_of(p.beta)["with"].recipe, lr=1.0))})
+
+    def rows(p: SimpleNamespace) -> dict[str, Row]:
+        return _of(p.beta) | {"rough": Row(replace(_of(p.beta)["with"].recipe, lr=1.0))}
+
+    beside = replace(alone, rows=rows)
     for beta, better in ((0.2, 0.01), (0.1, 0.02)):
-        for n, (name, row) in enumerate(beside.rows(SimpleNamespace(beta=beta)).items()):
+        for n, (name, row) in enumerate(rows(SimpleNamespace(beta=beta)).items()):
             for seed in (0, 1):
                 accuracy = 0.9 + better * (name == "with") + (0.05 if name == "rough" else 1e-4 * n) * seed
                 recipe = replace(row.recipe, seed=seed)
