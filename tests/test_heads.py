@@ -196,11 +196,21 @@ def test_bias_gets_the_literal_gradient() -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name, margin in LOSSES.items() if not getattr(margin, "detach", False)])
+# which take a part of themselves for a constant, as their papers or codes do: their gradient is not the loss's derivative
+HOLDING = {"InterFace", "InterFace cid&ct", "InterFace did&ct", "AdaFace", "AdaFace of the code", "DynArcFace"}
+HOLDING |= {"DynArcFace of few classes", "CircleLoss", "SphereFaceR", "SphereFaceR v1", "SphereFaceR v0, norms kept"}
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradcheck(name: str) -> None:
-    head = make_head(LOSSES[name], regularizers=(IAM(0.3),))
+    """The gradient is the loss's derivative, of all that take nothing for a constant and of no others."""
+    head = make_head(LOSSES[name], regularizers=(IAM(0.3),)).eval()  # what a margin keeps does not follow
     x, y = batch(3)
-    assert torch.autograd.gradcheck(lambda x, W: torch.func.functional_call(head, {"weight": W}, (x, y)), (x, head.weight))
+
+    def loss(x: Tensor, W: Tensor) -> Tensor:
+        return torch.func.functional_call(head, {"weight": W}, (x, y))
+
+    assert torch.autograd.gradcheck(loss, (x, head.weight), raise_exception=False) == (name not in HOLDING)
 
 
 @pytest.mark.parametrize("name", LOSSES)
