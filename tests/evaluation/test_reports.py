@@ -1,5 +1,7 @@
 """What pairs say of a network, all at once, and how sure one can be of it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,57 @@ def test_of_too_many_pairs_some_are_drawn() -> None:
     assert (who[left] == who[right]).sum() == 30 * 6
     every, _, all_there = pairs_among(who)
     assert (len(every), all_there) == (120 * 119 // 2, False)
+
+
+def test_every_image_is_as_likely_as_any_other_in_pairs_that_are_drawn() -> None:
+    who = np.random.default_rng(0).permutation(np.repeat(np.arange(100), 3))  # people of a folder need not be in order
+    left, right, _ = pairs_among(who, most=6000)
+    impostors = who[left] != who[right]
+    assert impostors.sum() == 6000
+    often = np.bincount(np.concatenate([left[impostors], right[impostors]]), minlength=300)
+    assert often.min() > 0
+    expected, deviation = 40, 40**0.5
+    assert np.abs(often - expected).max() < 5 * deviation
+    for k in range(0, 300, 60):
+        assert abs(often[k : k + 60].mean() - expected) < 5 * deviation / 60**0.5, "the first images and the last alike"
+    far = np.mean(np.abs(left - right)[impostors])
+    assert far == pytest.approx(100, rel=0.05), "a third of the whole, as of two places at random"
+
+
+@pytest.mark.parametrize("most", [1, 40, 70, 1000])
+def test_pairs_are_drawn_evenly_whatever_their_share(most: int) -> None:
+    """19 genuine and 47 impostor pairs, of which few are wanted, most, or all."""
+    who, counts = np.repeat([3, 1, 2], [4, 3, 5]), np.zeros((12, 12))
+    kinds = np.triu(who[:, None] == who, 1), np.triu(who[:, None] != who, 1)
+    for seed in range(2000):
+        left, right, sampled = pairs_among(who, most, seed)
+        assert (left < right).all()
+        counts[left, right] += 1
+        assert sampled == (most < 47)
+    assert counts.max() <= 2000
+    for kind in kinds:
+        share = min(1, most / kind.sum())
+        assert np.abs(counts[kind] / 2000 - share).max() <= 5 * (share * (1 - share) / 2000) ** 0.5
+
+
+def test_all_impostor_pairs_are_kept_where_genuine_ones_are_many() -> None:
+    """What is counted is pairs of a kind; two people with many images have as many of one as of the other."""
+    who = np.repeat([0, 1], 30)
+    left, right, sampled = pairs_among(who, most=900)
+    assert (len(left), sampled) == (60 * 59 // 2, False)
+    left, right, sampled = pairs_among(np.repeat([0, 1], [100, 5]), most=1000)
+    assert ((left < 100) & (right >= 100)).sum() == 500, "all of them"
+    assert (len(left), sampled) == (1500, True)
+
+
+def test_the_memory_for_pairs_does_not_grow_with_the_square_of_a_persons_images() -> None:
+    peaks = []
+    for images in (1000, 8000):
+        tracemalloc.start()
+        pairs_among(np.repeat([0, 1, 2], images), most=2000)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 16 * peaks[0], "8 times the images, 64 times the pairs"
 
 
 def test_no_person_is_in_two_folds_with_genuine_pairs() -> None:

@@ -17,7 +17,7 @@ from marginface.evaluation.verification import far_threshold, impostors_allowed,
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 RESAMPLES = 500
-MOST_PAIRS = 2_000_000  # impostor pairs of all that a set of people has
+MOST_PAIRS = 2_000_000  # of one kind, of all that a set of people has
 Ints = NDArray[np.int64]
 Told = Callable[[int], object]
 
@@ -50,8 +50,8 @@ class PairReport:
     """What scores of pairs are worth.
 
     failed: pairs of which an image could not be enrolled, which count as not the same. people: how many the intervals are
-        over, 0 where they are over pairs. least_far: the least FAR that lets an impostor pair through. sampled: whether the
-        impostor pairs are drawn at random from more.
+        over, 0 where they are over pairs. least_far: the least FAR that lets an impostor pair through. sampled: whether
+        pairs are drawn at random from more.
     """
 
     genuine: int
@@ -189,24 +189,46 @@ def _measures(
 def pairs_among(people: ArrayLike, most: int = MOST_PAIRS, seed: int = 0) -> tuple[Ints, Ints, bool]:
     """All pairs of M images of people (M,) int: places of the left and the right image (P,) int64; whether some are missing.
 
-    Where there are more than `most` impostor pairs, so many are drawn at random; genuine pairs are all there, up to as many.
+    Where there are more than `most` impostor pairs, so many are drawn at random, each as likely as any other; and genuine ones
+    likewise.
     """
     who = np.asarray(people)
-    numbers = np.random.default_rng(seed)
-    count = len(who)
-    if count * (count - 1) // 2 <= most:
+    count, numbers = len(who), np.random.default_rng(seed)
+    order = np.argsort(who, kind="stable")
+    ends = np.searchsorted(who[order], who[order], side="right")  # where the next person's images begin
+    genuine = _Partners(np.arange(1, count + 1), ends)
+    impostors = _Partners(ends, np.full(count, count))
+    if max(genuine.total, impostors.total) <= most:
         left, right = np.triu_indices(count, 1)
         return left, right, False
-    order = np.argsort(who, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(who[order])) + 1)
-    genuine = [np.stack(np.triu_indices(len(group), 1)) for group in groups]
-    left, right = (np.concatenate([group[pair[k]] for group, pair in zip(groups, genuine, strict=True)]) for k in (0, 1))
-    if len(left) > most:
-        chosen = np.sort(numbers.choice(len(left), most, replace=False))
-        left, right = left[chosen], right[chosen]
-    drawn = numbers.integers(0, count, (2, most + most // 4))
-    drawn = np.unique(np.sort(drawn[:, who[drawn[0]] != who[drawn[1]]], axis=0), axis=1)[:, :most]
-    return np.concatenate([left, drawn[0]]), np.concatenate([right, drawn[1]]), True
+    drawn = [kind.pairs(_different(numbers, kind.total, most)) for kind in (genuine, impostors)]
+    one, other = order[np.concatenate(drawn, axis=1)]
+    return np.minimum(one, other), np.maximum(one, other), True
+
+
+class _Partners:
+    """Pairs in a row, without a list of them: image i of M has those from `starts[i]` to before `ends[i]` for partners."""
+
+    def __init__(self, starts: Ints, ends: Ints) -> None:
+        self.starts, self.before = starts, np.append(0, np.cumsum(ends - starts))
+        self.total = int(self.before[-1])
+
+    def pairs(self, which: Ints) -> Ints:
+        """The pairs of these numbers (P,), as (2, P)."""
+        image = np.searchsorted(self.before, which, side="right") - 1
+        return np.stack([image, self.starts[image] + which - self.before[image]])
+
+
+def _different(numbers: np.random.Generator, count: int, most: int) -> Ints:
+    """`most` different numbers below `count`, or all where there are no more, ascending; memory grows with `most` alone."""
+    if count <= most:
+        return np.arange(count)
+    if count <= 4 * most:
+        return np.sort(numbers.permutation(count)[:most])
+    found = np.unique(numbers.integers(0, count, 2 * most))
+    while len(found) < most:
+        found = np.unique(np.append(found, numbers.integers(0, count, most)))
+    return np.sort(numbers.permutation(found)[:most])
 
 
 def folds_of(left_people: ArrayLike, right_people: ArrayLike, folds: int = 10) -> Ints:
