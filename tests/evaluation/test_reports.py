@@ -9,8 +9,9 @@ from marginface.evaluation import reports
 from marginface.evaluation.charts import roc_and_det
 from marginface.evaluation.curves import auc, eer
 from marginface.evaluation.reports import folds_of, pairs_among, report
+from marginface.evaluation.scores import TIE
 from marginface.evaluation.statistics import wilson
-from marginface.evaluation.verification import kfold_accuracy, tar_at_far
+from marginface.evaluation.verification import far_threshold, kfold_accuracy, tar_at_far
 
 
 @pytest.fixture
@@ -33,13 +34,72 @@ def drawn(people: int, each: int, seed: int = 0, noise: float = 1.0) -> tuple[np
 def test_the_numbers_are_those_of_the_protocols() -> None:
     scores, same, left, right = drawn(20, 4)
     found = report(scores, same, left, right, folds=5)
-    assert found.accuracy.value == kfold_accuracy(scores, same, 5).accuracy
+    assert found.accuracy.value == pytest.approx(kfold_accuracy(scores, same, 5).accuracy, abs=1e-12)
     assert (found.auc.value, found.eer.value) == (auc(scores, same), eer(scores, same))
     for point in found.points:
         assert point.tar.value == tar_at_far(scores, same, point.far, 5e-7)
     assert (found.genuine, found.impostors, found.people) == (20 * 6, 190 * 16, 20)
     for number in (found.accuracy, found.auc, found.eer, found.points[0].tar, found.points[0].threshold):
         assert number.low <= number.value <= number.high
+
+
+def tied(seed: int, genuine: int = 60, impostors: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of which most are equal to others, of either kind."""
+    numbers = np.random.default_rng(seed)
+    same = np.arange(genuine + impostors) < genuine
+    return np.where(same, numbers.integers(0, 5, len(same)), numbers.integers(0, 4, len(same))) / 4, same
+
+
+def test_pairs_that_count_once_measure_what_all_pairs_do() -> None:
+    """Intervals are of the very numbers that they stand beside: with ties, and where no threshold has equal errors."""
+    for scores, same in (tied(0), tied(1, 7, 9), drawn(20, 4)[:2]):
+        fars = (0.3, 0.1, 0.02)
+        found = reports._Measures(scores, same).of(np.ones(len(same), dtype=np.int64), fars)
+        expected = [auc(scores, same), eer(scores, same)]
+        for far in fars:
+            expected += [tar_at_far(scores, same, far, TIE), far_threshold(scores, same, far, TIE)]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_pairs_that_count_twice_measure_what_two_pairs_do() -> None:
+    scores, same = tied(0)
+    weights = np.random.default_rng(1).integers(0, 3, len(same))
+    twice = np.repeat(scores, weights), np.repeat(same, weights)
+    found = reports._Measures(scores, same).of(weights, (0.1,))
+    expected = [auc(*twice), eer(*twice), tar_at_far(*twice, 0.1, TIE), far_threshold(*twice, 0.1, TIE)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_the_order_of_pairs_with_equal_scores_has_no_say_in_intervals() -> None:
+    scores, same = tied(0)
+    weights = np.random.default_rng(1).integers(0, 3, len(same))
+    for order in (slice(None, None, -1), np.random.default_rng(2).permutation(len(same))):
+        assert reports._Measures(scores, same).of(weights, (0.1,)) == reports._Measures(scores[order], same[order]).of(
+            weights[order], (0.1,)
+        )
+
+
+@pytest.mark.usefixtures("few")
+def test_intervals_hold_their_numbers_where_most_scores_are_equal() -> None:
+    for order in (slice(None), slice(None, None, -1)):
+        scores, same = (each[order] for each in tied(0))
+        found = report(scores, same, folds=np.arange(len(same)) % 10, fars=(0.1,))
+        for number in (found.auc, found.eer, found.points[0].tar, found.points[0].threshold):
+            assert number.low <= number.value <= number.high
+
+
+@pytest.mark.usefixtures("few")
+def test_the_accuracy_of_unequal_folds_lies_in_its_interval() -> None:
+    for seed in range(20):
+        numbers = np.random.default_rng(seed)
+        who = np.repeat(np.arange(12), numbers.integers(2, 12, 12))
+        left, right, _ = pairs_among(who)
+        same = who[left] == who[right]
+        scores = np.where(same, 1.0, 0.0) + numbers.normal(0, 0.7, len(same)) + numbers.normal(0, 0.7, 12)[who[left]]
+        fold = folds_of(who[left], who[right])
+        found = report(scores, same, who[left], who[right], folds=fold, fars=())
+        assert found.accuracy.value == kfold_accuracy(scores, same, fold).correct.mean()
+        assert found.accuracy.low <= found.accuracy.value <= found.accuracy.high, seed
 
 
 @pytest.mark.usefixtures("few")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from marginface.evaluation.curves import auc, eer
-from marginface.evaluation.scores import TIE, Bools, Floats, pairs_of
+from marginface.evaluation.curves import auc, eer, equal_error, last_of_equal
+from marginface.evaluation.scores import TIE, Bools, Floats, above, pairs_of
 from marginface.evaluation.statistics import wilson
 from marginface.evaluation.verification import far_threshold, impostors_allowed, kfold_accuracy
 
@@ -49,6 +49,8 @@ class Point:
 class PairReport:
     """What scores of pairs are worth.
 
+    accuracy: the share of pairs judged rightly, each with the threshold that is best on other folds; the mean over folds, which
+        protocols have, is the same where folds are equally large. accuracy_std: the standard deviation between folds.
     failed: pairs of which an image could not be enrolled, which count as not the same. people: how many the intervals are
         over, 0 where they are over pairs. least_far: the least FAR that lets an impostor pair through. sampled: whether
         pairs are drawn at random from more.
@@ -91,26 +93,26 @@ def report(
     values, truth = pairs_of(scores, same)
     verified = kfold_accuracy(values, truth, folds)
     draw = _Draw.of(truth, left_people, right_people, seed)
-    order = np.argsort(-values, kind="stable")
-    shown = [far for far in fars if impostors_allowed(far, int((~truth).sum())) >= 1]
+    measures = _Measures(values, truth)
+    impostors = int((~truth).sum())
+    shown = [far for far in fars if 1 <= impostors_allowed(far, impostors) < impostors]
     drawn: list[list[float]] = []
     for _ in range(RESAMPLES):
         weights = draw.weights()
-        found = _measures(values, truth, order, weights, shown)
+        found = measures.of(weights, shown)
         if found is not None:
             drawn.append([float(np.average(verified.correct, weights=weights)), *found])
         if progress is not None:
             progress(1)
     lows, highs = np.quantile(np.array(drawn), (0.025, 0.975), axis=0) if drawn else (np.full(99, np.nan),) * 2
     interval = (float(lows[0]), float(highs[0])) if draw.people else wilson(int(verified.correct.sum()), len(values))
-    impostors = int((~truth).sum())
     return PairReport(
         genuine=int(truth.sum()),
         impostors=impostors,
         failed=0 if failed is None else int(np.count_nonzero(failed)),
         people=draw.people,
         folds=len(verified.per_fold),
-        accuracy=Range(verified.accuracy, *interval),
+        accuracy=Range(float(verified.correct.mean()), *interval),
         accuracy_std=verified.std,
         auc=Range(auc(values, truth), float(lows[1]), float(highs[1])),
         eer=Range(eer(values, truth), float(lows[2]), float(highs[2])),
@@ -169,21 +171,28 @@ class _Draw:
         return times[self.left] * np.where(self.same, 1, times[self.right])
 
 
-def _measures(
-    scores: Floats, same: Bools, order: Ints, weights: NDArray[np.int64], fars: Sequence[float]
-) -> list[float] | None:
-    """AUC, EER and for each FAR TAR and threshold of weighted pairs in descending order; None for pairs of one kind."""
-    truth, w = same[order], weights[order]
-    genuine, impostors = np.cumsum(w * truth), np.cumsum(w * ~truth)
-    if not genuine[-1] or not impostors[-1]:
-        return None
-    tar, far = genuine / genuine[-1], impostors / impostors[-1]
-    area = float(np.sum((tar[1:] + tar[:-1]) * np.diff(far)) / 2 + tar[0] * far[0] / 2)
-    found = [area, float((far + 1 - tar)[np.argmin(np.abs(far - (1 - tar)))] / 2)]
-    for wanted in fars:
-        cut = int(np.searchsorted(far, wanted, side="right"))  # the first impostor too many; what is above it is accepted
-        found += [float(tar[cut - 1]) if cut else 0.0, float(scores[order[min(cut, len(order) - 1)]])]
-    return found
+class _Measures:
+    """AUC, EER, TAR and threshold of P pairs that count more often or less, defined as those of `curves` and `verification`."""
+
+    def __init__(self, scores: Floats, same: Bools) -> None:
+        self.order = np.argsort(-scores, kind="stable")
+        self.same, descending = same[self.order], scores[self.order]
+        self.last = last_of_equal(descending)  # who reaches one of equal scores reaches all, whatever their order
+        self.thresholds = descending[self.last]
+
+    def of(self, weights: NDArray[np.int64], fars: Sequence[float]) -> list[float] | None:
+        """AUC, EER and for each FAR below 1 TAR and threshold, by weights (P,); None where pairs of one kind count only."""
+        w = weights[self.order]
+        genuine, impostors = (np.append(0, np.cumsum(w * kind)[self.last]) for kind in (self.same, ~self.same))
+        if not genuine[-1] or not impostors[-1]:
+            return None
+        tar, far = genuine / genuine[-1], impostors / impostors[-1]
+        found = [float(np.sum((tar[1:] + tar[:-1]) * np.diff(far)) / 2), equal_error(far, tar)]
+        for wanted in fars:
+            out = int(np.searchsorted(far, wanted, side="right")) - 1  # the first score that has to stay out
+            threshold = above(float(self.thresholds[out]), TIE)
+            found += [float(tar[np.searchsorted(-self.thresholds, -threshold, side="right")]), threshold]
+        return found
 
 
 def pairs_among(people: ArrayLike, most: int = MOST_PAIRS, seed: int = 0) -> tuple[Ints, Ints, bool]:
