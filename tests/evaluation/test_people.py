@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from marginface.evaluation import reports
-from marginface.evaluation.people import open_set_tpir, pair_scores, people_report, rank_shares
+from marginface.evaluation import people, reports
+from marginface.evaluation.people import drawn_people, open_set_tpir, pair_scores, people_report, rank_shares
 
 NUMBERS = np.random.default_rng(0)
 
@@ -38,6 +38,33 @@ def test_templates_are_easier_than_images_and_ranks_rise() -> None:
     assert found.templates is not None
     assert found.pairs.auc.value < found.templates.auc.value < 1
     assert found.ranks[1] < found.ranks[5] < 1
+
+
+def test_of_too_many_people_some_are_drawn_the_same_for_both_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "MOST_PAIRS", 400)
+    who = np.repeat(np.arange(60), np.where(np.arange(60) % 3, 1, 2))  # every third has two images, 20 in all
+    vectors = embedded(80, 1, 0.0)[0]
+    few = people_report(vectors[who < 15], who[who < 15]).templates
+    assert few is not None
+    assert (few.genuine, few.impostors, few.sampled) == (5, 15 * 5 - 5, False)
+    many = people_report(vectors, who).templates
+    assert many is not None
+    assert (many.genuine, many.impostors, many.sampled) == (20, 380, True)
+
+
+def test_people_are_drawn_evenly() -> None:
+    everybody = np.arange(0, 120, 2)
+    for with_two, sizes in ((everybody, (20, 20)), (everybody[::3], (20, 20)), (everybody[::6], (40, 10))):
+        often = np.zeros(120)
+        for seed in range(300):
+            even, odd = drawn_people(everybody, with_two, 400, seed)
+            assert (len(even), len(odd)) == sizes
+            assert set(odd) <= set(even) & set(with_two)
+            often[even] += 1
+        others = often[np.setdiff1d(everybody, with_two)] if len(with_two) < 60 else often[everybody]
+        share = others.mean() / 300
+        assert np.abs(others / 300 - share).max() <= 5 * (share * (1 - share) / 300) ** 0.5, "neither first nor last"
+    assert drawn_people(everybody, everybody[:2], 400)[0] is everybody
 
 
 def test_ranks_by_hand() -> None:
