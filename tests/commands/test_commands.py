@@ -119,6 +119,29 @@ def test_evaluate_on_a_folder_of_people_with_failed_enrolments(root: Path, tmp_p
         assert expected in done.output
 
 
+def test_two_people_are_judged_and_one_is_named(root: Path, network: Path, tmp_path: Path) -> None:
+    """Where accuracy is missing, it says why; a threshold asks for none."""
+    two = draw_people(tmp_path / "two", 2, 3)
+    done = run("evaluate", network, "--people", two, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "no accuracy, which takes more pairs or people: the pairs outside fold 0 need both" in done.output
+    told = json.loads(run("evaluate", network, "--people", two, "--device", "cpu", "--json").stdout)["report"]["pairs"]
+    assert (told["accuracy"], told["accuracy_std"]) == (None, None)
+    assert "the pairs outside fold 0" in told["no_accuracy"]
+    done = run("threshold", network, "--people", two, "--far", "0.3", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    done = run("evaluate", network, "--people", root / "others", "--device", "cpu")
+    assert "no accuracy: who takes every pair for two people is right in 91.84 % of cases" in done.output
+    one = draw_people(tmp_path / "one", 1, 3)
+    for command in ("evaluate", "threshold"):
+        done = run(command, network, "--people", one, "--device", "cpu")
+        assert done.exit_code == 1
+        assert f"{one}: it takes two people, and two images of one of them; there are 1, with 3 images at most" in done.output
+    (tmp_path / "same.csv").write_text("1.png,2.png,1\n1.png,3.png,1\n")
+    done = run("evaluate", network, "--pairs", tmp_path / "same.csv", "--images", one / "person 1", "--device", "cpu")
+    assert (done.exit_code, "same.csv: it takes pairs of one person and of two, not 2 and 0" in done.output) == (1, True)
+
+
 def test_threshold_and_verify(root: Path, network: Path) -> None:
     """From a threshold on others to an answer about two pictures, each with its exit code."""
     one, two, other = (

@@ -100,3 +100,15 @@ def test_two_people_and_two_images_are_needed() -> None:
     vectors, who = embedded(2, 1, 0.1)
     with pytest.raises(ValueError, match="need two people and two images of one of them, not 2 with 1"):
         people_report(vectors, who)
+
+
+@pytest.mark.parametrize("who", [[0, 0, 1], [0, 0, 0, 1, 1, 1], [0, 1, 1], [0, 0, 1, 1], [0, 0, *range(1, 11)]])
+def test_a_small_folder_is_judged_as_far_as_it_goes(who: list[int]) -> None:
+    vectors = embedded(len(who), 1, 0.0)[0]
+    for failed in range(len(who) + 1):
+        vectors[:failed] = 0
+        found = people_report(vectors, np.array(who))
+        assert found.failed == failed
+        assert found.pairs.accuracy is None
+        assert "fold 0" in found.pairs.no_accuracy
+        assert 0 <= found.pairs.auc.value <= 1

@@ -34,6 +34,7 @@ def drawn(people: int, each: int, seed: int = 0, noise: float = 1.0) -> tuple[np
 def test_the_numbers_are_those_of_the_protocols() -> None:
     scores, same, left, right = drawn(20, 4)
     found = report(scores, same, left, right, folds=5)
+    assert found.accuracy is not None
     assert found.accuracy.value == pytest.approx(kfold_accuracy(scores, same, 5).accuracy, abs=1e-12)
     assert (found.auc.value, found.eer.value) == (auc(scores, same), eer(scores, same))
     for point in found.points:
@@ -58,7 +59,7 @@ def test_pairs_that_count_once_measure_what_all_pairs_do() -> None:
         expected = [auc(scores, same), eer(scores, same)]
         for far in fars:
             expected += [tar_at_far(scores, same, far, TIE), far_threshold(scores, same, far, TIE)]
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_pairs_that_count_twice_measure_what_two_pairs_do() -> None:
@@ -67,7 +68,7 @@ def test_pairs_that_count_twice_measure_what_two_pairs_do() -> None:
     twice = np.repeat(scores, weights), np.repeat(same, weights)
     found = reports._Measures(scores, same).of(weights, (0.1,))
     expected = [auc(*twice), eer(*twice), tar_at_far(*twice, 0.1, TIE), far_threshold(*twice, 0.1, TIE)]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_order_of_pairs_with_equal_scores_has_no_say_in_intervals() -> None:
@@ -98,6 +99,7 @@ def test_the_accuracy_of_unequal_folds_lies_in_its_interval() -> None:
         scores = np.where(same, 1.0, 0.0) + numbers.normal(0, 0.7, len(same)) + numbers.normal(0, 0.7, 12)[who[left]]
         fold = folds_of(who[left], who[right])
         found = report(scores, same, who[left], who[right], folds=fold, fars=())
+        assert found.accuracy is not None
         assert found.accuracy.value == kfold_accuracy(scores, same, fold).correct.mean()
         assert found.accuracy.low <= found.accuracy.value <= found.accuracy.high, seed
 
@@ -131,7 +133,27 @@ def test_where_nobody_knows_who_is_who_pairs_are_drawn_anew() -> None:
     found = report(scores, same, folds=5)
     assert found.people == 0
     correct = kfold_accuracy(scores, same, 5).correct
+    assert found.accuracy is not None
     assert (found.accuracy.low, found.accuracy.high) == wilson(int(correct.sum()), len(correct))
+
+
+@pytest.mark.usefixtures("few")
+def test_where_folds_cannot_be_made_there_is_all_but_an_accuracy() -> None:
+    scores, same, left, right = drawn(2, 4)
+    cases: dict[str, int | np.ndarray | None] = {
+        "the pairs outside fold 0 need both genuine and impostor pairs": folds_of(left, right),
+        "28 pairs cannot be cut in 40 folds": 40,
+        "all pairs are in fold 0": np.zeros(28, dtype=np.int64),
+        "nobody asked for it": None,
+    }
+    for why, folds in cases.items():
+        found = report(scores, same, left, right, folds=folds)
+        assert (found.accuracy, found.folds, np.isnan(found.accuracy_std)) == (None, 0, True)
+        assert why in found.no_accuracy
+        assert found.auc.low <= found.auc.value == auc(scores, same) <= found.auc.high
+    assert report(scores, same, folds=np.arange(28) % 2).no_accuracy == ""
+    with pytest.raises(ValueError, match="folds must be a number or one number for each of 28 pairs"):
+        report(scores, same, folds=np.zeros(3, dtype=np.int64))
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -21,9 +21,9 @@ class PeopleReport:
     """What M images of some people say.
 
     pairs: every two images. templates: of each person one of the even and one of the odd images, every two of different kinds;
-        None where less than two people have two images. Of either some are drawn where there are too many (`sampled`). ranks: the share of images, of all but each person's first, whose
-        person's first image is among the best k of all first images, by k. searches: the share of people found, at each FPIR
-        that lets a stranger through (see `open_set_tpir`).
+        None where less than two people have two images. Of either some are drawn where there are too many (`sampled`).
+    ranks: the share of images, of all but each person's first, whose person's first image is among the best k of all first
+        images, by k. searches: the share of people found, at each FPIR that lets a stranger through (see `open_set_tpir`).
     failed: images that could not be enrolled, which match nobody.
     """
 
@@ -111,7 +111,7 @@ def _templates(vectors: NDArray[np.float32], who: Ints, fars: tuple[float, ...],
 
 
 def drawn_people(everybody: Ints, with_two: Ints, most: int, seed: int = 0) -> tuple[Ints, Ints]:
-    """Whose even and whose odd templates are compared, ascending: all, or so many at random that there are at most `most` pairs.
+    """Whose even and whose odd templates are compared, ascending: all, or people at random who make at most `most` pairs.
 
     Arguments: everybody, with_two: different people (N,) int, and those of them who have odd images. Who is among the odd is
         among the even, too, so that every template there has its own person's to be compared with.

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from marginface.evaluation.curves import auc, eer, equal_error, last_of_equal
 from marginface.evaluation.scores import TIE, Bools, Floats, above, pairs_of
 from marginface.evaluation.statistics import wilson
-from marginface.evaluation.verification import far_threshold, impostors_allowed, kfold_accuracy
+from marginface.evaluation.verification import FoldsError, Verification, far_threshold, impostors_allowed, kfold_accuracy
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 RESAMPLES = 500
@@ -50,7 +50,8 @@ class PairReport:
     """What scores of pairs are worth.
 
     accuracy: the share of pairs judged rightly, each with the threshold that is best on other folds; the mean over folds, which
-        protocols have, is the same where folds are equally large. accuracy_std: the standard deviation between folds.
+        protocols have, is the same where folds are equally large. None where nobody asked for it or folds cannot be made:
+        `no_accuracy` says why. accuracy_std: the standard deviation between folds, NaN without them.
     failed: pairs of which an image could not be enrolled, which count as not the same. people: how many the intervals are
         over, 0 where they are over pairs. least_far: the least FAR that lets an impostor pair through. sampled: whether
         pairs are drawn at random from more.
@@ -61,13 +62,14 @@ class PairReport:
     failed: int
     people: int
     folds: int
-    accuracy: Range
+    accuracy: Range | None
     accuracy_std: float
     auc: Range
     eer: Range
     points: tuple[Point, ...]
     least_far: float
     sampled: bool = False
+    no_accuracy: str = ""
 
 
 def report(
@@ -76,7 +78,7 @@ def report(
     left_people: ArrayLike | None = None,
     right_people: ArrayLike | None = None,
     *,
-    folds: int | ArrayLike = 10,
+    folds: int | ArrayLike | None = 10,
     failed: ArrayLike | None = None,
     fars: Sequence[float] = FARS,
     sampled: bool = False,
@@ -86,12 +88,12 @@ def report(
     """The whole report on P pairs.
 
     Arguments: scores (P,), higher is more alike; same (P,) bool; left_people, right_people (P,) int, who is on the two images;
-        folds: as `kfold_accuracy` takes them; failed (P,) bool: pairs that could not be compared, whose scores should be -1;
-        fars: the operating points; progress: is told after each resample, of `RESAMPLES`.
-    Raises: ValueError for pairs of one kind only, and what `kfold_accuracy` raises.
+        folds: as `kfold_accuracy` takes them, or None for no accuracy; failed (P,) bool: pairs that could not be compared,
+        whose scores should be -1; fars: the operating points; progress: is told after each resample, of `RESAMPLES`.
+    Raises: ValueError for pairs of one kind only, and what `kfold_accuracy` raises, but not where folds cannot be made.
     """
     values, truth = pairs_of(scores, same)
-    verified = kfold_accuracy(values, truth, folds)
+    verified, no_accuracy = _verified(values, truth, folds)
     draw = _Draw.of(truth, left_people, right_people, seed)
     measures = _Measures(values, truth)
     impostors = int((~truth).sum())
@@ -101,25 +103,39 @@ def report(
         weights = draw.weights()
         found = measures.of(weights, shown)
         if found is not None:
-            drawn.append([float(np.average(verified.correct, weights=weights)), *found])
+            drawn.append([np.nan if verified is None else float(np.average(verified.correct, weights=weights)), *found])
         if progress is not None:
             progress(1)
     lows, highs = np.quantile(np.array(drawn), (0.025, 0.975), axis=0) if drawn else (np.full(99, np.nan),) * 2
-    interval = (float(lows[0]), float(highs[0])) if draw.people else wilson(int(verified.correct.sum()), len(values))
+    accuracy = None
+    if verified is not None:
+        interval = (float(lows[0]), float(highs[0])) if draw.people else wilson(int(verified.correct.sum()), len(values))
+        accuracy = Range(float(verified.correct.mean()), *interval)
     return PairReport(
         genuine=int(truth.sum()),
         impostors=impostors,
         failed=0 if failed is None else int(np.count_nonzero(failed)),
         people=draw.people,
-        folds=len(verified.per_fold),
-        accuracy=Range(float(verified.correct.mean()), *interval),
-        accuracy_std=verified.std,
+        folds=0 if verified is None else len(verified.per_fold),
+        accuracy=accuracy,
+        accuracy_std=np.nan if verified is None else verified.std,
         auc=Range(auc(values, truth), float(lows[1]), float(highs[1])),
         eer=Range(eer(values, truth), float(lows[2]), float(highs[2])),
         points=tuple(_points(values, truth, fars, shown, lows[3:], highs[3:])),
         least_far=1 / impostors,
         sampled=sampled,
+        no_accuracy=no_accuracy,
     )
+
+
+def _verified(scores: Floats, same: Bools, folds: int | ArrayLike | None) -> tuple[Verification | None, str]:
+    """Decisions by folds, or why there are none."""
+    if folds is None:
+        return None, "nobody asked for it"
+    try:
+        return kfold_accuracy(scores, same, folds), ""
+    except FoldsError as error:
+        return None, str(error)
 
 
 def _points(
