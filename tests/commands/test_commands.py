@@ -1,15 +1,18 @@
 """All commands but train, on a network that was trained in the test: each with real files."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib import cbook
 from tests.commands.test_train import SMALLEST
 from tests.conftest import draw_people
 
@@ -117,6 +120,28 @@ def test_evaluate_on_a_folder_of_people_with_failed_enrolments(root: Path, tmp_p
     assert "23 pairs failed to enrol" in done.output
     for expected in ("every two templates", "rank 1 ", "TAR at FAR 0.1"):
         assert expected in done.output
+
+
+def test_a_full_disk_leaves_the_plot_that_there_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And another ending is refused before anything is computed."""
+    plot = tmp_path / "plots" / "curves.png"
+    arguments = ["--pairs", root / "pairs.txt", "--images", root / "others", "--device", "cpu", "--plot"]
+    assert run("evaluate", root / "run" / "best.pt", *arguments, plot).exit_code == 0
+    before = plot.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def full(self: object, to: Any, **_: object) -> None:
+        with cbook.open_file_cm(to, "wb") as file:
+            file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    done = run("evaluate", root / "run" / "best.pt", *arguments, plot)
+    assert (done.exit_code, "curves.png was not written: No space left on device" in done.output) == (1, True)
+    assert plot.read_bytes() == before
+    assert list(plot.parent.iterdir()) == [plot]
+    done = run("evaluate", tmp_path / "nowhere.pt", *arguments, tmp_path / "curves.doc")
+    assert (done.exit_code, "curves.doc: a plot is one of .png" in done.output) == (1, True)
 
 
 def test_two_people_are_judged_and_one_is_named(root: Path, network: Path, tmp_path: Path) -> None:

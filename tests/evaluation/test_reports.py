@@ -1,11 +1,15 @@
 """What pairs say of a network, all at once, and how sure one can be of it."""
 
 import tracemalloc
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
-from marginface.evaluation import reports
+from marginface.evaluation import charts, reports
 from marginface.evaluation.charts import roc_and_det
 from marginface.evaluation.curves import auc, eer
 from marginface.evaluation.reports import folds_of, pairs_among, report
@@ -236,10 +240,35 @@ def test_no_person_is_in_two_folds_with_genuine_pairs() -> None:
     assert len(set(folds)) > 2
 
 
-def test_curves_are_drawn(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_curves_are_drawn() -> None:
     scores, same, _, _ = drawn(10, 3)
-    for ending in (".png", ".svg"):
-        roc_and_det(scores, same, tmp_path / f"curves{ending}", "a title")
-        assert (tmp_path / f"curves{ending}").stat().st_size > 1000
-    with pytest.raises(ValueError, match=r"a plot is one of \.png"):
-        roc_and_det(scores, same, tmp_path / "curves.doc")
+    for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
+        file = BytesIO()
+        roc_and_det(scores, same, file, charts.kind_of(Path(f"curves{ending.upper()}")), "a title")
+        assert file.getvalue().startswith(start)
+        assert len(file.getvalue()) > 1000
+    with pytest.raises(ValueError, match=r"curves\.doc: a plot is one of \.png"):
+        charts.kind_of(Path("curves.doc"))
+
+
+@pytest.mark.parametrize("each", [300, 30_000])
+def test_the_drawn_roc_has_the_tar_of_each_far(each: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one reads it from the steps, whether all points are drawn or some."""
+    numbers = np.random.default_rng(0)
+    same = np.arange(2 * each) < each
+    scores = np.where(same, 2.0, 0.0) + numbers.normal(size=2 * each)
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []
+    kept = Axes.step
+
+    def step(self: Axes, x: np.ndarray, y: np.ndarray, where: Any) -> object:
+        drawn.append((x, y))
+        return kept(self, x, y, where=where)
+
+    monkeypatch.setattr(Axes, "step", step)
+    roc_and_det(scores, same, BytesIO())
+    (far, tar) = drawn[0]
+    assert len(far) <= charts.MOST_POINTS
+    for wanted in np.geomspace(1.001 / each, 0.5, 60):
+        shown = tar[np.searchsorted(far, wanted, side="right") - 1]
+        least = tar_at_far(scores, same, wanted / 1.01)  # points are so far apart where they are thinned
+        assert least <= shown <= tar_at_far(scores, same, wanted)
