@@ -312,3 +312,40 @@ def test_a_network_of_aligned_faces_is_not_quietly_fed_others(root: Path, networ
     done = run("evaluate", network, "--people", root / "others", "--json")
     assert done.exit_code == 0
     assert "does not say how its faces were cut out" in done.stderr
+
+
+def test_faces_that_are_no_squares_are_trained_on_and_used(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """28 × 24 pixels, as SphereFace's 112 × 96, from photographs to answers. The detector is played: drawings have no faces."""
+    face = Detection(TEMPLATE / 112 * 16, (0, 0, 16, 16), 0.9)
+    monkeypatch.setattr("marginface.data.detect.detect", lambda image, confidence: [face])
+    monkeypatch.setattr("marginface.training.enrolment.detect", lambda image: [face])
+    size = ["--size", "28", "--width", "24"]
+    done = run("align", root / "people", tmp_path / "aligned", *size)
+    assert "72 faces of 28 × 24 pixels" in done.output
+    assert run("align", root / "others", tmp_path / "others", *size).exit_code == 0
+    done = run(
+        "train", "--data", tmp_path / "aligned", "--out", tmp_path / "run", "--epochs", "4", "--device", "cpu", *SMALLEST
+    )
+    assert done.exit_code == 0, done.output
+    network, others = tmp_path / "run" / "best.pt", tmp_path / "others"
+    assert load_network(network, "cpu").card.image_shape == (3, 28, 24)
+    found = {}
+    for folder, find in ((others, []), (root / "others", ["--find-faces"])):
+        done = run("evaluate", network, "--people", folder, "--json", "--device", "cpu", *find)
+        assert (done.exit_code, done.stderr) == (0, "")
+        found[folder] = json.loads(done.stdout)
+        assert found[folder]["failures"] == []
+    assert found[others]["report"] == found[root / "others"]["report"], "faces are cut out as they were before"
+    assert run("threshold", network, "--people", others, "--far", "0.1", "--device", "cpu").exit_code == 0
+    pictures = [others / "person_1" / f"person_1_000{i}.png" for i in (1, 2)]
+    assert run("verify", network, *pictures, "--aligned").exit_code in (0, 1)
+    before = [root / "others" / path.relative_to(others) for path in pictures]
+    scores = [
+        json.loads(run("verify", network, *each, "--json").stdout)["score"] for each in ((*pictures, "--aligned"), before)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    done = run("embed", network, others, tmp_path / "embeddings.npz", "--device", "cpu")
+    assert "50 embeddings" in done.output
+    assert run("align", root / "others", tmp_path / "squares", "--size", "28").exit_code == 0
+    done = run("evaluate", network, "--people", tmp_path / "squares", "--json", "--device", "cpu")
+    assert "has faces of 28 × 28 pixels, which are squeezed into the network's 28 × 24" in done.stderr

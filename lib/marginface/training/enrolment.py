@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marginface.data.align import crop_of
+from marginface.data.align import crop_of, shape_of
 from marginface.data.detect import detect
 from marginface.data.files import printable, writing
 from marginface.data.images import read_image
@@ -215,7 +215,15 @@ def compare_people(network: Network, source: Path, find: bool = False) -> tuple[
 
 def mismatch(network: Network, folder: Path, find: bool) -> str | None:
     """What makes one doubt that images in a folder are cut out as those that a network was trained on were."""
-    if find or network.card.crop == crop_of(folder):
+    if find:
+        return None
+    (height, width), there = network.card.image_shape[1:], shape_of(folder)
+    if there is not None and there[0] * width != there[1] * height:
+        return (
+            f"{printable(folder)} has faces of {there[0]} × {there[1]} pixels, which are squeezed into the network's "
+            f"{height} × {width}: use `marginface align --size {height} --width {width}`, or --find-faces"
+        )
+    if network.card.crop == crop_of(folder):
         return None
     if network.card.crop:
         return (
