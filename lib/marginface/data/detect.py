@@ -74,8 +74,8 @@ def align_people(
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 
     Faces are squares of `size` pixels, or have a `width` of their own (see `align.align`). `own.load` and `insightface.load`
-    train on what comes out. `to` is written whole or not at all, with a note on how faces were cut out. Photographs without a face,
-    and those that cannot be read, are not in it.
+    train on what comes out. `to` is written whole or not at all, with a note on how faces were cut out. Photographs without a
+    face, and those that cannot be read, are not in it.
     Raises: what `list_people` and `detect` raise; ValueError where `to` exists, where two photographs differ only in their
         extension, or where no photograph has a face.
     """

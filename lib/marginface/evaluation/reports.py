@@ -103,7 +103,7 @@ def report(
         weights = draw.weights()
         found = measures.of(weights, shown)
         if found is not None:
-            drawn.append([np.nan if verified is None else float(np.average(verified.correct, weights=weights)), *found])
+            drawn.append([np.nan if verified is None else _share(verified.correct, truth, weights), *found])
         if progress is not None:
             progress(1)
     lows, highs = np.quantile(np.array(drawn), (0.025, 0.975), axis=0) if drawn else (np.full(99, np.nan),) * 2
@@ -185,6 +185,15 @@ class _Draw:
         if not self.people:
             return times
         return times[self.left] * np.where(self.same, 1, times[self.right])
+
+
+def _share(correct: Bools, same: Bools, weights: NDArray[np.int64]) -> float:
+    """The share of correct decisions by weights, where pairs of either kind keep their share of all.
+
+    Without that pairs of two people would count less than in the test: somebody drawn twice makes no pair with himself.
+    """
+    kinds = [float(np.average(correct[kind], weights=weights[kind])) for kind in (same, ~same)]
+    return float(np.average(kinds, weights=[same.sum(), (~same).sum()]))
 
 
 class _Measures:
