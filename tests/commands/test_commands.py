@@ -1,15 +1,18 @@
 """All commands but train, on a network that was trained in the test: each with real files."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib import cbook
 from tests.commands.test_train import SMALLEST
 from tests.conftest import draw_people
 
@@ -117,6 +120,51 @@ def test_evaluate_on_a_folder_of_people_with_failed_enrolments(root: Path, tmp_p
     assert "23 pairs failed to enrol" in done.output
     for expected in ("every two templates", "rank 1 ", "TAR at FAR 0.1"):
         assert expected in done.output
+
+
+def test_a_full_disk_leaves_the_plot_that_there_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And another ending is refused before anything is computed."""
+    plot = tmp_path / "plots" / "curves.png"
+    arguments = ["--pairs", root / "pairs.txt", "--images", root / "others", "--device", "cpu", "--plot"]
+    assert run("evaluate", root / "run" / "best.pt", *arguments, plot).exit_code == 0
+    before = plot.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def full(self: object, to: Any, **_: object) -> None:
+        with cbook.open_file_cm(to, "wb") as file:
+            file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    done = run("evaluate", root / "run" / "best.pt", *arguments, plot)
+    assert (done.exit_code, "curves.png was not written: No space left on device" in done.output) == (1, True)
+    assert plot.read_bytes() == before
+    assert list(plot.parent.iterdir()) == [plot]
+    done = run("evaluate", tmp_path / "nowhere.pt", *arguments, tmp_path / "curves.doc")
+    assert (done.exit_code, "curves.doc: a plot is one of .png" in done.output) == (1, True)
+
+
+def test_two_people_are_judged_and_one_is_named(root: Path, network: Path, tmp_path: Path) -> None:
+    """Where accuracy is missing, it says why; a threshold asks for none."""
+    two = draw_people(tmp_path / "two", 2, 3)
+    done = run("evaluate", network, "--people", two, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "no accuracy, which takes more pairs or people: the pairs outside fold 0 need both" in done.output
+    told = json.loads(run("evaluate", network, "--people", two, "--device", "cpu", "--json").stdout)["report"]["pairs"]
+    assert (told["accuracy"], told["accuracy_std"]) == (None, None)
+    assert "the pairs outside fold 0" in told["no_accuracy"]
+    done = run("threshold", network, "--people", two, "--far", "0.3", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    done = run("evaluate", network, "--people", root / "others", "--device", "cpu")
+    assert "no accuracy: who takes every pair for two people is right in 91.84 % of cases" in done.output
+    one = draw_people(tmp_path / "one", 1, 3)
+    for command in ("evaluate", "threshold"):
+        done = run(command, network, "--people", one, "--device", "cpu")
+        assert done.exit_code == 1
+        assert f"{one}: it takes two people, and two images of one of them; there are 1, with 3 images at most" in done.output
+    (tmp_path / "same.csv").write_text("1.png,2.png,1\n1.png,3.png,1\n")
+    done = run("evaluate", network, "--pairs", tmp_path / "same.csv", "--images", one / "person 1", "--device", "cpu")
+    assert (done.exit_code, "same.csv: it takes pairs of one person and of two, not 2 and 0" in done.output) == (1, True)
 
 
 def test_threshold_and_verify(root: Path, network: Path) -> None:
@@ -264,3 +312,40 @@ def test_a_network_of_aligned_faces_is_not_quietly_fed_others(root: Path, networ
     done = run("evaluate", network, "--people", root / "others", "--json")
     assert done.exit_code == 0
     assert "does not say how its faces were cut out" in done.stderr
+
+
+def test_faces_that_are_no_squares_are_trained_on_and_used(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """28 × 24 pixels, as SphereFace's 112 × 96, from photographs to answers. The detector is played: drawings have no faces."""
+    face = Detection(TEMPLATE / 112 * 16, (0, 0, 16, 16), 0.9)
+    monkeypatch.setattr("marginface.data.detect.detect", lambda image, confidence: [face])
+    monkeypatch.setattr("marginface.training.enrolment.detect", lambda image: [face])
+    size = ["--size", "28", "--width", "24"]
+    done = run("align", root / "people", tmp_path / "aligned", *size)
+    assert "72 faces of 28 × 24 pixels" in done.output
+    assert run("align", root / "others", tmp_path / "others", *size).exit_code == 0
+    done = run(
+        "train", "--data", tmp_path / "aligned", "--out", tmp_path / "run", "--epochs", "4", "--device", "cpu", *SMALLEST
+    )
+    assert done.exit_code == 0, done.output
+    network, others = tmp_path / "run" / "best.pt", tmp_path / "others"
+    assert load_network(network, "cpu").card.image_shape == (3, 28, 24)
+    found = {}
+    for folder, find in ((others, []), (root / "others", ["--find-faces"])):
+        done = run("evaluate", network, "--people", folder, "--json", "--device", "cpu", *find)
+        assert (done.exit_code, done.stderr) == (0, "")
+        found[folder] = json.loads(done.stdout)
+        assert found[folder]["failures"] == []
+    assert found[others]["report"] == found[root / "others"]["report"], "faces are cut out as they were before"
+    assert run("threshold", network, "--people", others, "--far", "0.1", "--device", "cpu").exit_code == 0
+    pictures = [others / "person_1" / f"person_1_000{i}.png" for i in (1, 2)]
+    assert run("verify", network, *pictures, "--aligned").exit_code in (0, 1)
+    before = [root / "others" / path.relative_to(others) for path in pictures]
+    scores = [
+        json.loads(run("verify", network, *each, "--json").stdout)["score"] for each in ((*pictures, "--aligned"), before)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    done = run("embed", network, others, tmp_path / "embeddings.npz", "--device", "cpu")
+    assert "50 embeddings" in done.output
+    assert run("align", root / "others", tmp_path / "squares", "--size", "28").exit_code == 0
+    done = run("evaluate", network, "--people", tmp_path / "squares", "--json", "--device", "cpu")
+    assert "has faces of 28 × 28 pixels, which are squeezed into the network's 28 × 24" in done.stderr

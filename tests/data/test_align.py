@@ -9,7 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marginface.data.align import LFW_A, TEMPLATE, align, cfp_landmarks, normalise, similarity
+from marginface.data.align import (
+    LFW_A,
+    NOTE,
+    TEMPLATE,
+    align,
+    cfp_landmarks,
+    crop_of,
+    normalise,
+    shape_of,
+    similarity,
+    write_note,
+)
 
 
 @given(
@@ -56,6 +67,28 @@ def test_shapes_and_grey() -> None:
     assert align(image, LFW_A).shape == (3, 112, 112)
     assert align(image, LFW_A, 64, grey=True).shape == (1, 64, 64)
     assert (align(np.zeros_like(image), LFW_A) == 0).all()
+
+
+def test_a_width_of_its_own_shows_less_or_more_at_both_sides() -> None:
+    """112 × 96 are SphereFace's crops, in which landmarks stand 8 pixels further to the left."""
+    image = np.random.default_rng(0).integers(0, 256, (250, 250, 3), dtype=np.uint8)
+    square = align(image, LFW_A).astype(int)
+    narrow, wide = (align(image, LFW_A, width=width).astype(int) for width in (96, 120))
+    assert (narrow.shape, wide.shape) == ((3, 112, 96), (3, 112, 120))
+    for found, expected in ((narrow, square[:, :, 8:-8]), (wide[:, :, 4:-4], square)):
+        assert np.abs(found - expected).max() < 16, "places are rounded to a 32nd of a pixel"
+    with pytest.raises(ValueError, match="width=7 must be at least 8"):
+        align(image, LFW_A, width=7)
+
+
+def test_a_note_has_the_shape_of_faces(tmp_path: Path) -> None:
+    assert shape_of(tmp_path) is None
+    for size, crop, width, found in ((28, "insightface", None, (28, 28)), (28, "", 24, (28, 24)), (0, "", None, None)):
+        write_note(tmp_path, size, crop, width)
+        assert shape_of(tmp_path) == found
+        assert crop_of(tmp_path) == crop
+    (tmp_path / NOTE).write_text('{"crop": "insightface", "size": "large"}')
+    assert shape_of(tmp_path) is None
 
 
 def test_the_two_sides_of_a_face_give_the_same_landmarks_reflected() -> None:

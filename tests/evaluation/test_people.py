@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from marginface.evaluation import reports
-from marginface.evaluation.people import open_set_tpir, pair_scores, people_report, rank_shares
+from marginface.evaluation import people, reports
+from marginface.evaluation.people import drawn_people, open_set_tpir, pair_scores, people_report, rank_shares
 
 NUMBERS = np.random.default_rng(0)
 
@@ -40,6 +40,33 @@ def test_templates_are_easier_than_images_and_ranks_rise() -> None:
     assert found.ranks[1] < found.ranks[5] < 1
 
 
+def test_of_too_many_people_some_are_drawn_the_same_for_both_templates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "MOST_PAIRS", 400)
+    who = np.repeat(np.arange(60), np.where(np.arange(60) % 3, 1, 2))  # every third has two images, 20 in all
+    vectors = embedded(80, 1, 0.0)[0]
+    few = people_report(vectors[who < 15], who[who < 15]).templates
+    assert few is not None
+    assert (few.genuine, few.impostors, few.sampled) == (5, 15 * 5 - 5, False)
+    many = people_report(vectors, who).templates
+    assert many is not None
+    assert (many.genuine, many.impostors, many.sampled) == (20, 380, True)
+
+
+def test_people_are_drawn_evenly() -> None:
+    everybody = np.arange(0, 120, 2)
+    for with_two, sizes in ((everybody, (20, 20)), (everybody[::3], (20, 20)), (everybody[::6], (40, 10))):
+        often = np.zeros(120)
+        for seed in range(300):
+            even, odd = drawn_people(everybody, with_two, 400, seed)
+            assert (len(even), len(odd)) == sizes
+            assert set(odd) <= set(even) & set(with_two)
+            often[even] += 1
+        others = often[np.setdiff1d(everybody, with_two)] if len(with_two) < 60 else often[everybody]
+        share = others.mean() / 300
+        assert np.abs(others / 300 - share).max() <= 5 * (share * (1 - share) / 300) ** 0.5, "neither first nor last"
+    assert drawn_people(everybody, everybody[:2], 400)[0] is everybody
+
+
 def test_ranks_by_hand() -> None:
     """Two of three images are nearest to their own person's first."""
     vectors = np.array([[1, 0], [0, 1], [0.9, 0.1], [0.2, 0.8], [0.9, 0.2]], dtype=np.float32)
@@ -73,3 +100,15 @@ def test_two_people_and_two_images_are_needed() -> None:
     vectors, who = embedded(2, 1, 0.1)
     with pytest.raises(ValueError, match="need two people and two images of one of them, not 2 with 1"):
         people_report(vectors, who)
+
+
+@pytest.mark.parametrize("who", [[0, 0, 1], [0, 0, 0, 1, 1, 1], [0, 1, 1], [0, 0, 1, 1], [0, 0, *range(1, 11)]])
+def test_a_small_folder_is_judged_as_far_as_it_goes(who: list[int]) -> None:
+    vectors = embedded(len(who), 1, 0.0)[0]
+    for failed in range(len(who) + 1):
+        vectors[:failed] = 0
+        found = people_report(vectors, np.array(who))
+        assert found.failed == failed
+        assert found.pairs.accuracy is None
+        assert "fold 0" in found.pairs.no_accuracy
+        assert 0 <= found.pairs.auc.value <= 1

@@ -11,6 +11,7 @@ import torch
 from tests.conftest import draw_people
 
 from marginface.data import own
+from marginface.data.align import TEMPLATE
 from marginface.data.images import encode_image
 from marginface.margins import NormFace
 from marginface.training import checkpoints, enrolment, exporting, thresholds, train
@@ -71,6 +72,19 @@ def test_images_become_the_networks_own(trained: Path) -> None:
     planes = grey.prepare(image[:16, :16])
     assert planes.shape == (1, 16, 16)
     np.testing.assert_allclose(planes[0], image[:16, :16] @ (0.299, 0.587, 0.114), atol=0.51)
+
+
+def test_images_of_a_network_need_not_be_squares(trained: Path) -> None:
+    network = load_network(trained, "cpu")
+    flat = replace(network, card=replace(network.card, image_shape=(3, 28, 24)))
+    image = np.random.default_rng(0).integers(0, 256, (56, 48, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(flat.prepare(image[:28, :24]), image[:28, :24].transpose(2, 0, 1))
+    halved = image.reshape(28, 2, 24, 2, 3).mean(axis=(1, 3)).transpose(2, 0, 1)
+    np.testing.assert_allclose(flat.prepare(image), halved, atol=0.51)
+    landmarks = TEMPLATE / 112 * 28
+    assert flat.prepare(image, landmarks).shape == (3, 28, 24)
+    grey = replace(flat, card=replace(flat.card, image_shape=(1, 28, 24), colours="grey"))
+    assert grey.prepare(image).shape == grey.prepare(image, landmarks).shape == (1, 28, 24)
 
 
 def test_what_is_no_network_is_named(trained: Path, tmp_path: Path) -> None:

@@ -43,13 +43,16 @@ def evaluate(
     --pairs: accuracy by folds, AUC, EER, and TAR at FARs. With --people: all pairs, templates, identification, open-set search.
     Intervals are of 95 %, over people drawn anew where it is known who is who.
     """
+    from marginface.data.files import writing
     from marginface.data.progress import Meter
+    from marginface.evaluation.charts import kind_of, roc_and_det
     from marginface.evaluation.people import people_report
     from marginface.evaluation.reports import RESAMPLES, report
     from marginface.training import enrolment
 
     if (pairs is None) == (people is None):
         raise click.UsageError("Give either --pairs (and --images), or --people.")
+    kind = "" if plot is None else kind_of(plot)
     network = options.load(checkpoint, device)
     options.warn_of(network, people or images, find)
     found: PairReport | PeopleReport
@@ -71,9 +74,9 @@ def evaluate(
         with Meter("resampling", 2 * RESAMPLES) as meter:
             found = people_report(enrolled.embeddings, who, progress=meter.update)
     if plot is not None:
-        from marginface.evaluation.charts import roc_and_det
-
-        roc_and_det(compared.scores, compared.same, plot, f"{checkpoint.name} on {compared.label}")
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        with writing(plot) as file:
+            roc_and_det(compared.scores, compared.same, file, kind, f"{checkpoint.name} on {compared.label}")
     if as_json:
         options.tell_json(
             {"network": network.card.label, "tested on": compared.label, "failures": compared.failures, "report": found}
@@ -107,13 +110,11 @@ def _tell(found: "PairReport | PeopleReport", compared: "Compared") -> None:
 
 def _tell_pairs(found: "PairReport") -> None:
     over = f"{found.people:,} people" if found.people else "pairs, for nobody knows who is who"
-    of = " drawn at random" if found.sampled else ""
+    of = ", drawn at random from more" if found.sampled else ""
     click.echo(f"  {found.genuine:,} pairs of one person, {found.impostors:,} of two{of}; intervals over {over}")
     if found.failed:
         click.echo(f"  {found.failed:,} pairs failed to enrol, and count as not the same")
-    if 0.2 <= found.genuine / (found.genuine + found.impostors) <= 0.8:  # to reject every pair is no skill
-        std = f"±{100 * found.accuracy_std:.2f} between {found.folds} folds"
-        click.echo(f"  accuracy            {options.percent(found.accuracy)}  {std}")
+    _tell_accuracy(found)
     click.echo(f"  AUC                 {options.percent(found.auc)}")
     click.echo(f"  EER                 {options.percent(found.eer)}")
     for point in found.points:
@@ -123,3 +124,15 @@ def _tell_pairs(found: "PairReport") -> None:
         else:
             click.echo(f"  FAR {point.far:g} means nothing here: it takes {point.needed:,} impostor pairs")
             break
+
+
+def _tell_accuracy(found: "PairReport") -> None:
+    rejected = found.impostors / (found.genuine + found.impostors)
+    if found.accuracy is None:
+        click.echo(f"  no accuracy, which takes more pairs or people: {found.no_accuracy}")
+    elif 0.2 <= rejected <= 0.8:
+        std = f"±{100 * found.accuracy_std:.2f} between {found.folds} folds"
+        click.echo(f"  accuracy            {options.percent(found.accuracy)}  {std}")
+    else:
+        what, share = ("two people", rejected) if rejected > 0.5 else ("one person", 1 - rejected)
+        click.echo(f"  no accuracy: who takes every pair for {what} is right in {100 * share:.2f} % of cases")

@@ -6,7 +6,7 @@ those at its right, the tip of the nose between them.
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -41,23 +41,28 @@ def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.array([(a, -b, c), (b, a, d)])
 
 
-def align(image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, grey: bool = False) -> np.ndarray:
+def align(
+    image: np.ndarray, landmarks: np.ndarray, size: int = TEMPLATE_SIZE, grey: bool = False, width: int | None = None
+) -> np.ndarray:
     """The face in an image (H, W, 3) uint8 RGB, as (C, size, size) uint8 with its landmarks on the template; black outside.
 
     At sizes other than 112, such as the 160 of the Inception networks, the template grows with the crop. `grey` gives C = 1.
+    `width` gives (C, size, width): less or more at both sides of the same face, as in SphereFace's crops of 112 × 96.
     """
+    width = size if width is None else width
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
-    if size < 8:
-        raise ValueError(f"size={size} must be at least 8")
+    for name, pixels in (("size", size), ("width", width)):
+        if pixels < 8:
+            raise ValueError(f"{name}={pixels} must be at least 8")
     scale = size / TEMPLATE_SIZE
-    to_crop = similarity(landmarks, (TEMPLATE + 0.5) * scale - 0.5)
+    to_crop = similarity(landmarks, (TEMPLATE + 0.5) * scale - 0.5 + ((width - size) / 2, 0))
     shrunk = np.hypot(*to_crop[0, :2])  # pixels of the crop to one of the image
     if shrunk < 0.5:  # a bilinear look-up reads four pixels, and would leave out most of a large image
         image = cv2.resize(image, None, fx=2 * shrunk, fy=2 * shrunk, interpolation=cv2.INTER_AREA)
         grow, shift = 0.5 / shrunk, 0.25 / shrunk - 0.5  # pixels are counted from the middle of the first
         to_crop = to_crop @ np.array([(grow, 0, shift), (0, grow, shift), (0, 0, 1)])
-    crop = cv2.warpAffine(image, to_crop, (size, size), flags=cv2.INTER_LINEAR)
+    crop = cv2.warpAffine(image, to_crop, (width, size), flags=cv2.INTER_LINEAR)
     return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[None] if grey else np.ascontiguousarray(crop.transpose(2, 0, 1))
 
 
@@ -65,24 +70,42 @@ NOTE = "alignment.json"  # in a folder of people or of record files: how the fac
 CROPS = ("insightface", "")  # as `align` does it, and nobody knows how
 
 
-def write_note(folder: Path, size: int, crop: str = CROPS[0]) -> None:
-    """Say in a folder how the faces in it were cut out."""
+def write_note(folder: Path, size: int, crop: str = CROPS[0], width: int | None = None) -> None:
+    """Say in a folder how the faces in it were cut out, `width` where they are no squares. A size of 0 is not known."""
+    shape = {"size": size} if width in (None, size) else {"size": size, "width": width}
     with writing(folder / NOTE) as file:
-        file.write(json.dumps({"crop": crop, "size": size}).encode())
+        file.write(json.dumps({"crop": crop, **shape}).encode())
 
 
 def crop_of(folder: Path, otherwise: str = "") -> str:
     """How the faces in a folder were cut out, one of `CROPS`. Raises: ValueError naming a note that says something else."""
+    note = _note(folder)
+    if note is None:
+        return otherwise
+    if (crop := note["crop"]) not in CROPS:
+        raise ValueError(f"{printable(folder / NOTE)}: crop={crop!r} must be one of {', '.join(map(repr, CROPS))}")
+    return crop
+
+
+def shape_of(folder: Path) -> tuple[int, int] | None:
+    """Height and width of the faces in a folder, as its note says. Raises: ValueError naming a note that is none."""
+    note = _note(folder)
+    if note is None or not isinstance(size := note.get("size"), int) or size < 1:
+        return None
+    width = note.get("width", size)
+    return (size, width) if isinstance(width, int) and width > 0 else None
+
+
+def _note(folder: Path) -> dict[str, Any] | None:
     path = folder / NOTE
     if not path.exists():
-        return otherwise
+        return None
     try:
-        crop = json.loads(read_bytes(path))["crop"]
+        note = json.loads(read_bytes(path))
+        note["crop"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{printable(path)}: not a note on an alignment ({type(error).__name__})") from error
-    if crop not in CROPS:
-        raise ValueError(f"{printable(path)}: crop={crop!r} must be one of {', '.join(map(repr, CROPS))}")
-    return crop
+    return dict(note)
 
 
 def cfp_landmarks(fiducials: np.ndarray, frontal: bool) -> np.ndarray:

@@ -89,7 +89,7 @@ def to_people(source: str | Path, to: str | Path) -> Converted:
             raise ValueError(f"{printable(source)}: none of its images can be read")
         height, width = _size(records)
         if crop := crop_of(records.folder, "insightface" if (height, width) == (112, 112) else ""):
-            write_note(folder, height, crop)
+            write_note(folder, height, crop, width)
     done.written, done.people = sum(counts.values()), len(counts)
     return done
 

@@ -68,18 +68,22 @@ class Aligned:
 
 
 @counted()
-def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5) -> Aligned:
+def align_people(
+    photographs: str | Path, to: str | Path, size: int = TEMPLATE_SIZE, confidence: float = 0.5, width: int | None = None
+) -> Aligned:
     """The largest face of every photograph in a folder of people, aligned, as a PNG of the same name in the new folder `to`.
 
-    `own.load` and `insightface.load` train on what comes out. `to` is written whole or not at all, with a note on how faces
-    were cut out. Photographs without a face, and those that cannot be read, are not in it.
+    Faces are squares of `size` pixels, or have a `width` of their own (see `align.align`). `own.load` and `insightface.load`
+    train on what comes out. `to` is written whole or not at all, with a note on how faces were cut out. Photographs without a
+    face, and those that cannot be read, are not in it.
     Raises: what `list_people` and `detect` raise; ValueError where `to` exists, where two photographs differ only in their
         extension, or where no photograph has a face.
     """
     people, to = list_people(photographs), Path(to)
     names = [Path(path).with_suffix(".png") for path in people.paths]
-    if size < 1:
-        raise ValueError(f"size={size} must be at least 1 pixel")
+    for side, pixels in (("size", size), ("width", size if width is None else width)):
+        if pixels < 1:
+            raise ValueError(f"{side}={pixels} must be at least 1 pixel")
     if twice := {name for name, count in Counter(names).items() if count > 1}:
         raise ValueError(
             f"{printable(people.root)}: {printable(min(twice))} would be written twice, "
@@ -96,13 +100,13 @@ def align_people(photographs: str | Path, to: str | Path, size: int = TEMPLATE_S
             if not (faces := detect(image, confidence)):
                 faceless.append(people.paths[i])
                 continue
-            crop = align(image, faces[0].landmarks, size).transpose(1, 2, 0)
+            crop = align(image, faces[0].landmarks, size, width=width).transpose(1, 2, 0)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(encode_image(crop))
         left = len(names) - len(faceless) - len(unreadable)
         if not left:
             raise ValueError(f"{printable(people.root)}: no face was found in any of its {len(names)} photographs")
-        write_note(folder, size)
+        write_note(folder, size, width=width)
     return Aligned(left, tuple(faceless), unreadable)
 
 

@@ -103,12 +103,13 @@ def check_size(size: Sequence[int], others: Sequence[int], name: str) -> None:
         raise ValueError(f"{name}: an image of {here} pixels (height × width), where others have {there}")
 
 
-def scaled(image: np.ndarray, size: int) -> np.ndarray:
-    """An image (H, W, C) uint8 at size × size pixels; the very same where it has them."""
-    if image.shape[:2] == (size, size):
+def scaled(image: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    """An image (H, W, C) uint8 at height × width pixels, by default a square; the very same where it has them."""
+    size = (height, height if width is None else width)
+    if image.shape[:2] == size:
         return image
-    smaller = min(image.shape[:2]) > size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    smaller = image.shape[0] > size[0] and image.shape[1] > size[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
 def encode_image(image: np.ndarray, kind: str = ".png", quality: int = 95) -> bytes:

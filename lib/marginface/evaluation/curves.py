@@ -59,7 +59,7 @@ def _accepted_at(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray, NDArray, 
     values, truth = pairs_of(scores, same)
     order = np.argsort(-values, kind="stable")
     descending, genuine = values[order], np.cumsum(truth[order])
-    last = np.append(np.flatnonzero(np.diff(descending)), len(values) - 1)  # the last of equal scores
+    last = last_of_equal(descending)
     nothing = above(descending[0], precision=precision_of(scores))
     return (
         np.append(0, genuine[last]),
@@ -68,10 +68,20 @@ def _accepted_at(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray, NDArray, 
     )
 
 
+def last_of_equal(ordered: NDArray) -> NDArray[np.int64]:
+    """The place of the last of equal numbers, of each that occurs in an ordered list."""
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+
+
 def eer(scores: ArrayLike, same: ArrayLike) -> float:
     """The equal error rate: where FAR = 1 - TAR on the straight lines between the points of the ROC."""
     curve = roc(scores, same)
-    excess = curve.far + curve.tar - 1
+    return equal_error(curve.far, curve.tar)
+
+
+def equal_error(far: Floats, tar: Floats) -> float:
+    """`eer` of the points (K,) of a ROC, from nothing accepted to everything."""
+    excess = far + tar - 1
     i = int(np.argmax(excess >= 0))
     share = excess[i - 1] / (excess[i - 1] - excess[i])
-    return float(curve.far[i - 1] + share * (curve.far[i] - curve.far[i - 1]))
+    return float(far[i - 1] + share * (far[i] - far[i - 1]))

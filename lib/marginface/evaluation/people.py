@@ -1,5 +1,6 @@
 """What a folder of people says of a network: all pairs of images, templates, identification, and open-set search."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,9 @@ class PeopleReport:
     """What M images of some people say.
 
     pairs: every two images. templates: of each person one of the even and one of the odd images, every two of different kinds;
-        None where less than two people have two images. ranks: the share of images, of all but each person's first, whose
-        person's first image is among the best k of all first images, by k. searches: the share of people found, at each FPIR
-        that lets a stranger through (see `open_set_tpir`).
+        None where less than two people have two images. Of either some are drawn where there are too many (`sampled`).
+    ranks: the share of images, of all but each person's first, whose person's first image is among the best k of all first
+        images, by k. searches: the share of people found, at each FPIR that lets a stranger through (see `open_set_tpir`).
     failed: images that could not be enrolled, which match nobody.
     """
 
@@ -83,14 +84,15 @@ def pair_scores(vectors: NDArray[np.float32], left: Ints, right: Ints) -> NDArra
 
 
 def _templates(vectors: NDArray[np.float32], who: Ints, fars: tuple[float, ...], progress: Told | None) -> PairReport | None:
-    """Templates of even and of odd images, each of one person with each of another half."""
+    """Templates of even and of odd images, each of one half with each of the other."""
     number = _number_within(who)
     template = 2 * who + number % 2
     features, names = pool(vectors, template, np.arange(len(who)), failed="non-match")
-    halves = [names[names % 2 == half][: int(MOST_PAIRS**0.5)] for half in (0, 1)]
-    if len(halves[1]) < 2:
+    with_two = names[names % 2 == 1] // 2
+    if len(with_two) < 2:
         return None
-    left, right = (each.ravel() for each in np.meshgrid(*halves, indexing="ij"))
+    even, odd = drawn_people(np.unique(who), with_two, MOST_PAIRS)
+    left, right = (each.ravel() for each in np.meshgrid(2 * even, 2 * odd + 1, indexing="ij"))
     same = left // 2 == right // 2
     scores = template_scores(features, names, left, right)
     there = dict(zip(names.tolist(), features.any(axis=1).tolist(), strict=True))
@@ -102,9 +104,25 @@ def _templates(vectors: NDArray[np.float32], who: Ints, fars: tuple[float, ...],
         right // 2,
         folds=folds_of(left // 2, right // 2),
         failed=failed,
+        sampled=len(left) < len(np.unique(who)) * len(with_two),
         fars=fars,
         progress=progress,
     )
+
+
+def drawn_people(everybody: Ints, with_two: Ints, most: int, seed: int = 0) -> tuple[Ints, Ints]:
+    """Whose even and whose odd templates are compared, ascending: all, or people at random who make at most `most` pairs.
+
+    Arguments: everybody, with_two: different people (N,) int, and those of them who have odd images. Who is among the odd is
+        among the even, too, so that every template there has its own person's to be compared with.
+    """
+    if len(everybody) * len(with_two) <= most:
+        return everybody, with_two
+    numbers = np.random.default_rng(seed)
+    odd = numbers.permutation(with_two)[: math.isqrt(most)]
+    others = numbers.permutation(np.setdiff1d(everybody, odd))
+    even = np.append(odd, others)[: most // len(odd)]
+    return np.sort(even), np.sort(odd)
 
 
 def _number_within(who: Ints) -> Ints:

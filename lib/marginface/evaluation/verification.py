@@ -20,6 +20,7 @@ from marginface.evaluation.statistics import wilson
 __all__ = [
     "DET",
     "ROC",
+    "FoldsError",
     "Verification",
     "above",
     "accuracy_at",
@@ -40,6 +41,10 @@ __all__ = [
     "tar_at_far",
     "unit",
 ]
+
+
+class FoldsError(ValueError):
+    """Pairs that cannot be cut in folds, each with a threshold from the others: there are too few, or they are too unlike."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,8 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 
     Arguments: scores (P,) float, higher is more alike; same (P,) bool; folds: how many blocks of consecutive pairs, as in
         the public evaluation codes, or the protocol's own fold number of every pair, (P,) int. A protocol that tests on
         folds 6–10 alone passes the pairs of these folds and their numbers.
-    Raises: ValueError for shapes that differ, scores that are not finite, pairs of one kind only, also among the pairs
-        that a fold's threshold comes from, and folds that do not divide the pairs in at least two.
+    Raises: ValueError for shapes that differ, scores that are not finite and pairs of one kind only; its kind FoldsError where
+        the pairs that a fold's threshold comes from are of one kind, and where folds do not divide the pairs in at least two.
     """
     values, truth = pairs_of(scores, same)
     names, fold = np.unique(fold_numbers(folds, len(values)), return_inverse=True)
@@ -77,7 +82,7 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: int | ArrayLike = 
     for f, name in enumerate(names):
         others = order[fold[order] != f]
         if truth[others].all() or not truth[others].any():
-            raise ValueError(f"the pairs outside fold {name} need both genuine and impostor pairs to choose a threshold from")
+            raise FoldsError(f"the pairs outside fold {name} need both genuine and impostor pairs to choose a threshold from")
         thresholds[f] = _best_cut(values[others], truth[others])
     return _verification((values >= thresholds[fold]) == truth, fold, thresholds)
 
@@ -142,12 +147,12 @@ def fold_numbers(folds: int | ArrayLike, pairs: int) -> NDArray[np.integer]:
     if given.ndim == 0:
         count = int(given)
         if not 2 <= count <= pairs:
-            raise ValueError(f"{pairs} pairs cannot be cut in {count} folds: every fold needs a pair, and two are the least")
+            raise FoldsError(f"{pairs} pairs cannot be cut in {count} folds: every fold needs a pair, and two are the least")
         return np.repeat(np.arange(count), [pairs // count + (f < pairs % count) for f in range(count)])
     if given.shape != (pairs,):
         raise ValueError(f"folds must be a number or one number for each of {pairs} pairs, not {given.shape}")
     if given.min() == given.max():
-        raise ValueError(f"all pairs are in fold {given[0]}: a threshold must come from other folds")
+        raise FoldsError(f"all pairs are in fold {given[0]}: a threshold must come from other folds")
     return given
 
 

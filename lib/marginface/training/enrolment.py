@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marginface.data.align import crop_of
+from marginface.data.align import crop_of, shape_of
 from marginface.data.detect import detect
 from marginface.data.files import printable, writing
 from marginface.data.images import read_image
@@ -145,16 +145,19 @@ class Compared:
 def compare_pairs(network: Network, path: Path, folder: Path | None, find: bool = False) -> Compared:
     """Pairs of a list (see `pairs.read_pairs`), whose images are below `folder`, or of an InsightFace .bin.
 
-    Raises: ValueError naming what is wrong in the list; DataMissingError for an image that is not there.
+    Raises: ValueError naming what is wrong in the list, such as pairs of one kind only; DataMissingError for an image that is
+        not there.
     """
     if path.suffix.lower() == ".bin":
         images, same = load_bin(path)
+        _check_kinds(same, path)
         found = np.stack([network.prepare(image) for image in images])
         embeddings, failures = network.embed(found, f"embedding {printable(path.name)}"), {}
         places = np.arange(len(images)).reshape(-1, 2)
         fold, people = fold_numbers(min(10, len(same)), len(same)), None
     else:
         pairs = read_pairs(path)
+        _check_kinds(pairs.same, path)
         folder = path.parent if folder is None else folder
         names = pairs.names
         enrolled = enrol(network, [image_at(folder, name) for name in names], find)
@@ -176,12 +179,24 @@ def compare_pairs(network: Network, path: Path, folder: Path | None, find: bool 
     )
 
 
+def _check_kinds(same: np.ndarray, path: Path) -> None:
+    if same.all() or not same.any():
+        raise ValueError(f"{printable(path)}: it takes pairs of one person and of two, not {same.sum()} and {(~same).sum()}")
+
+
 def compare_people(network: Network, source: Path, find: bool = False) -> tuple[Compared, Enrolled, np.ndarray]:
     """All pairs of a folder of people, or of a list of paths and labels; with it the embeddings, and who is on them (M,).
 
-    Of many people the impostor pairs are drawn at random (see `reports.pairs_among`).
+    Of many images pairs are drawn at random (see `reports.pairs_among`).
+    Raises: ValueError naming a folder without pairs of either kind, and what `people_in` raises.
     """
     people = people_in(source)
+    counts = np.unique(people.labels, return_counts=True)[1]
+    if len(counts) < 2 or counts.max() < 2:
+        raise ValueError(
+            f"{printable(source)}: it takes two people, and two images of one of them; there are {len(counts)}, with "
+            f"{counts.max()} image{'s' if counts.max() > 1 else ''} at most"
+        )
     enrolled = enrol(network, [people.root / path for path in people.paths], find)
     left, right, _ = pairs_among(people.labels)
     there, who = enrolled.embeddings.any(axis=1), people.labels
@@ -200,7 +215,15 @@ def compare_people(network: Network, source: Path, find: bool = False) -> tuple[
 
 def mismatch(network: Network, folder: Path, find: bool) -> str | None:
     """What makes one doubt that images in a folder are cut out as those that a network was trained on were."""
-    if find or network.card.crop == crop_of(folder):
+    if find:
+        return None
+    (height, width), there = network.card.image_shape[1:], shape_of(folder)
+    if there is not None and there[0] * width != there[1] * height:
+        return (
+            f"{printable(folder)} has faces of {there[0]} × {there[1]} pixels, which are squeezed into the network's "
+            f"{height} × {width}: use `marginface align --size {height} --width {width}`, or --find-faces"
+        )
+    if network.card.crop == crop_of(folder):
         return None
     if network.card.crop:
         return (

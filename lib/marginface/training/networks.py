@@ -101,10 +101,10 @@ class Network:
 
         With `landmarks` (5, 2) the face is cut out (see `align.align`); without, the whole image is scaled.
         """
-        channels, height, _ = self.card.image_shape
+        channels, height, width = self.card.image_shape
         if landmarks is not None:
-            return align(image, landmarks, height, grey=channels == 1)
-        planes = scaled(image, height).transpose(2, 0, 1)
+            return align(image, landmarks, height, grey=channels == 1, width=width)
+        planes = scaled(image, height, width).transpose(2, 0, 1)
         if channels == 3:
             return np.ascontiguousarray(planes)
         return np.round(planes.astype(np.float64).transpose(1, 2, 0) @ (0.299, 0.587, 0.114)).astype(np.uint8)[None]

@@ -62,7 +62,7 @@ def find(compared: Compared, far: float, progress: Told | None = None) -> Thresh
         same,
         compared.left,
         compared.right,
-        folds=compared.fold,
+        folds=None,
         failed=compared.failed,
         fars=(far,),
         progress=progress,
