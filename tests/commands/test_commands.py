@@ -147,6 +147,20 @@ def test_threshold_and_verify(root: Path, network: Path) -> None:
     assert (few.exit_code, "takes 1,000,000 impostor pairs" in few.output) == (1, True)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("memory full"), KeyError("far"), BrokenPipeError(32, "nobody reads it")])
+def test_verify_that_fails_is_no_answer(error: Exception, root: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 would say that the two are not the same, and is what Python exits with by itself."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("marginface.training.enrolment.verify", fail)
+    picture = root / "others" / "person_1" / "person_1_0001.png"
+    done = run("verify", network, picture, picture, "--aligned", "--threshold", "0.5")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert str(error) in done.stderr
+
+
 def test_verify_says_when_a_picture_has_several_faces(root: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detector is played here: drawings have no faces."""
     whole = TEMPLATE / 112 * 16

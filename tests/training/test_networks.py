@@ -139,6 +139,9 @@ def test_onnx_normalises_by_itself_and_takes_any_number_of_images(network: Netwo
     assert exporting.difference(network, again) > 1e-3
 
 
+DAMAGED: list[object] = [[{"far": 0.1}], [{}], [5], 5, [{"far": 0.1, "score": 0.2, "curve": [[10**400, 1]]}]]
+
+
 def keep_a_threshold(network: Network, far: float = 0.1) -> thresholds.Threshold:
     others = network.path.parent / "others"
     if not others.exists():
@@ -181,7 +184,7 @@ def test_a_score_has_a_far(network: Network) -> None:
 def test_too_few_pairs_for_a_far_are_an_error(network: Network) -> None:
     with pytest.raises(ValueError, match=r"FAR 0\.001 takes 1,000 impostor pairs to mean anything, and others has 700"):
         keep_a_threshold(network, 1e-3)
-    for wrong in ("{}", "no JSON", json.dumps({"fingerprint": network.card.fingerprint, "thresholds": [{"far": 0.1}]})):
+    for wrong in ("{}", "no JSON", *(json.dumps({"fingerprint": network.card.fingerprint, "thresholds": t}) for t in DAMAGED)):
         thresholds.beside(network.path).write_text(wrong)
         with pytest.raises(ValueError, match=r"net\.thresholds\.json"):
             thresholds.read(network)
