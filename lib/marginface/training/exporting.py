@@ -30,7 +30,10 @@ class FromPixels(nn.Module):
 
 
 def to_safetensors(network: Network, path: str | Path) -> Path:
-    """Write weights and card. Raises: ValueError for a network of an ONNX file; ModuleNotFoundError without the extra [export]."""
+    """Write weights and card.
+
+    Raises: ValueError for a network of an ONNX file; ModuleNotFoundError without the extra [export].
+    """
     _check_weights(network)
     save = optional("safetensors.torch").save
     weights = {name: value.detach().cpu().contiguous() for name, value in network.backbone.state_dict().items()}
