@@ -49,6 +49,13 @@ def test_a_large_set_is_in_several_files(photographs: Path, tmp_path: Path) -> N
         to_records(photographs, tmp_path / "records")
 
 
+def test_records_have_the_name_that_all_readers_look_for(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"val\.rec: a set of record files is train\.rec in a folder of its own"):
+        to_records(photographs, tmp_path / "records" / "val.rec")
+    assert not (tmp_path / "records").exists()
+    assert to_records(photographs, tmp_path / "records" / "train.rec").written == 96
+
+
 def test_records_are_not_there_without_their_names(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -24,7 +24,7 @@ from marginface.data.insightface import NAMES, names_beside
 from marginface.data.own import people_in
 from marginface.data.pairs import Pairs, image_at, read_pairs
 from marginface.data.progress import track
-from marginface.data.record_parts import RecordParts, has_records, open_records, write_record_parts
+from marginface.data.record_parts import RecordParts, folder_of, has_records, open_records, write_record_parts
 from marginface.data.recordio import RecordDataset, write_records
 
 KINDS = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"BM": ".bmp", b"P5": ".pgm", b"P6": ".ppm"}
@@ -45,12 +45,12 @@ def to_records(source: str | Path, to: str | Path, size: int | None = None, part
     Without `size` images stay as they are, and those of another size than most are left out; with it those of another size are
     scaled to size × size and written as PNG. With `part` so many images at most are in a file (see `record_parts`), in a
     new folder.
-    Raises: ValueError where no image can be read, or `to` has record files already.
+    Raises: ValueError where no image can be read, or `to` has record files already or is a .rec of another name than train.rec.
     """
-    people, done = people_in(Path(source)), Converted()
-    to = Path(to).parent if Path(to).suffix == ".rec" else Path(to)
+    to = folder_of(to)
     if has_records(to):
         raise ValueError(f"{printable(to)}: there are record files in it already")
+    people, done = people_in(Path(source)), Converted()
     kept, encoded = _readable(people, size, done)
     present, labels = np.unique(people.labels[kept], return_inverse=True)
     names = [people.names[i] for i in present]
