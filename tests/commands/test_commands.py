@@ -255,7 +255,8 @@ def test_convert_counts_what_it_left_out(root: Path, tmp_path: Path) -> None:
     assert run("convert", tmp_path / "set.bin", tmp_path / "images").output.startswith("10 pairs in ")
     assert run("convert", tmp_path / "records", tmp_path / "other.bin").exit_code == 2
     assert run("convert", people, tmp_path / "scaled.bin", "--pairs", "5", "--size", "24").exit_code == 0
-    for source, to, option in (("set.bin", "more", "--size"), ("records", "more", "--size"), ("set.bin", "more", "--part")):
+    unused = [("set.bin", "more", "--size"), ("records", "more", "--size"), ("set.bin", "more", "--part")]
+    for source, to, option in (*unused, ("people", "more", "--images"), ("people", "more.bin", "--images")):
         refused = run("convert", tmp_path / source, tmp_path / to, option, "24")
         assert (refused.exit_code, option in refused.stderr) == (2, True)
         assert not (tmp_path / to).exists()
@@ -275,6 +276,31 @@ def test_a_network_of_aligned_faces_is_not_quietly_fed_others(root: Path, networ
     found = checkpoints.read(network)
     found.about["crop"] = "insightface"
     checkpoints.save(found, network)
-    done = run("evaluate", network, "--people", root / "others", "--json")
-    assert done.exit_code == 0
-    assert "does not say how its faces were cut out" in done.stderr
+    (root / "others" / "pairs.txt").write_text((root / "pairs.txt").read_text())
+    (root / "others" / "list.csv").write_text(
+        "".join(f"person_{i}/person_{i}_000{k}.png,{i}\n" for i in range(1, 11) for k in (1, 2))
+    )
+    for arguments in (
+        ["--people", root / "others"],
+        ["--people", root / "others" / "list.csv"],
+        ["--pairs", root / "pairs.txt", "--images", root / "others"],
+        ["--pairs", root / "others" / "pairs.txt"],
+    ):
+        for command in (["evaluate"], ["threshold", "--far", "0.5"]):
+            done = run(*command, network, *arguments, "--json")
+            assert done.exit_code == 0, done.output
+            assert f"{root / 'others'} does not say how its faces were cut out" in done.stderr
+    (root / "others" / "pairs.txt").unlink()
+    (root / "others" / "list.csv").unlink()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "threshold"])
+def test_what_would_be_left_unused_is_refused(command: str, root: Path, tmp_path: Path) -> None:
+    assert run("convert", root / "pairs.txt", tmp_path / "pairs.bin", "--images", root / "others").exit_code == 0
+    for arguments, option in (
+        (["--pairs", tmp_path / "pairs.bin", "--find-faces"], "--find-faces: a .bin has no photographs"),
+        (["--pairs", tmp_path / "pairs.bin", "--images", root / "others"], "--images: it is where the paths"),
+        (["--people", root / "others", "--images", root / "others"], "--images: it is where the paths"),
+    ):
+        done = run(command, root / "run" / "best.pt", *arguments)
+        assert (done.exit_code, option in done.stderr) == (2, True), done.output

@@ -48,10 +48,9 @@ def evaluate(
     from marginface.evaluation.reports import RESAMPLES, report
     from marginface.training import enrolment
 
-    if (pairs is None) == (people is None):
-        raise click.UsageError("Give either --pairs (and --images), or --people.")
+    options.check_source(pairs, images, people, find)
     network = options.load(checkpoint, device)
-    options.warn_of(network, people or images, find)
+    options.warn_of(network, options.source_of(pairs, images, people), find)
     found: PairReport | PeopleReport
     if pairs is not None:
         compared = enrolment.compare_pairs(network, pairs, images, find)
