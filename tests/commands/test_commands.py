@@ -196,6 +196,20 @@ def test_embed_writes_names_and_embeddings(root: Path, tmp_path: Path) -> None:
     assert (other.exit_code, "write to .npz or .parquet" in other.output) == (1, True)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="such names are of Unix")
+def test_what_is_written_to_a_folder_whose_name_is_no_utf8_is_told(root: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    people = draw_people(odd, 3, 2)
+    (odd / "net.pt").write_bytes((root / "run" / "best.pt").read_bytes())
+    done = run("embed", odd / "net.pt", people, odd / "embeddings.npz", "--device", "cpu")
+    assert (done.exit_code, "6 embeddings of 8 numbers in " in done.stdout, r"caf\xe9/embed" in done.stdout) == (0, True, True)
+    for arguments, told in (([], r"caf\xe9/net.thresholds.json"), (["--json"], r"caf\\xe9/net.thresholds.json")):
+        kept = run("threshold", odd / "net.pt", "--people", root / "others", "--far", "0.5", *arguments)
+        assert (kept.exit_code, told in kept.stdout) == (0, True), kept.output
+    picture = people / "person 1" / "1.png"
+    assert run("verify", odd / "net.pt", picture, picture, "--aligned").exit_code == 0
+
+
 def test_embed_writes_parquet_where_it_can(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = draw_people(tmp_path / "others", 3, 2)
     arguments = ["embed", root / "run" / "best.pt", others, tmp_path / "embeddings.parquet", "--device", "cpu"]

@@ -33,6 +33,6 @@ def align(photographs: Path, to: Path, size: int, confidence: float) -> None:
     for why in done.unreadable.values():
         click.echo(f"not read: {why}", err=True)
     click.echo(
-        f"{done.faces:,} faces of {size} × {size} pixels in {to}; left out: {len(done.faceless)} without a face, "
+        f"{done.faces:,} faces of {size} × {size} pixels in {printable(to)}; left out: {len(done.faceless)} without a face, "
         f"{len(done.unreadable)} that cannot be read"
     )

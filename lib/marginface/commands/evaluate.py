@@ -70,9 +70,10 @@ def evaluate(
         with Meter("resampling", 2 * RESAMPLES) as meter:
             found = people_report(enrolled.embeddings, who, progress=meter.update)
     if plot is not None:
+        from marginface.data.files import printable
         from marginface.evaluation.charts import roc_and_det
 
-        roc_and_det(compared.scores, compared.same, plot, f"{checkpoint.name} on {compared.label}")
+        roc_and_det(compared.scores, compared.same, plot, f"{printable(checkpoint.name)} on {compared.label}")
     if as_json:
         options.tell_json(
             {"network": network.card.label, "tested on": compared.label, "failures": compared.failures, "report": found}

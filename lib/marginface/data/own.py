@@ -120,7 +120,7 @@ def of_people(people: People, source: Path, size: int | None = None) -> FaceData
     count, height, width = len(people.paths), *(shapes[0] if size is None else (size, size))
     return FaceData(
         name=source.name,
-        label=f"{source.stem}, {count:,} images of {len(people.names):,} people",
+        label=f"{printable(source.stem)}, {count:,} images of {len(people.names):,} people",
         num_classes=len(people.names),
         image_shape=(3, height, width),
         train=train,
@@ -197,7 +197,7 @@ def set_aside(data: FaceData, share: float) -> FaceData:
         parts = data.parts | {"people set aside": f"{len(aside):,} ({digest})"}
     return replace(
         data,
-        label=f"{data.name}, {len(left):,} images of {len(kept):,} people",
+        label=f"{printable(data.name)}, {len(left):,} images of {len(kept):,} people",
         num_classes=len(kept),
         train=Some(data.train, left, number_of[labels[left]]),
         tests={VALIDATION: AllPairsTest(ImagesOf(data.train, places), labels[places])} | data.tests,
