@@ -98,6 +98,14 @@ def test_inception_resnet_v1_sees_images_of_160() -> None:
     assert (maps, embeddings) == ((2, 1792, 3, 3), (2, 512))
 
 
+@pytest.mark.parametrize(("name", "decay"), [("Inception-ResNet-v1", 0.995), ("LInception-ResNet-v2-w4-d5", 0.9)])
+def test_moving_averages_are_those_of_the_public_code(name: str, decay: float) -> None:
+    with torch.device("meta"):
+        network = backbones.create(name, embedding_dim=8)
+    found = {module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)}
+    assert list(found) == [pytest.approx(1 - decay)]
+
+
 @pytest.mark.parametrize("name", ["LMobileNetE", "LDPN92E", "LDenseNet161E", "LInception-ResNet-v2"])
 def test_other_images_fit_too(name: str) -> None:
     assert on_meta(name, (1, 33, 74))[2] == (2, 512)

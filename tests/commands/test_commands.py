@@ -195,6 +195,20 @@ def test_threshold_and_verify(root: Path, network: Path) -> None:
     assert (few.exit_code, "takes 1,000,000 impostor pairs" in few.output) == (1, True)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("memory full"), KeyError("far"), BrokenPipeError(32, "nobody reads it")])
+def test_verify_that_fails_is_no_answer(error: Exception, root: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 would say that the two are not the same, and is what Python exits with by itself."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("marginface.training.enrolment.verify", fail)
+    picture = root / "others" / "person_1" / "person_1_0001.png"
+    done = run("verify", network, picture, picture, "--aligned", "--threshold", "0.5")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert str(error) in done.stderr
+
+
 def test_verify_says_when_a_picture_has_several_faces(root: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detector is played here: drawings have no faces."""
     whole = TEMPLATE / 112 * 16
@@ -228,6 +242,20 @@ def test_embed_writes_names_and_embeddings(root: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["embeddings"][-1], expected[0], atol=1e-6)
     other = run("embed", root / "run" / "best.pt", others, tmp_path / "embeddings.csv")
     assert (other.exit_code, "write to .npz or .parquet" in other.output) == (1, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are of Unix")
+def test_what_is_written_to_a_folder_whose_name_is_no_utf8_is_told(root: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    people = draw_people(odd, 3, 2)
+    (odd / "net.pt").write_bytes((root / "run" / "best.pt").read_bytes())
+    done = run("embed", odd / "net.pt", people, odd / "embeddings.npz", "--device", "cpu")
+    assert (done.exit_code, "6 embeddings of 8 numbers in " in done.stdout, r"caf\xe9/embed" in done.stdout) == (0, True, True)
+    for arguments, told in (([], r"caf\xe9/net.thresholds.json"), (["--json"], r"caf\\xe9/net.thresholds.json")):
+        kept = run("threshold", odd / "net.pt", "--people", root / "others", "--far", "0.5", *arguments)
+        assert (kept.exit_code, told in kept.stdout) == (0, True), kept.output
+    picture = people / "person 1" / "1.png"
+    assert run("verify", odd / "net.pt", picture, picture, "--aligned").exit_code == 0
 
 
 def test_embed_writes_parquet_where_it_can(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +317,8 @@ def test_convert_counts_what_it_left_out(root: Path, tmp_path: Path) -> None:
     assert run("convert", tmp_path / "set.bin", tmp_path / "images").output.startswith("10 pairs in ")
     assert run("convert", tmp_path / "records", tmp_path / "other.bin").exit_code == 2
     assert run("convert", people, tmp_path / "scaled.bin", "--pairs", "5", "--size", "24").exit_code == 0
-    for source, to, option in (("set.bin", "more", "--size"), ("records", "more", "--size"), ("set.bin", "more", "--part")):
+    unused = [("set.bin", "more", "--size"), ("records", "more", "--size"), ("set.bin", "more", "--part")]
+    for source, to, option in (*unused, ("people", "more", "--images"), ("people", "more.bin", "--images")):
         refused = run("convert", tmp_path / source, tmp_path / to, option, "24")
         assert (refused.exit_code, option in refused.stderr) == (2, True)
         assert not (tmp_path / to).exists()
@@ -309,9 +338,34 @@ def test_a_network_of_aligned_faces_is_not_quietly_fed_others(root: Path, networ
     found = checkpoints.read(network)
     found.about["crop"] = "insightface"
     checkpoints.save(found, network)
-    done = run("evaluate", network, "--people", root / "others", "--json")
-    assert done.exit_code == 0
-    assert "does not say how its faces were cut out" in done.stderr
+    (root / "others" / "pairs.txt").write_text((root / "pairs.txt").read_text())
+    (root / "others" / "list.csv").write_text(
+        "".join(f"person_{i}/person_{i}_000{k}.png,{i}\n" for i in range(1, 11) for k in (1, 2))
+    )
+    for arguments in (
+        ["--people", root / "others"],
+        ["--people", root / "others" / "list.csv"],
+        ["--pairs", root / "pairs.txt", "--images", root / "others"],
+        ["--pairs", root / "others" / "pairs.txt"],
+    ):
+        for command in (["evaluate"], ["threshold", "--far", "0.5"]):
+            done = run(*command, network, *arguments, "--json")
+            assert done.exit_code == 0, done.output
+            assert f"{root / 'others'} does not say how its faces were cut out" in done.stderr
+    (root / "others" / "pairs.txt").unlink()
+    (root / "others" / "list.csv").unlink()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "threshold"])
+def test_what_would_be_left_unused_is_refused(command: str, root: Path, tmp_path: Path) -> None:
+    assert run("convert", root / "pairs.txt", tmp_path / "pairs.bin", "--images", root / "others").exit_code == 0
+    for arguments, option in (
+        (["--pairs", tmp_path / "pairs.bin", "--find-faces"], "--find-faces: a .bin has no photographs"),
+        (["--pairs", tmp_path / "pairs.bin", "--images", root / "others"], "--images: it is where the paths"),
+        (["--people", root / "others", "--images", root / "others"], "--images: it is where the paths"),
+    ):
+        done = run(command, root / "run" / "best.pt", *arguments)
+        assert (done.exit_code, option in done.stderr) == (2, True), done.output
 
 
 def test_faces_that_are_no_squares_are_trained_on_and_used(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

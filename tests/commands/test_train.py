@@ -156,6 +156,17 @@ def test_torchrun_trains_with_classes_over_processes_in_half_precision(tiny_set:
     assert len(results[0]) == 1
 
 
+def test_a_run_over_processes_keeps_what_it_was_begun_with(photographs: Path, tmp_path: Path) -> None:
+    """Its checkpoints are folders, and there is no checkpoint.pt."""
+    arguments = ["--data", photographs, "--sharded", "--save-every", "1", "--steps", "2", "--out", tmp_path / "out", *SMALLEST]
+    assert run(*arguments).exit_code == 0
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    other = run(*arguments, "--set", "lr=0.7")
+    assert (other.exit_code, "lr" in other.stderr) == (1, True), other.output
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+    assert run("--resume", tmp_path / "out").exit_code == 0
+
+
 def test_a_network_goes_on_with_other_people(photographs: Path, tmp_path: Path) -> None:
     """The recipe and the size of images come from the checkpoint."""
     assert run("--data", photographs, "--out", tmp_path / "first", "--steps", "2", *SMALLEST).exit_code == 0

@@ -64,6 +64,15 @@ def test_archives_come_out_whole(pack: Callable[..., Path], tmp_path: Path) -> N
     assert [path.name for path in to.parent.iterdir()] == ["data"]
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_zip_at_the_end_of_a_tar_stays_one(mode: str, tmp_path: Path) -> None:
+    """A .zip is known by its end, too, which is there in a plain .tar; and a member's name is what one of these starts with."""
+    inner = zipped(tmp_path / "inner", [("inner.txt", b"inner")]).read_bytes()
+    to = extract(tar(tmp_path / "archive", [("BZ/a.txt", b"one"), ("protocol.zip", inner)], mode), tmp_path / "data")
+    assert sorted(path.name for path in to.rglob("*")) == ["BZ", "a.txt", "protocol.zip"]
+    assert (to / "protocol.zip").read_bytes() == inner
+
+
 @pytest.mark.parametrize("pack", [zipped, tar])
 @pytest.mark.parametrize("name", ["../evil", "set/../../evil", "/tmp/evil", "C:\\evil", "..\\evil", "\\evil", "a/../b"])
 def test_nothing_outside_the_root(pack: Callable[..., Path], name: str, tmp_path: Path) -> None:

@@ -94,3 +94,11 @@ def test_what_is_wrong_is_named(root: Path) -> None:
         FilesOfFaces((root / "other" / "a.png", root / "other" / "b.png"))[:]
     with pytest.raises(ValueError, match=r"b\.png: an image of 40 × 50 pixels"):
         FilesOfFaces((root / "other" / "a.png", root / "other" / "b.png"))[1:]
+
+
+def test_probes_whose_paths_do_not_say_who_they_are(root: Path) -> None:
+    pack = root / "megaface_testpack_v1.0"
+    for flat in ("A_1.png", "/A_1.png", "A_1.png/"):
+        (pack / "facescrub_lst").write_text(f"B/B_1.png\n{flat}\n")
+        with pytest.raises(ValueError, match=rf"facescrub_lst: expected paths with a folder for each person, got '{flat}'"):
+            megaface(pack)

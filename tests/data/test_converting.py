@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import draw_people
 
 from marginface.data import converting, own
 from marginface.data.align import crop_of, write_note
 from marginface.data.bins import load_bin
 from marginface.data.converting import from_bin, to_bin, to_people, to_records
-from marginface.data.folders import list_people
+from marginface.data.folders import People, list_people
 from marginface.data.images import encode_image
 from marginface.data.pairs import read_pairs
 from marginface.data.record_parts import RecordParts
@@ -47,6 +48,13 @@ def test_a_large_set_is_in_several_files(photographs: Path, tmp_path: Path) -> N
     assert list_people(tmp_path / "again").names == list_people(photographs).names
     with pytest.raises(ValueError, match="record files in it already"):
         to_records(photographs, tmp_path / "records")
+
+
+def test_records_have_the_name_that_all_readers_look_for(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"val\.rec: a set of record files is train\.rec in a folder of its own"):
+        to_records(photographs, tmp_path / "records" / "val.rec")
+    assert not (tmp_path / "records").exists()
+    assert to_records(photographs, tmp_path / "records" / "train.rec").written == 96
 
 
 def test_records_are_not_there_without_their_names(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +115,45 @@ def test_pairs_are_drawn_from_people(photographs: Path, tmp_path: Path) -> None:
     (photographs / "person 2" / "3.png").write_bytes(encode_image(IMAGE.repeat(2, axis=0)))
     assert to_bin(photographs, tmp_path / "scaled.bin", pairs=50, size=12).written == 100
     assert load_bin(tmp_path / "scaled.bin")[0].shape[1:3] == (12, 12)
+
+
+@pytest.mark.parametrize(("images", "people", "pairs"), [(40_000, 8_000, 3000), (5000, 2500, 2500), (12, 4, 100), (6, 2, 1000)])
+def test_pairs_of_one_person_are_drawn_however_rare_they_are(images: int, people: int, pairs: int) -> None:
+    labels = np.random.default_rng(0).permutation(np.arange(images) % people)
+    drawn = converting._drawn(People(Path(), tuple(map(str, range(people))), tuple(map(str, range(images))), labels), pairs, 0)
+    each = images // people
+    expected = min(pairs, people * each * (each - 1) // 2, images * (images - each) // 2)
+    assert (drawn.same.sum(), (~drawn.same).sum()) == (expected, expected)
+    sides = [np.array(side, dtype=int) for side in (drawn.left, drawn.right)]
+    np.testing.assert_array_equal(labels[sides[0]] == labels[sides[1]], drawn.same)
+    assert len(np.unique(np.sort(sides, axis=0), axis=1).T) == 2 * expected, "none of them twice"
+
+
+def test_every_pair_may_be_drawn() -> None:
+    people = People(Path(), ("a", "b"), tuple("012345"), np.array([0, 0, 0, 1, 1, 1]))
+    draws = [converting._drawn(people, 2, seed) for seed in range(200)]
+    seen = {(same, *sorted(pair)) for d in draws for same, *pair in zip(d.same.tolist(), d.left, d.right, strict=True)}
+    assert sum(same for same, *_ in seen) == 6
+    assert len(seen) == 6 + 9
+
+
+@pytest.mark.parametrize(("people", "each"), [(3, 1), (1, 3)])
+def test_pairs_of_both_kinds_are_needed(people: int, each: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="people: it takes two people, and two images of one, to draw pairs"):
+        to_bin(draw_people(tmp_path / "people", people, each), tmp_path / "set.bin")
+
+
+def test_nobody_is_put_among_another_persons_images(tmp_path: Path) -> None:
+    """A name that can be no folder's gives way to a number, which may be somebody's name."""
+    names = ["1", ".x", "3", "a", "4", "a/b", "a_b"]
+    (tmp_path / "list.csv").write_text("".join(f"{i}.png,{name}\n" for i, name in enumerate(names)))
+    for i in range(len(names)):
+        (tmp_path / f"{i}.png").write_bytes(encode_image(IMAGE))
+    to_records(tmp_path / "list.csv", tmp_path / "records")
+    again = to_people(tmp_path / "records", tmp_path / "again")
+    found = list_people(tmp_path / "again")
+    assert (again.people, len(found.names), len(found.paths)) == (7, 7, 7)
+    assert {"1", "3", "4", "a"} < set(found.names)
 
 
 def test_a_bin_with_a_damaged_image(tmp_path: Path) -> None:

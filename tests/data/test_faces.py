@@ -1,6 +1,8 @@
 """The halves of LFW and CFP: nobody is on both sides."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +192,31 @@ def test_aligning_says_how_far_it_is(tmp_path: Path, everything_is_told: None, c
     assert "aligning some: 3 of 3" in told
     read()
     assert "aligning" not in capsys.readouterr().err, "they are kept"
+
+
+def test_a_crop_is_kept_as_long_as_nothing_changes_that_it_follows_from(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned, folder = 0, tmp_path / "set"
+
+    def counting(*arguments: Any) -> np.ndarray:
+        nonlocal aligned
+        aligned += 1
+        return whole(*arguments)
+
+    def mean(value: int, changed: int, landmarks: np.ndarray = align.LFW_A, size: int = 64) -> float:
+        (folder / "1.pgm").write_bytes(b"P5\n250 250\n255\n" + bytes([value]) * 250**2)  # as many bytes for each value
+        os.utime(folder / "1.pgm", ns=(changed, changed))
+        return float(faces._aligned("some", folder, ["1.pgm"], lambda name: landmarks, size, grey=True).images.mean())
+
+    folder.mkdir()
+    whole = align.align
+    monkeypatch.setattr("marginface.data.align.align", counting)
+    assert (mean(10, 1), aligned) == (10, 1)
+    assert (mean(10, 1), aligned) == (10, 1)
+    assert (mean(200, 2), aligned) == (200, 2)
+    assert mean(200, 2, align.LFW_A + 120) < 200
+    assert mean(200, 2, size=32) == 200
+    assert aligned == 4
+    assert mean(200, 2, align.LFW_A + 120) < 200
+    assert aligned == 4

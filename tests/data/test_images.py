@@ -144,6 +144,44 @@ def test_grey_images_get_three_equal_channels(kind: str, tmp_path: Path) -> None
         np.testing.assert_array_equal(image[..., 0], IMAGE[..., 0])
 
 
+@pytest.mark.parametrize("white", [1, 15, 100, 254, 255, 256, 1023, 65535])
+@pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
+def test_white_is_white_whatever_number_a_pnm_has_for_it(kind: bytes, white: int) -> None:
+    """OpenCV takes the bytes of P5 and P6 as they are, and of two bytes the larger one."""
+    colours = 3 if kind in (b"P3", b"P6") else 1
+    values = np.random.default_rng(0).integers(0, white + 1, (9, 7, colours))
+    values[0, 0] = white
+    header = b"%b\n# by hand\n7 # wide\n9\n%d\n" % (kind, white)
+    text = b"\n".join(b"%d" % value for value in values.ravel())
+    pixels = text if kind in (b"P2", b"P3") else values.astype(">u2" if white > 255 else np.uint8).tobytes()
+    found = decode_image(header + pixels + b"\n", "x")
+    expected = np.broadcast_to(np.floor(values * 255 / white + 0.5), (9, 7, 3))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"P5 2 2 100\n\0\1\2", "cut short"),
+        (b"P5 2 2 1000\n\0\1\2\3\0\1", "cut short"),
+        (b"P5 30000 2000 100\n\0\1\2\3", "cut short"),
+        (b"P2 2 2 100\n1 2 3      ", "cut short"),
+        (b"P2 2 2 100\n1 2 3 four", "not numbers"),
+        (b"P2 2 2 100\n1 2 3 " + b"9" * 30, "not numbers"),
+        (b"P2 2 2 100\n1 2 3 " + b"9" * 10**6, "not numbers"),
+        (b"P2 2 2 100\n1 2 3 -4", "numbers beyond its white, 100"),
+        (b"P5 2 2 100\n\0\1\2\x65", "numbers beyond its white, 100"),
+        (b"P5 2 2 0\n\0\1\2\3", "does not say which number is white"),
+        (b"P5 2 2 65536\n\0\1\2\3\0\1\2\3", "does not say which number is white"),
+        (b"P6 2 2 x", "does not say which number is white"),
+        (b"P6 0 2 100\n", "it has no pixels"),
+    ],
+)
+def test_a_damaged_pnm_is_an_error(content: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=f"x: not a whole image: .*{why}"):
+        decode_image(content, "x")
+
+
 @pytest.mark.parametrize("kind", [".jpg", ".png"])
 def test_every_truncation_is_an_error(kind: str) -> None:
     whole = encode_image(IMAGE, kind)

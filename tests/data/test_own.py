@@ -159,6 +159,24 @@ def test_record_files_as_they_are(tmp_path: Path) -> None:
     assert "people set aside" in data.trained_on
 
 
+def test_another_record_file_is_not_taken_for_train_rec(tmp_path: Path) -> None:
+    write_records(tmp_path / "set", [encode_image(IMAGE)] * 4, [0, 0, 1, 1])
+    for name in ("val.rec", "none.rec"):
+        (tmp_path / "set" / "val.rec").write_bytes((tmp_path / "set" / "train.rec").read_bytes())
+        with pytest.raises(ValueError, match=rf"{name}: a set of record files is train\.rec in a folder of its own"):
+            own.load(tmp_path / "set" / name)
+    (tmp_path / "set").rename(tmp_path / "set.rec")
+    assert own.load(tmp_path / "set.rec").num_classes == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_train_rec_may_be_a_link(tmp_path: Path) -> None:
+    write_records(tmp_path / "set", [encode_image(IMAGE)] * 4, [0, 0, 1, 1])
+    (tmp_path / "set" / "train.rec").rename(tmp_path / "store.rec")
+    (tmp_path / "set" / "train.rec").symlink_to(tmp_path / "store.rec")
+    assert own.load(tmp_path / "set" / "train.rec").label == "set, 4 images of 2 people"
+
+
 def test_how_faces_were_cut_out_is_read_from_a_note(photographs: Path, tmp_path: Path) -> None:
     assert own.load(photographs).crop == ""
     write_note(photographs, 112)

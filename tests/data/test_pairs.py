@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.data.pairs import Pairs, cfp_pairs, lfw_pairs, lfw_people, lfw_view1, people_of, read_pairs, ytf_pairs
+from marginface.data.pairs import Pairs, cfp_pairs, image_at, lfw_pairs, lfw_people, lfw_view1, people_of, read_pairs, ytf_pairs
 from marginface.data.types import DataMissingError
 
 LFW = "2\t1\nAnn\t1\t4\nAnn\t2\tBob_C\t3\nEve\t1\t2\nEve\t10\tFay\t1\n"
@@ -206,6 +206,34 @@ def test_a_table_of_two_paths_and_same_or_not(name: str, tmp_path: Path) -> None
     assert [side.tolist() for side in who] == [[0, 0], [0, 1]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann/1,ann/2,1\nann/1,bob/1,0\nbob/1,bob/2,1\n",
+        "ann1,ann2,1\nann1,bob1,0\nbob1,bob2,1\n",
+        "ann1,ann2,same\nann1,bob1,different\nbob1,bob2,same\n",
+        "ann/1,ann/2,same\nann/1,bob/1,0\nbob/1,bob/2,1\n",
+        "left,right,same\nann1,ann2,1\nann1,bob1,0\nbob1,bob2,1\n",
+        "left,right,same person\nann1,ann2,same\nann1,bob1,different\nbob1,bob2,same\n",
+    ],
+)
+def test_the_first_pair_is_no_title_where_names_have_no_extension(text: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    pairs = read_pairs(tmp_path / "pairs.csv")
+    assert pairs.same.tolist() == [True, False, True]
+    assert pairs.left[0].startswith("ann")
+
+
+def test_images_are_found_whatever_their_extension(tmp_path: Path) -> None:
+    for name in ("J.png", "J.Lo_0001.png", "K.webp", "K.jpg.png"):
+        (tmp_path / name).touch()
+    found = {"J.Lo_0001": "J.Lo_0001.png", "J.Lo_0001.JPG": "J.Lo_0001.png", "J.heic": "J.png", "J": "J.png", "K.jpg": "K.webp"}
+    assert {name: image_at(tmp_path, name).name for name in found} == found
+    for missing in ("J.Lo_0002", "J.Lo_0002.jpg", "/", "..", ""):
+        with pytest.raises(DataMissingError, match="the list names it, but it is not there"):
+            image_at(tmp_path, missing)
+
+
 def test_who_is_who_is_not_guessed_where_folders_contradict_the_answers(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("1.png,2.png,1\n1.png,3.png,0\n")
     assert people_of(read_pairs(tmp_path / "pairs.csv")) is None
@@ -216,6 +244,7 @@ def test_who_is_who_is_not_guessed_where_folders_contradict_the_answers(tmp_path
     [
         ("", "there are no pairs in it"),
         ("a.png,b.png\nc.png,d.png,1\n", "line 1: expected two paths and same or not"),
+        ("a/1,b/1,maybe\na/1,a/2,1\nb/1,b/2,1\n", "line 1: expected two paths and same or not"),
         ("a.png,b.png,1\nc.png,d.png,2\n", "line 2: expected two paths and same or not .1 or 0., got 'c.png,d.png,2'"),
         ("3\t2\nAnn\t1\t2\n", "1 pairs, but line 1 promises 3 folds of 2 × 2"),
     ],

@@ -1,8 +1,10 @@
 """Networks that say what they are, from checkpoints and from what was exported of them; thresholds; enrolment."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from marginface.data.images import encode_image
 from marginface.margins import NormFace
 from marginface.training import checkpoints, enrolment, exporting, thresholds, train
 from marginface.training.enrolment import compare_people, enrol
-from marginface.training.networks import Card, Network, load_network
+from marginface.training.networks import Card, Network, OnnxBackbone, load_network
 from marginface.training.recipes import Recipe
 from marginface.training.testing import embed
 
@@ -153,6 +155,21 @@ def test_onnx_normalises_by_itself_and_takes_any_number_of_images(network: Netwo
     assert exporting.difference(network, again) > 1e-3
 
 
+@pytest.mark.parametrize("export", [exporting.to_safetensors, exporting.to_onnx])
+def test_an_onnx_file_is_not_exported_again(
+    export: Callable[[Network, Path], object], network: Network, tmp_path: Path
+) -> None:
+    """It would be a file without weights, since these are in the session."""
+    session = SimpleNamespace(get_inputs=lambda: [SimpleNamespace(name="images")])
+    exported = Network(OnnxBackbone(session), network.card, tmp_path / "net.onnx")
+    with pytest.raises(ValueError, match=r"net\.onnx: an ONNX file is not exported again"):
+        export(exported, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+DAMAGED: list[object] = [[{"far": 0.1}], [{}], [5], 5, [{"far": 0.1, "score": 0.2, "curve": [[10**400, 1]]}]]
+
+
 def keep_a_threshold(network: Network, far: float = 0.1) -> thresholds.Threshold:
     others = network.path.parent / "others"
     if not others.exists():
@@ -195,7 +212,7 @@ def test_a_score_has_a_far(network: Network) -> None:
 def test_too_few_pairs_for_a_far_are_an_error(network: Network) -> None:
     with pytest.raises(ValueError, match=r"FAR 0\.001 takes 1,000 impostor pairs to mean anything, and others has 700"):
         keep_a_threshold(network, 1e-3)
-    for wrong in ("{}", "no JSON", json.dumps({"fingerprint": network.card.fingerprint, "thresholds": [{"far": 0.1}]})):
+    for wrong in ("{}", "no JSON", *(json.dumps({"fingerprint": network.card.fingerprint, "thresholds": t}) for t in DAMAGED)):
         thresholds.beside(network.path).write_text(wrong)
         with pytest.raises(ValueError, match=r"net\.thresholds\.json"):
             thresholds.read(network)

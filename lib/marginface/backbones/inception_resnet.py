@@ -19,6 +19,9 @@ from marginface.backbones.layers import (
 )
 
 BATCH_NORM_EPS = 1e-3  # of FaceNet's public code, TensorFlow's own and MXNet's own; neither IAM, PAM nor ArcFace prints one
+# of Inception-ResNet-v1: FaceNet's public code has a decay of 0.995 (inception_resnet_v1.py), which is one minus PyTorch's
+# momentum. MXNet's own decay, of ArcFace's network, is PyTorch's own, too.
+BATCH_NORM_MOMENTUM = 1 - 0.995
 KEEP_PROBABILITY = 0.4  # PAM Table 1
 
 Step = tuple[int, int | tuple[int, int], int]  # outputs, kernel, stride of a convolution
@@ -50,7 +53,11 @@ def inception_resnet_v1(*, embedding_dim: int, image_shape: ImageShape, dropout:
         Residual(channels, 1.0, *_grid_8(192, 192, 192), last=True),
         Float32(*pooled, nn.Linear(channels, embedding_dim, bias=False), nn.BatchNorm1d(embedding_dim, BATCH_NORM_EPS)),
     ]
-    return nn.Sequential(*map(initialise, layers))
+    network = nn.Sequential(*map(initialise, layers))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = BATCH_NORM_MOMENTUM
+    return network
 
 
 def linception_resnet_v2(

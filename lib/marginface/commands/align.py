@@ -34,6 +34,6 @@ def align(photographs: Path, to: Path, size: int, width: int | None, confidence:
     for why in done.unreadable.values():
         click.echo(f"not read: {why}", err=True)
     click.echo(
-        f"{done.faces:,} faces of {size} × {width or size} pixels in {to}; left out: {len(done.faceless)} without a face, "
-        f"{len(done.unreadable)} that cannot be read"
+        f"{done.faces:,} faces of {size} × {width or size} pixels in {printable(to)}; left out: "
+        f"{len(done.faceless)} without a face, {len(done.unreadable)} that cannot be read"
     )

@@ -42,6 +42,8 @@ def convert(source: Path, to: Path, images: Path | None, pairs: int, size: int |
         raise click.UsageError("--size: images are scaled where they become record files or a .bin.")
     if part is not None and (to.suffix == ".bin" or records or source.suffix == ".bin"):
         raise click.UsageError("--part: it is record files that are written in parts.")
+    if images is not None and (to.suffix != ".bin" or source.is_dir() or source.suffix.lower() == ".lst"):
+        raise click.UsageError("--images: it is where the paths of a list of pairs begin, which becomes a .bin.")
     if to.suffix == ".bin":
         done = converting.to_bin(source, to, images, pairs, size=size)
     elif source.suffix == ".bin":

@@ -25,6 +25,7 @@ def embed(checkpoint: Path, folder: Path, to: Path, find: bool, device: str) -> 
     TO is a .npz with "names" (N) and "embeddings" (N, d) float32 of length 1, or a .parquet with a column "name" and one column
     "embedding" of lists (with pyarrow). What could not be enrolled is named and left out.
     """
+    from marginface.data.files import printable
     from marginface.data.folders import pictures_in
     from marginface.training import enrolment
 
@@ -35,4 +36,4 @@ def embed(checkpoint: Path, folder: Path, to: Path, find: bool, device: str) -> 
     found = enrolment.enrol(network, [folder / name for name in names], find)
     count = enrolment.write_table(to, names, found)
     options.tell_failures(tuple(found.failures.values()))
-    click.echo(f"{count:,} embeddings of {network.card.embedding_dim} numbers in {to}")
+    click.echo(f"{count:,} embeddings of {network.card.embedding_dim} numbers in {printable(to)}")

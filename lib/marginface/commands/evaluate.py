@@ -43,18 +43,17 @@ def evaluate(
     --pairs: accuracy by folds, AUC, EER, and TAR at FARs. With --people: all pairs, templates, identification, open-set search.
     Intervals are of 95 %, over people drawn anew where it is known who is who.
     """
-    from marginface.data.files import writing
+    from marginface.data.files import printable, writing
     from marginface.data.progress import Meter
     from marginface.evaluation.charts import kind_of, roc_and_det
     from marginface.evaluation.people import people_report
     from marginface.evaluation.reports import RESAMPLES, report
     from marginface.training import enrolment
 
-    if (pairs is None) == (people is None):
-        raise click.UsageError("Give either --pairs (and --images), or --people.")
+    options.check_source(pairs, images, people, find)
     kind = "" if plot is None else kind_of(plot)
     network = options.load(checkpoint, device)
-    options.warn_of(network, people or images, find)
+    options.warn_of(network, options.source_of(pairs, images, people), find)
     found: PairReport | PeopleReport
     if pairs is not None:
         compared = enrolment.compare_pairs(network, pairs, images, find)
@@ -76,7 +75,7 @@ def evaluate(
     if plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)
         with writing(plot) as file:
-            roc_and_det(compared.scores, compared.same, file, kind, f"{checkpoint.name} on {compared.label}")
+            roc_and_det(compared.scores, compared.same, file, kind, f"{printable(checkpoint.name)} on {compared.label}")
     if as_json:
         options.tell_json(
             {"network": network.card.label, "tested on": compared.label, "failures": compared.failures, "report": found}

@@ -23,15 +23,16 @@ def export(checkpoint: Path, to: Path) -> None:
     The file says how the network was trained, on what, how faces are cut out, the order of colours, and the thresholds that
     were found; evaluate, threshold, verify and embed read it from there. Takes the extra [export].
     """
+    from marginface.data.files import printable
     from marginface.training import exporting
 
     if to.suffix not in (".onnx", ".safetensors"):
-        raise click.UsageError(f"{to}: write to .onnx or .safetensors.")
+        raise click.UsageError(f"{printable(to)}: write to .onnx or .safetensors.")
     network = options.load(checkpoint, "cpu")
     if to.suffix == ".onnx":
         worst = exporting.to_onnx(network, to)
-        click.echo(f"{to}: by onnxruntime the embeddings differ by {worst:.1e} at most")
+        click.echo(f"{printable(to)}: by onnxruntime the embeddings differ by {worst:.1e} at most")
     else:
         exporting.to_safetensors(network, to)
-        click.echo(f"{to}: {exporting.parameters(network):,} numbers")
+        click.echo(f"{printable(to)}: {exporting.parameters(network):,} numbers")
     click.echo(exporting.in_words(exporting.complete(network)))

@@ -46,13 +46,36 @@ def load(path: Path, device: str) -> "Network":
     return load_network(path, device)
 
 
+def check_source(pairs: Path | None, images: Path | None, people: Path | None, find: bool) -> None:
+    """That what `tested_on` asks for is given, and nothing that would be left unused."""
+    if (pairs is None) == (people is None):
+        raise click.UsageError("Give either --pairs (and --images), or --people.")
+    if images is not None and (pairs is None or _is_bin(pairs)):
+        raise click.UsageError(
+            "--images: it is where the paths of a list of pairs begin; --people and a .bin have no such list."
+        )
+    if find and _is_bin(pairs):
+        raise click.UsageError("--find-faces: a .bin has no photographs, but faces that are cut out.")
+
+
+def source_of(pairs: Path | None, images: Path | None, people: Path | None) -> Path | None:
+    """The folder that images are read from; None for a .bin."""
+    source = people or images or pairs
+    if source is None or _is_bin(pairs):
+        return None
+    return source.parent if source.is_file() else source
+
+
+def _is_bin(pairs: Path | None) -> bool:
+    return pairs is not None and pairs.suffix.lower() == ".bin"
+
+
 def compared(network: "Network", pairs: Path | None, images: Path | None, people: Path | None, find: bool) -> "Compared":
     """Pairs of a list, or all pairs of a folder of people."""
     from marginface.training import enrolment
 
-    if (pairs is None) == (people is None):
-        raise click.UsageError("Give either --pairs (and --images), or --people.")
-    warn_of(network, people or images or pairs, find)
+    check_source(pairs, images, people, find)
+    warn_of(network, source_of(pairs, images, people), find)
     if pairs is not None:
         return enrolment.compare_pairs(network, pairs, images, find)
     assert people is not None

@@ -34,6 +34,7 @@ def threshold(
 
     The people must not be those that the network was trained on: it knows these too well. marginface verify uses what is kept.
     """
+    from marginface.data.files import printable
     from marginface.data.progress import Meter
     from marginface.evaluation.reports import RESAMPLES
     from marginface.training import thresholds
@@ -44,10 +45,10 @@ def threshold(
         found = thresholds.find(compared, far, meter.update)
     path = thresholds.keep(network, found)
     if as_json:
-        options.tell_json({"threshold": found, "failures": compared.failures, "kept in": str(path)})
+        options.tell_json({"threshold": found, "failures": compared.failures, "kept in": printable(path)})
         return
     options.tell_failures(compared.failures)
     over = f"{found.people:,} people" if found.people else "pairs, for nobody knows who is who"
     click.echo(f"same person from a score of {found.score:.4f} on  [{found.low:.4f}, {found.high:.4f}] over {over}")
     click.echo(f"FAR {far:g} of {found.impostors:,} impostor pairs, TAR {100 * found.tar:.2f} %")
-    click.echo(f"kept in {path}")
+    click.echo(f"kept in {printable(path)}")

@@ -189,9 +189,11 @@ def _data(recipe: "Recipe", options: dict[str, Any]) -> "FaceData | ImageData":
 def _keep(recipe: "Recipe", options: dict[str, Any]) -> None:
     """Write what the run is begun with, unless it was begun before."""
     from marginface.data.files import writing
+    from marginface.training import sharded_checkpoints
 
     path = options["out"] / RUN
-    if path.exists() and (options["out"] / "checkpoint.pt").exists():
+    begun = (options["out"] / "checkpoint.pt").exists() or sharded_checkpoints.any_in(options["out"] / "checkpoints")
+    if path.exists() and begun:
         return
     kept = {name: options[name] for name in OF_A_RUN} | {"recipe": recipe.to_json()}
     for name in ("data", "start"):  # --resume may be called from anywhere

@@ -30,14 +30,15 @@ DAMAGE = (
     RuntimeError,
     ValueError,
 )
-OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")  # how a file, an empty one and the first of several start
+OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 COPIED = 2**20  # bytes at once
 HEADER = 2**22  # bytes that a tar's own headers may have at once: names and attributes need no more
 MEMBER = 512  # bytes that a member counts besides its content: a million empty files fill a disk, too
 
 
 def extract(archive: str | Path, to: str | Path, most: int | None = None) -> Path:
-    """Unpack a .zip or a .tar (plain or compressed, told by content) into the new folder `to`, whole or not at all.
+    """Unpack a .zip or a .tar (plain or compressed, told by its first bytes) into the new folder `to`, whole or not at all.
 
     Only files and folders come out of it, with the permissions of new files.
     Arguments: most: bytes that may come out; None means a hundred times the archive's own and more, as no photographs need.
@@ -76,7 +77,9 @@ def extract(archive: str | Path, to: str | Path, most: int | None = None) -> Pat
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
     """Names and contents of an archive's files, and names of its folders."""
-    if zipfile.is_zipfile(archive):
+    with open(archive, "rb") as file:
+        start = file.read(8)  # the end may be a member's: a .zip in a plain .tar
+    if start.startswith(ZIP):
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
                 if info.external_attr >> 28 == 0xA:
@@ -87,8 +90,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes] | None]]:
                     )
                 yield info.filename, None if info.is_dir() else zipped.open(info)
     else:
-        with open(archive, "rb") as file:
-            opener = OPENERS.get(file.read(2), open)
+        opener = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), open)
         with opener(archive, "rb") as plain, _tar(_Measured(plain)) as tape:
             for member in tape:
                 if not (member.isfile() or member.isdir()) or member.issparse():  # sparse files claim any size

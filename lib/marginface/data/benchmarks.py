@@ -16,7 +16,7 @@ import numpy as np
 
 from marginface.data import lists
 from marginface.data.align import align
-from marginface.data.files import printable, read_bytes
+from marginface.data.files import printable, quoted, read_bytes
 from marginface.data.images import check_size, read_image
 from marginface.data.planted import DEEPEST
 from marginface.data.types import DataMissingError, IdentificationTest, TemplateTest, Test
@@ -87,12 +87,19 @@ def ijb(folder: Path) -> TemplateTest:
 
 
 def megaface(folder: Path) -> IdentificationTest:
-    """MegaFace with FaceScrub's people as probes, in a folder with both sets aligned, their lists and the lists of noise."""
+    """MegaFace with FaceScrub's people as probes, in a folder with both sets aligned, their lists and the lists of noise.
+
+    Raises: DataMissingError for a list that is not there; ValueError naming one that does not say who is on FaceScrub's images.
+    """
     paths: list[Path] = []
     noise, counts, people = [], [], np.empty(0, dtype=np.int64)
     for name in ("facescrub", "megaface"):
-        inside, _ = lists.image_list(_only(folder, f"{name}_lst"))
+        listed = _only(folder, f"{name}_lst")
+        inside, _ = lists.image_list(listed)
         if name == "facescrub":
+            flat = next((path for path in inside if "/" not in path.strip("/")), None)
+            if flat is not None:
+                raise ValueError(f"{printable(listed)}: expected paths with a folder for each person, got {quoted(flat)}")
             people = np.unique([path.split("/")[-2] for path in inside], return_inverse=True)[1]
         paths += [folder / f"{name}_images" / path for path in inside]
         noise.append(lists.is_noise(inside, lists.noise_list(_only(folder, f"{name}_noises.txt"))))

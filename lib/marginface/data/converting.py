@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from marginface.data.insightface import NAMES, names_beside
 from marginface.data.own import people_in
 from marginface.data.pairs import Pairs, image_at, read_pairs
 from marginface.data.progress import track
-from marginface.data.record_parts import RecordParts, has_records, open_records, write_record_parts
+from marginface.data.record_parts import RecordParts, folder_of, has_records, open_records, write_record_parts
 from marginface.data.recordio import RecordDataset, write_records
 
 KINDS = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"RIFF": ".webp", b"BM": ".bmp", b"P5": ".pgm", b"P6": ".ppm"}
@@ -45,12 +46,12 @@ def to_records(source: str | Path, to: str | Path, size: int | None = None, part
     Without `size` images stay as they are, and those of another size than most are left out; with it those of another size are
     scaled to size × size and written as PNG. With `part` so many images at most are in a file (see `record_parts`), in a
     new folder.
-    Raises: ValueError where no image can be read, or `to` has record files already.
+    Raises: ValueError where no image can be read, or `to` has record files already or is a .rec of another name than train.rec.
     """
-    people, done = people_in(Path(source)), Converted()
-    to = Path(to).parent if Path(to).suffix == ".rec" else Path(to)
+    to = folder_of(to)
     if has_records(to):
         raise ValueError(f"{printable(to)}: there are record files in it already")
+    people, done = people_in(Path(source)), Converted()
     kept, encoded = _readable(people, size, done)
     present, labels = np.unique(people.labels[kept], return_inverse=True)
     names = [people.names[i] for i in present]
@@ -112,6 +113,8 @@ def to_bin(
     if source.is_dir() or source.suffix.lower() in (".lst",):
         people = people_in(source)
         chosen, root = _drawn(people, pairs, seed), people.root
+        if not len(chosen):
+            raise ValueError(f"{printable(source)}: it takes two people, and two images of one, to draw pairs")
     else:
         chosen, root = read_pairs(source), source.parent if images is None else Path(images)
     content: dict[str, bytes] = {}
@@ -207,27 +210,37 @@ def _write_note(source: Path, to: Path, size: int | None) -> None:
 
 
 def _drawn(people: People, pairs: int, seed: int) -> Pairs:
-    """Up to so many pairs of one person and as many of two, in turn."""
-    numbers, who = np.random.default_rng(seed), people.labels
-    left, right = (
-        np.triu_indices(len(who), 1) if len(who) < 3000 else np.sort(numbers.integers(0, len(who), (2, 2_000_000)), axis=0)
-    )
-    left, right = left[left != right], right[left != right]
-    same = who[left] == who[right]
-    halves = [numbers.permutation(np.flatnonzero(same == kind))[:pairs] for kind in (True, False)]
-    count = min(map(len, halves))
-    chosen = np.stack([half[:count] for half in halves], axis=1).ravel()
-    names = [tuple(people.paths[i] for i in side[chosen].tolist()) for side in (left, right)]
-    return Pairs(names[0], names[1], same[chosen], np.zeros(len(chosen), dtype=np.int64))
+    """Up to so many pairs of one person and as many of two, in turn, none of them twice.
+
+    With images in the order of people, those behind an image are first of its own person and then of others: so all pairs
+    of a kind have numbers, and some of these are drawn, however rare the kind is.
+    """
+    numbers, order = np.random.default_rng(seed), np.argsort(people.labels, kind="stable")
+    who, here = people.labels[order], np.arange(len(order))
+    others = np.searchsorted(who, who, side="right")  # where those begin who are behind an image's own person
+    halves = []
+    for first, end in ((here + 1, others), (others, np.full_like(here, len(here)))):
+        ends = np.cumsum(end - first)
+        drawn = numbers.choice(int(ends[-1]), min(pairs, int(ends[-1])), replace=False)
+        left = np.searchsorted(ends, drawn, side="right")
+        halves.append(order[[left, end[left] - (ends[left] - drawn)]])
+    most = min(half.shape[1] for half in halves)
+    chosen = np.stack([half[:, :most] for half in halves], axis=2).reshape(2, -1)
+    left_names, right_names = (tuple(people.paths[i] for i in side.tolist()) for side in chosen)
+    return Pairs(left_names, right_names, np.arange(2 * most) % 2 == 0, np.zeros(2 * most, dtype=np.int64))
 
 
 def _names(records: RecordDataset | RecordParts) -> list[str]:
-    """Names of folders; a name that can be none, or that would not be read back, gives way to the number."""
+    """Names of folders; a name that can be none, or that would not be read back, gives way to the number.
+
+    Where somebody else's name is this number, it is the next one that is free, from the number of people on.
+    """
     known = names_beside(records.folder, records.num_classes)
-    plain = [re.sub(r"[/\\\0]", "_", name) for name in known]
+    plain = [re.sub(r"[/\\\0]", "_", name) for name in known] or [""] * records.num_classes
     times = Counter(plain)
-    fitting = [name and name[0] != "." and times[name] == 1 for name in plain] or [False] * records.num_classes
-    return [plain[i] if fits else str(i) for i, fits in enumerate(fitting)]
+    fitting = {name for name in plain if name and name[0] != "." and times[name] == 1}
+    free = (str(number) for number in count(records.num_classes) if str(number) not in fitting)
+    return [name if name in fitting else str(i) if str(i) not in fitting else next(free) for i, name in enumerate(plain)]
 
 
 def _size(records: RecordDataset | RecordParts) -> tuple[int, int]:

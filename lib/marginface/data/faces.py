@@ -264,15 +264,19 @@ def cfp(root: Path, size: int = align.TEMPLATE_SIZE, grey: bool = True) -> Faces
 
 
 def _aligned(what: str, folder: Path, names: list[str], landmarks: Callable[[str], np.ndarray], size: int, grey: bool) -> Faces:
-    """Every image, aligned; read from the cache where the same files were aligned to the same template before."""
+    """Every image, aligned; read from the cache where the same files were aligned by the same landmarks before.
+
+    Files are the same by their sizes and when they were changed, as to read them takes as long as to align them.
+    """
     if not folder.is_dir():
         raise DataMissingError(f"{printable(folder)}: there is no such folder")
-    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), align.LFW_A.tolist(), size, grey)).encode())
+    digest = hashlib.sha256(repr((align.TEMPLATE.tolist(), size, grey)).encode())
     for name in track(names, f"looking at {what}"):
         path = folder / name
         if not path.is_file():
             raise DataMissingError(f"{printable(path)}: there is no such file")
-        digest.update(f"{name} {path.stat().st_size} ".encode())
+        found, points = path.stat(), np.asarray(landmarks(name), np.float64)
+        digest.update(f"{name} {found.st_size} {found.st_mtime_ns} ".encode() + points.tobytes())
     name = f"{what}-{size}-{'grey' if grey else 'rgb'}-{digest.hexdigest()[:12]}.npy"
     cached = Path(pooch.os_cache("marginface")) / "faces" / name
     if cached.exists():

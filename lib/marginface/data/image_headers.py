@@ -9,8 +9,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+import numpy as np
+
 FORMATS = "JPEG, PNG, WebP, BMP or PNM"
-_PNM_SIZE = re.compile(rb"P\d(?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})")
+_SPACE = rb"(?:\s|#[^\n]*\n)+"
+_PNM_SIZE = re.compile(rb"P\d" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})")
+_PNM_WHITE = re.compile(_SPACE + rb"(\d{1,9})\s")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"tRNS", b"eXIf")  # of the chunks that a PNG may do without: transparency, and which side is up
 
@@ -32,10 +36,46 @@ def look(content: bytes) -> tuple[int, int, bytes] | None:
         width, height = (abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))
         return width, height, content
     if content[:1] == b"P" and content[1:2] in b"123456":
-        if not (found := _PNM_SIZE.match(content)):
-            raise DamagedError("it has no size")
-        return int(found[1]), int(found[2]), content
+        return _pnm(content)
     return None
+
+
+def _pnm(content: bytes) -> tuple[int, int, bytes]:
+    """A PNM whose white is 255: OpenCV takes another white for a grey where numbers are bytes.
+
+    Source: Netpbm's pages pgm and ppm: after the size comes the number that is white, up to 65,535, and one space; numbers are
+    text in P2 and P3, else bytes, or two each, the larger first, where white is above 255. P1 and P4 are black and white.
+    """
+    if not (size := _PNM_SIZE.match(content)):
+        raise DamagedError("it has no size")
+    width, height, kind = int(size[1]), int(size[2]), content[:2]
+    if kind in (b"P1", b"P4"):
+        return width, height, content
+    if not (found := _PNM_WHITE.match(content, size.end())) or not 0 < int(found[1]) < 2**16:
+        raise DamagedError("it does not say which number is white")
+    if (white := int(found[1])) == 255:
+        return width, height, content
+    values = _pnm_values(content[found.end() :], kind, width * height * (3 if kind in (b"P3", b"P6") else 1), white)
+    binary = b"P5" if kind in (b"P2", b"P5") else b"P6"
+    scaled = (values * 255 + white // 2) // white
+    return width, height, b"%b %d %d 255\n" % (binary, width, height) + scaled.astype(np.uint8).tobytes()
+
+
+def _pnm_values(content: bytes, kind: bytes, count: int, white: int) -> np.ndarray:
+    """The numbers (count,) int64 of a PNM, from 0 to `white`."""
+    if count > len(content):
+        raise DamagedError("cut short")
+    try:
+        if kind in (b"P2", b"P3"):
+            texts = re.sub(rb"#[^\n]*", b"", content).split(maxsplit=count)[:count]
+            values = np.fromiter(map(int, texts), np.int64, count)
+        else:
+            values = np.frombuffer(content, ">u2" if white > 255 else np.uint8, count).astype(np.int64)
+    except (ValueError, OverflowError) as error:
+        raise DamagedError("cut short, or not numbers") from error
+    if count and not 0 <= values.min() <= values.max() <= white:
+        raise DamagedError(f"it has numbers beyond its white, {white}")
+    return values
 
 
 def _png(content: bytes) -> tuple[int, int, bytes]:

@@ -27,7 +27,7 @@ from marginface.data.folders import People, list_people
 from marginface.data.images import read_image
 from marginface.data.insightface import PeopleImages
 from marginface.data.progress import Meter
-from marginface.data.record_parts import has_records
+from marginface.data.record_parts import folder_of, has_records
 from marginface.data.types import VALIDATION, AllPairsTest, DataWarning, FaceData
 
 LISTS = (".csv", ".tsv", ".txt", ".lst")
@@ -44,15 +44,17 @@ def load(source: str | Path, validate: float | None = None, size: int | None = N
             they are hangs on their names alone. None is 0.05, and 0 for record files, which come with tests.
         size: of the images, which are scaled to size × size pixels. None leaves them as they are, or scales them to 112 × 112
             where they differ.
-    Raises: ValueError or DataMissingError where there is nothing to train on, or naming what is wrong in a list or in records.
+    Raises: ValueError or DataMissingError where there is nothing to train on, or naming what is wrong in a list or in records,
+        and for a .rec of another name.
     Warns: DataWarning for images of a folder or a list that cannot be read, which are left out, and where images are scaled.
     """
     if validate is not None and not 0 <= validate < 1:
         raise ValueError(f"validate={validate} must be a share of people, from 0 to less than 1")
     if size is not None and size < 8:
         raise ValueError(f"size={size} must be at least 8 pixels")
-    source = Path(source).expanduser().resolve()
-    records = source.parent if source.suffix == ".rec" else source
+    source = Path(source).expanduser()
+    records = folder_of(source).resolve()  # by the name that was given, whatever it is a link to
+    source = source.resolve()
     if has_records(records):
         return set_aside(insightface.load(records.parent, records.name), validate or 0.0)
     return set_aside(of_people(people_in(source), source, size), 0.05 if validate is None else validate)
@@ -118,7 +120,7 @@ def of_people(people: People, source: Path, size: int | None = None) -> FaceData
     count, height, width = len(people.paths), *(shapes[0] if size is None else (size, size))
     return FaceData(
         name=source.name,
-        label=f"{source.stem}, {count:,} images of {len(people.names):,} people",
+        label=f"{printable(source.stem)}, {count:,} images of {len(people.names):,} people",
         num_classes=len(people.names),
         image_shape=(3, height, width),
         train=train,
@@ -195,7 +197,7 @@ def set_aside(data: FaceData, share: float) -> FaceData:
         parts = data.parts | {"people set aside": f"{len(aside):,} ({digest})"}
     return replace(
         data,
-        label=f"{data.name}, {len(left):,} images of {len(kept):,} people",
+        label=f"{printable(data.name)}, {len(left):,} images of {len(kept):,} people",
         num_classes=len(kept),
         train=Some(data.train, left, number_of[labels[left]]),
         tests={VALIDATION: AllPairsTest(ImagesOf(data.train, places), labels[places])} | data.tests,

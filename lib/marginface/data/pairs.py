@@ -13,7 +13,7 @@ import numpy as np
 
 from marginface.data.bins import load_bin
 from marginface.data.files import printable, quoted, read_lines
-from marginface.data.folders import EXTENSIONS
+from marginface.data.folders import EXTENSIONS, UNREAD
 from marginface.data.types import DataMissingError
 
 __all__ = ["Pairs", "cfp_pairs", "lfw_pairs", "lfw_people", "lfw_view1", "load_bin", "people_of", "read_pairs", "ytf_pairs"]
@@ -136,7 +136,7 @@ def read_pairs(path: str | Path) -> Pairs:
     """Pairs in LFW's format (see `lfw_pairs` and `lfw_view1`), or in a table of two paths and whether they show one person.
 
     Fields of a table are parted by commas or tabs; the third is 1, true, same or yes, or 0, false, different or no. There are
-    ten folds of neighbours. A first line of titles is left out.
+    ten folds of neighbours. A first line of titles is left out: one whose third field is no answer, or "same" as a title.
     Raises: ValueError naming the file and the line.
     """
     lines = read_lines(path)
@@ -148,7 +148,7 @@ def read_pairs(path: str | Path) -> Pairs:
         for i, line in enumerate(lines, 1)
         if line
     ]
-    if rows and len(rows[0][1]) == 3 and not any("." in path for path in rows[0][1][:2]):  # images have an ending
+    if rows and _are_titles(*(row for _, row in rows)):
         rows = rows[1:]
     for number, row in rows:
         if len(row) != 3 or not row[0] or not row[1] or row[2].lower() not in ANSWERS:
@@ -161,16 +161,30 @@ def read_pairs(path: str | Path) -> Pairs:
     return Pairs(tuple(row[0] for _, row in rows), tuple(row[1] for _, row in rows), same, fold)
 
 
+def _are_titles(first: list[str], *rows: list[str]) -> bool:
+    """Whether the first row of a table of pairs is one of titles: its third field is no answer, and the others are no paths.
+
+    "same" is a title, too, where no other row answers with this word.
+    """
+    if len(first) != 3 or any(part in path for path in first[:2] for part in "./"):
+        return False
+    last, words = first[2].lower(), ("same", "different")
+    return last not in ANSWERS or (last == words[0] and not any(row[-1].lower() in words for row in rows))
+
+
 def image_at(folder: Path, name: str) -> Path:
-    """The image of a name in a list, whatever its extension: `marginface align` writes PNG for every photograph.
+    """The image of a name in a list, whatever its extension, or with one where the name has none.
+
+    `marginface align` writes PNG for every photograph.
 
     Raises: DataMissingError naming it.
     """
     path = folder / name
     if path.is_file():
         return path
+    stem = path.with_suffix("") if path.suffix.lower() in EXTENSIONS + UNREAD else path  # J.Lo_0001 has no extension
     for ending in EXTENSIONS:
-        if (other := path.with_suffix(ending)).is_file():
+        if (other := Path(f"{stem}{ending}")).is_file():
             return other
     raise DataMissingError(f"{printable(path)}: the list names it, but it is not there")
 

@@ -83,6 +83,19 @@ def has_records(folder: Path) -> bool:
     return (folder / "train.rec").is_file() or bool(record_parts(folder))
 
 
+def folder_of(source: str | Path) -> Path:
+    """The folder of a set of record files that is named by it, or by its train.rec.
+
+    Raises: ValueError for another .rec: what lies beside it (names, tests, the number of classes) is of train.rec.
+    """
+    path = Path(source)
+    if path.suffix != ".rec" or path.is_dir():
+        return path
+    if path.name != "train.rec":
+        raise ValueError(f"{printable(path)}: a set of record files is train.rec in a folder of its own: give it that name")
+    return path.parent
+
+
 def open_records(source: str | Path) -> RecordDataset | RecordParts:
     """The set of a .rec file, of a folder with train.rec, or of one with parts; errors are theirs."""
     path = Path(source)

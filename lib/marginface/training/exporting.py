@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from marginface.data.align import normalise
 from marginface.data.files import printable, writing
 from marginface.training import thresholds
-from marginface.training.networks import KEY, Card, Network, from_onnx, optional
+from marginface.training.networks import KEY, Card, Network, OnnxBackbone, from_onnx, optional
 
 MOST_DIFFERENT = 1e-3  # of a number of an embedding of length 1: more is another network
 
@@ -30,7 +30,11 @@ class FromPixels(nn.Module):
 
 
 def to_safetensors(network: Network, path: str | Path) -> Path:
-    """Write weights and card. Raises: ModuleNotFoundError without the extra [export]."""
+    """Write weights and card.
+
+    Raises: ValueError for a network of an ONNX file; ModuleNotFoundError without the extra [export].
+    """
+    _check_weights(network)
     save = optional("safetensors.torch").save
     weights = {name: value.detach().cpu().contiguous() for name, value in network.backbone.state_dict().items()}
     with writing(path) as file:
@@ -43,8 +47,10 @@ def to_onnx(network: Network, path: str | Path) -> float:
 
     It normalises images itself, so that nobody can do it wrongly; the card is in the file's metadata.
     Returns: the largest difference to the network, of a number of an embedding of length 1, on random images by onnxruntime.
-    Raises: ValueError where that is more than 1e-3, and nothing is written; ModuleNotFoundError without the extra [export].
+    Raises: ValueError where that is more than 1e-3, and nothing is written, and for a network of an ONNX file;
+        ModuleNotFoundError without the extra [export].
     """
+    _check_weights(network)
     onnx = optional("onnx")
     for name in ("onnxscript", "onnxruntime"):
         optional(name)
@@ -73,6 +79,14 @@ def to_onnx(network: Network, path: str | Path) -> float:
     with writing(path) as file:
         file.write(content)
     return worst
+
+
+def _check_weights(network: Network) -> None:
+    """That a network has its weights. An ONNX file's are in its session, where nobody reaches them."""
+    if isinstance(network.backbone, OnnxBackbone):
+        raise ValueError(
+            f"{printable(network.path)}: an ONNX file is not exported again: take the checkpoint that it was made of"
+        )
 
 
 def difference(one: Network, other: Network, images: int = 5) -> float:

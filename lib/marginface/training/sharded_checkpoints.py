@@ -126,6 +126,11 @@ class Saver:
         return found
 
 
+def any_in(folder: Path) -> bool:
+    """Whether there is a whole checkpoint in a folder of them."""
+    return any(_whole(each) for each in _folders(folder))
+
+
 def _folders(folder: Path) -> list[Path]:
     return [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from marginface.data.files import printable, read_bytes, writing
+from marginface.data.files import printable, quoted, read_bytes, writing
 from marginface.evaluation.reports import Told, report
 from marginface.evaluation.verification import impostors_allowed
 from marginface.training.enrolment import Compared
@@ -116,7 +116,7 @@ def keep(network: Network, threshold: Threshold) -> Path:
 def read(network: Network) -> list[Threshold]:
     """The thresholds of a network: in its card, and beside it where they are of these weights. Raises: ValueError naming a
     file that is damaged."""
-    found = {each["far"]: _threshold(each, network.path) for each in network.card.thresholds}
+    found = _thresholds(network.card.thresholds, network.path)
     path = beside(network.path)
     if path.exists():
         try:
@@ -125,7 +125,7 @@ def read(network: Network) -> list[Threshold]:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{printable(path)}: not a file of thresholds ({type(error).__name__})") from error
         if of == network.card.fingerprint:
-            found |= {each["far"]: _threshold(each, path) for each in listed}
+            found |= _thresholds(listed, path)
     return sorted(found.values(), key=lambda each: -each.far)
 
 
@@ -135,12 +135,19 @@ def stale(network: Network) -> bool:
     return path.exists() and json.loads(read_bytes(path)).get("fingerprint") != network.card.fingerprint
 
 
+def _thresholds(listed: Any, path: Path) -> dict[float, Threshold]:
+    """By their FARs."""
+    if not isinstance(listed, list | tuple):
+        raise ValueError(f"{printable(path)}: not a file of thresholds (expected a list of them, got {quoted(str(listed))})")
+    return {found.far: found for found in (_threshold(each, path) for each in listed)}
+
+
 def _threshold(plain: Any, path: Path) -> Threshold:
     try:
         curve = tuple((float(score), float(far)) for score, far in plain["curve"])
         found = Threshold(**plain | {"curve": curve})
         if not (0 < found.far < 1 and -1 <= found.score <= 2 and all(-2 <= s <= 2 and 0 < f <= 1 for s, f in curve) and curve):
             raise ValueError("numbers out of range")
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{printable(path)}: a threshold in it is damaged ({error})") from error
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        raise ValueError(f"{printable(path)}: a threshold in it is damaged ({type(error).__name__}: {error})") from error
     return found
