@@ -6,7 +6,18 @@ import pytest
 from tests.book.papers.made import results
 
 from marginface.book.papers.bases import LAMBDAS
-from marginface.book.papers.pam.table2 import COMPARED, TABLE2, best_lambda, claims, explored, fixed, left, tabulate, trainings
+from marginface.book.papers.pam.table2 import (
+    COMPARED,
+    TABLE2,
+    best_lambda,
+    claims,
+    explored,
+    fixed,
+    left,
+    tabulate,
+    together,
+    trainings,
+)
 
 
 def test_both_versions_have_every_lambda_from_the_same_step_on() -> None:
@@ -97,6 +108,27 @@ def test_one_training_counts_once() -> None:
     alike = replace(made, runs=made.runs | copied)
     (effect,) = (each for each in alike.judged() if each.claim.text == f"{fixed(made)[1]} over Softmax on pairs")
     assert effect.found.seeds_freedom == 4 * (len(COMPARED) - 1), "one row for each training, less the seeds"
+
+
+def test_recorded_runs_are_one_training_until_lambda_begins() -> None:
+    """To the last digit: those of one seed were made on one kind of processor."""
+    recorded = TABLE2.recorded()
+    assert recorded is not None
+    for there in (recorded, recorded.on("glyphs")):
+        assert together(there, there.settings.start_step) == dict.fromkeys(range(5), True)
+
+
+def test_runs_that_rounding_has_parted_are_named() -> None:
+    made = results(TABLE2, lambda name: 0.1)
+    for name, group in made.runs.items():
+        for run in group:
+            run.provenance["steps"] = 500
+            run.curves.update(
+                step=[1, 382, 400], loss=[9.0, 8.0 + (run.recipe.seed == 3) * (name == "AM-Softmax") * 1e-7, len(name)]
+            )
+    assert "But their losses differ before, by rounding, with seed 3: run" in left(made)
+    made.runs["AM-Softmax"][3].curves["loss"][1] = 8.0
+    assert "But" not in left(made)
 
 
 def test_without_runs_there_is_nothing_to_choose() -> None:

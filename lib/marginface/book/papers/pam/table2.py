@@ -96,8 +96,29 @@ def left(results: Results) -> str:
     ours, printed = _still_to_come(run.recipe, start, steps), _still_to_come(theirs, _begin(theirs), theirs.steps)
     return (
         f"PAM and AM-Softmax are one training up to step {start} of {steps}, when λ begins; of the learning rate, summed over "
-        f"steps, {ours:.1f} % is still to come then, and {printed:.1f} % by the paper's own rates."
+        f"steps, {ours:.1f} % is still to come then, and {printed:.1f} % by the paper's own rates.{_told_apart(results, start)}"
     )
+
+
+def _told_apart(results: Results, start: int) -> str:
+    """Runs that another kind of processor rounds otherwise are other runs, though their seed and their recipe are the same."""
+    seeds = together(results, start)
+    other = [str(seed) for seed, same in seeds.items() if not same]
+    return (
+        f" But their losses differ before, by rounding, with seed {', '.join(other)}: run these on one machine."
+        if other
+        else ""
+    )
+
+
+def together(results: Results, start: int) -> dict[int, bool]:
+    """Of every seed whether PAM's runs and AM-Softmax's have the same losses, to the last digit, up to a step."""
+    seen: dict[int, set[tuple[float, ...]]] = {}
+    for name in trainings(results.runs, "AM-Softmax"):
+        for run in results.runs[name]:
+            losses = (loss for step, loss in zip(run.curves["step"], run.curves["loss"], strict=True) if step <= start)
+            seen.setdefault(run.recipe.seed, set()).add(tuple(losses))
+    return {seed: len(losses) == 1 for seed, losses in seen.items()}
 
 
 def _begin(recipe: Recipe) -> int:
