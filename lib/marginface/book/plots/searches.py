@@ -40,7 +40,7 @@ def search_curves(curves: Mapping[str, tuple[NDArray[np.float64], NDArray[np.flo
         x, shares = curves[name]
         axes.fill_between(x, 100 * shares.min(axis=0), 100 * shares.max(axis=0), color=look.colour, alpha=0.2, linewidth=0)
         axes.plot(x, 100 * shares.mean(axis=0), **look.of_line, label=name)
-    axes.set(xscale="log", xlabel=label, ylabel="found, %" if label == "rank" else "accepted, %")
+    axes.set(xscale="log", xlabel=label, ylabel="found, %" if label.startswith("rank") else "accepted, %")
     if curves:
         axes.legend()
     return figure

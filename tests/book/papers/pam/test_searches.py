@@ -73,7 +73,8 @@ def test_curves_are_compared_farther_along_over_seeds() -> None:
 
 
 def test_the_drawing_has_a_line_and_a_band_for_every_loss() -> None:
-    axes = search_curves(curves(2, made(FIGURE2, lambda name: 0.3).runs), "rank").axes[0]
+    axes = search_curves(curves(2, made(FIGURE2, lambda name: 0.3).runs), "rank, glyphs").axes[0]
+    assert axes.get_ylabel() == "found, %"
     shown = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
     assert shown == ["Softmax", "L-Softmax", "A-Softmax", "AM-Softmax", "PAM v1", "PAM v2"]
     assert len(axes.lines) == len(axes.collections) == 6
