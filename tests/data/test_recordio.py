@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
@@ -422,6 +422,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     cut=st.tuples(st.sampled_from(["rec", "idx", "property"]), st.integers(0, 2**16)) | st.none(),
     without=st.sampled_from(["", "idx", "property"]),
 )
+@example(identities=False, flips=[("idx", 5, ord("E"))], cut=None, without="")
 def test_mutants_are_read_or_are_errors(
     identities: bool, flips: list[tuple[str, int, int]], cut: tuple[str, int] | None, without: str, mutants: Path
 ) -> None:

@@ -27,9 +27,10 @@ def read_table(path: str | Path, separator: str, kinds: Sequence[type], expected
     content = read_bytes(path)
     types = {i: _KINDS[kind] for i, kind in enumerate(kinds)}
     try:
-        table = pd.read_csv(
-            io.BytesIO(content), sep=separator, header=None, dtype=types, na_filter=False, quoting=csv.QUOTE_NONE
-        )
+        with np.errstate(invalid="ignore"):  # where an integer is written as 1E64
+            table = pd.read_csv(
+                io.BytesIO(content), sep=separator, header=None, dtype=types, na_filter=False, quoting=csv.QUOTE_NONE
+            )
         columns = [table[i].to_numpy() for i in range(len(kinds))]
         if table.shape[1] == len(kinds) and all(map(_fits, columns, kinds)):
             return columns
