@@ -50,11 +50,16 @@ def test_the_errors_that_decide_are_averaged_in_logarithms(monkeypatch: pytest.M
 def test_a_choice_at_the_edge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     small, middle, large = bases.CANDIDATES["faces"]["ℓ2"]
     monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", middle)
-    monkeypatch.setattr(bases, "standings", lambda bed: {"ℓ2": {small: 0.12, middle: 0.1, large: 0.11}})
+    monkeypatch.setattr(choosing, "standings", lambda *_: {"ℓ2": {small: 0.12, middle: 0.1, large: 0.11}})
     assert bases.at_the_edge("faces") == "On faces no setting is at the edge of what was tried."
     monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", large)
-    monkeypatch.setattr(bases, "standings", lambda bed: {"ℓ2": {small: 0.12, middle: 0.11, large: 0.1}})
+    monkeypatch.setattr(choosing, "standings", lambda *_: {"ℓ2": {small: 0.12, middle: 0.11, large: 0.1}})
     assert bases.at_the_edge("faces").endswith("what lies beside them errs more: ℓ2 by 10.0 %.")
+
+
+def test_losses_that_were_chosen_with_those_of_other_papers_count_too() -> None:
+    """On glyphs NormFace has the smaller of the two scales that were tried."""
+    assert "what lies beside them errs more: NormFace by " in bases.at_the_edge("glyphs")
 
 
 def test_pam_begins_after_275_of_360_epochs() -> None:

@@ -144,9 +144,11 @@ def standings(bed: str) -> dict[str, dict[Loss, float]]:
 def at_the_edge(bed: str) -> str:
     """Of which losses the chosen setting is the first or the last that was tried, and by how much the one beside it errs more,
     in a sentence: where that is little, a step further might gain as little."""
-    found, known = [], standings(bed)
-    for name in (name for name in ORDERED if name in known):
-        tried, chosen = CANDIDATES[bed][name], chosen_of(bed, name)
+    every = {name: _plain(*margins) for name, margins in glyphs.CANDIDATES.items()} if bed == "glyphs" else {}
+    every |= CANDIDATES[bed]
+    found, known = [], choosing.standings(bed, {name: every[name] for name in ORDERED}, SEEDS)
+    for name in known:
+        tried, chosen = every[name], chosen_of(bed, name)
         if (place := tried.index(chosen)) in (0, len(tried) - 1):
             beside = tried[1 if place == 0 else -2]
             found.append(f"{name} by {100 * (known[name][beside] / known[name][chosen] - 1):.1f} %")
