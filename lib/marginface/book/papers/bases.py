@@ -60,7 +60,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     "glyphs": _both(glyphs.SCALE, (0.003, 0.01, 0.03, 0.1), (4.0, 8.0, 16.0, 32.0)),
     "faces": {
         "Softmax": _plain(Softmax()),
-        "NormFace": _plain(NormFace(SCALE / 2), NormFace(SCALE), NormFace(2 * SCALE)),
+        "NormFace": _plain(*(NormFace(SCALE * part) for part in (0.25, 0.5, 1.0, 2.0))),
         "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5))),  # with 0.35 it is a row of InterFace's tables
         "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7))),
     }

@@ -32,7 +32,7 @@ ANNEALED = Annealing(decay=0.4)
 # each loss with the margins and scales among which its own was chosen
 CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
-    "NormFace": (NormFace(16.0), NormFace(SCALE)),
+    "NormFace": tuple(NormFace(scale) for scale in (4.0, 8.0, 16.0, SCALE)),
     "SphereFace": tuple(SphereFace(4, ANNEALED, scale) for scale in (None, 16.0, SCALE)),
     "CosFace": tuple(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
     "ArcFace": tuple(ArcFace(SCALE, m) for m in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
