@@ -41,7 +41,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
-    "NormFace": NormFace(16.0),
+    "NormFace": NormFace(8.0),
     "SphereFace": SphereFace(4, ANNEALED, 16.0),
     "CosFace": CosFace(SCALE, 0.5),
     "ArcFace": ArcFace(SCALE, 0.6),
