@@ -62,9 +62,9 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
         "Softmax": _plain(Softmax()),
         "NormFace": _plain(*(NormFace(SCALE * part) for part in (0.25, 0.5, 1.0, 2.0))),
         "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5))),  # with 0.35 it is a row of InterFace's tables
-        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7))),
+        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9))),
     }
-    | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (8.0, 16.0, 32.0)),
+    | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
 # of each loss the candidate that errs least on what is set aside, as far as it is recorded
 CHOSEN: dict[str, dict[str, Loss]] = {
