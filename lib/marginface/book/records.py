@@ -24,6 +24,7 @@ import torch
 
 import marginface
 from marginface.book import memory, packing, rehearsals
+from marginface.book.machine import processor
 from marginface.data.catalog import folders, load
 from marginface.data.files import data_folder, data_root, printable, writing
 from marginface.data.types import DataMissingError
@@ -70,6 +71,8 @@ def store(run: Run) -> Path:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        # which code of PyTorch's a training runs through, and so how it rounds
+        "processor": f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
         "rehearsal": rehearsals.rehearse(run.recipe),
     }
     run.provenance = provenance | run.provenance

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,23 +26,14 @@ Examples:
 @click.option("--threshold", type=float, help="Use this threshold.")
 @options.device
 @options.as_json
-def verify(
-    checkpoint: Path,
-    first: Path,
-    second: Path,
-    aligned: bool,
-    far: float | None,
-    threshold: float | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def verify(**given: Any) -> None:
     """Compare two pictures: the score, the threshold, and what FAR that is.
 
     The largest face of each is found, aligned and embedded. Exit codes: 0 the same person, 1 not, 2 no answer: a picture has no
     face or cannot be read, there is no threshold, or something went wrong.
     """
     try:
-        same = _compare(checkpoint, first, second, aligned, far, threshold, device, as_json)
+        same = _compare(**given)
     except Exception as error:  # whatever it is, it is no answer, and Python itself would exit with the code of "not the same"
         click.echo(f"Error: {error if isinstance(error, EXPECTED) else f'{type(error).__name__}: {error}'}", err=True)
         sys.exit(TROUBLE)
