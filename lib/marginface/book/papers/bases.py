@@ -50,7 +50,15 @@ def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[st
         "Center loss": tuple(_center(weight) for weight in centers),
         "ℓ2": _plain(*(L2Softmax(radius) for radius in radii)),
         "Ring loss": tuple(_ring(weight) for weight in (0.003, 0.01, 0.1)),
-        "SphereFace": _plain(SphereFace(4, 5.0, s), SphereFace(4, 2.0, s), SphereFace(2, 1.0, s), SphereFace(4, 5.0)),
+        "SphereFace": _plain(
+            *(
+                SphereFace(4, 5.0, s),
+                SphereFace(4, 2.0, s),
+                SphereFace(2, 1.0, s),
+                SphereFace(2, 1.0, s / 2),
+                SphereFace(4, 5.0),
+            )
+        ),
         "L-Softmax": _plain(LSoftmax(2), LSoftmax(4), LSoftmax(2, LOWERED), LSoftmax(4, LOWERED)),
     }
 
@@ -61,7 +69,10 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     "faces": {
         "Softmax": _plain(Softmax()),
         "NormFace": _plain(*(NormFace(SCALE * part) for part in (0.25, 0.5, 1.0, 2.0))),
-        "CosFace": _plain(*(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5))),  # with 0.35 it is a row of InterFace's tables
+        # with s = 16 and 0.35 it is a row of InterFace's tables
+        "CosFace": _plain(
+            CosFace(SCALE / 2, 0.35), *(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5)), CosFace(2 * SCALE, 0.35)
+        ),
         "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9))),
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),

@@ -34,8 +34,16 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "Softmax": (Softmax(),),
     "NormFace": tuple(NormFace(scale) for scale in (4.0, 8.0, 16.0, SCALE)),
     "SphereFace": tuple(SphereFace(4, ANNEALED, scale) for scale in (None, 16.0, SCALE)),
-    "CosFace": tuple(CosFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
-    "ArcFace": tuple(ArcFace(SCALE, m) for m in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
+    "CosFace": tuple(
+        CosFace(scale, m)
+        for scale, margins in ((8.0, (0.2, 0.4)), (16.0, (0.2, 0.3, 0.4, 0.5, 0.6)), (SCALE, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
+        for m in margins
+    ),
+    "ArcFace": tuple(
+        ArcFace(scale, m)
+        for scale, margins in ((16.0, (0.4, 0.5, 0.6)), (SCALE, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)))
+        for m in margins
+    ),
     "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5, 0.6, 0.7)),
 }
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
