@@ -48,18 +48,27 @@ def test_the_errors_that_decide_are_averaged_in_logarithms(monkeypatch: pytest.M
 
 
 def test_a_choice_at_the_edge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    small, middle, large = bases.CANDIDATES["faces"]["ℓ2"]
-    monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", middle)
-    monkeypatch.setattr(choosing, "standings", lambda *_: {"ℓ2": {small: 0.12, middle: 0.1, large: 0.11}})
-    assert bases.at_the_edge("faces") == "On faces no setting is at the edge of what was tried."
-    monkeypatch.setitem(bases.CHOSEN["faces"], "ℓ2", large)
-    monkeypatch.setattr(choosing, "standings", lambda *_: {"ℓ2": {small: 0.12, middle: 0.11, large: 0.1}})
-    assert bases.at_the_edge("faces").endswith("what lies beside them errs more: ℓ2 by 10.0 %.")
+    """Number by number, each among the settings that have all else in common with the one that was chosen."""
+    tried = {CosFace(scale, m): 0.1 for scale, m in ((8.0, 0.3), (16.0, 0.1), (16.0, 0.3), (16.0, 0.5), (32.0, 0.1))}
+    tried[CosFace(8.0, 0.3)] = 0.12
+
+    def told(chosen: CosFace) -> str:
+        monkeypatch.setitem(bases.CHOSEN["faces"], "CosFace", Loss(chosen))
+        monkeypatch.setattr(choosing, "standings", lambda *_: {"CosFace": {Loss(each): share for each, share in tried.items()}})
+        return bases.at_the_edge("faces")
+
+    assert told(CosFace(16.0, 0.3)).endswith("what lies beside them errs more: scale of CosFace by 20.0 %.")
+    assert told(CosFace(32.0, 0.1)).endswith("errs more: scale of CosFace by 0.0 %."), "no other margin was tried with it"
+    assert told(CosFace(16.0, 0.5)).endswith("errs more: m of CosFace by 0.0 %.")
+    tried[CosFace(32.0, 0.3)] = 0.11
+    assert told(CosFace(16.0, 0.3)) == "On faces no setting is at the edge of what was tried."
 
 
 def test_losses_that_were_chosen_with_those_of_other_papers_count_too() -> None:
-    """On glyphs NormFace has the smaller of the two scales that were tried."""
-    assert "what lies beside them errs more: NormFace by " in bases.at_the_edge("glyphs")
+    """On glyphs L-Softmax has the larger m of two, and NormFace, with ArcFace's candidates on that page, a scale between."""
+    told = bases.at_the_edge("glyphs")
+    assert "m of L-Softmax by " in told
+    assert "NormFace" not in told
 
 
 def test_pam_begins_after_275_of_360_epochs() -> None:

@@ -1,8 +1,9 @@
 """The losses that IAM and PAM are added to: their settings on each test bed, and among which these were chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 
@@ -21,9 +22,6 @@ SEEDS = (0, 1)  # with which candidates are tried
 FIVE_SEEDS = [0, 1, 2, 3, 4]
 LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFace's, for trainings of hundreds of steps
 SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
-
-# whose candidates differ in one number, in its order
-ORDERED = ("NormFace", "CosFace", "ArcFace", "Center loss", "ℓ2", "Ring loss")
 
 
 def with_iam(loss: Loss, beta: float, scale: float) -> Loss:
@@ -73,7 +71,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
         "CosFace": _plain(
             CosFace(SCALE / 2, 0.35), *(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5)), CosFace(2 * SCALE, 0.35)
         ),
-        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9))),
+        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
@@ -153,19 +151,38 @@ def standings(bed: str) -> dict[str, dict[Loss, float]]:
 
 
 def at_the_edge(bed: str) -> str:
-    """Of which losses the chosen setting is the first or the last that was tried, and by how much the one beside it errs more,
-    in a sentence: where that is little, a step further might gain as little."""
-    every = {name: _plain(*margins) for name, margins in glyphs.CANDIDATES.items()} if bed == "glyphs" else {}
+    """Of which losses a number of the chosen setting is the first or the last that was tried with its others, and by how much
+    the one beside it errs more, in a sentence: where that is little, a step further might gain as little."""
+    every = (
+        {name: _plain(*margins) for name, margins in glyphs.CANDIDATES.items() if name in CHOSEN[bed]}
+        if bed == "glyphs"
+        else {}
+    )
     every |= CANDIDATES[bed]
-    found, known = [], choosing.standings(bed, {name: every[name] for name in ORDERED}, SEEDS)
-    for name in known:
-        tried, chosen = every[name], chosen_of(bed, name)
-        if (place := tried.index(chosen)) in (0, len(tried) - 1):
-            beside = tried[1 if place == 0 else -2]
-            found.append(f"{name} by {100 * (known[name][beside] / known[name][chosen] - 1):.1f} %")
+    found = []
+    for name, known in choosing.standings(bed, every, SEEDS).items():
+        chosen = chosen_of(bed, name)
+        for number, beside in _at_an_end(known, chosen).items():
+            found.append(f"{number} of {name} by {100 * (known[beside] / known[chosen] - 1):.1f} %")
     if not found:
         return f"On {bed} no setting is at the edge of what was tried."
     return f"On {bed} these are at the edge of what was tried, and what lies beside them errs more: {', '.join(found)}."
+
+
+def _at_an_end(tried: Iterable[Loss], chosen: Loss) -> dict[str, Loss]:
+    """Of a setting's numbers those that are the first or the last of what was tried, all else equal: the setting beside it."""
+    own, found = _settings(chosen), {}
+    for name, value in own.items():
+        line = {other[name]: loss for loss in tried if {**(other := _settings(loss)), name: None} == {**own, name: None}}
+        numbers = sorted(each for each in line if isinstance(each, float | int))
+        if len(numbers) > 1 and value in (numbers[0], numbers[-1]):
+            found[name] = line[numbers[1 if value == numbers[0] else -2]]
+    return found
+
+
+def _settings(loss: Loss) -> dict[str, Any]:
+    """What a margin and the terms added to it are given, by name."""
+    return vars(loss.margin) | {name: value for term in loss.added if isinstance(term, Fresh) for name, value in term.settings}
 
 
 def table(names: Sequence[str] | None = None) -> pd.DataFrame:

@@ -41,7 +41,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     ),
     "ArcFace": tuple(
         ArcFace(scale, m)
-        for scale, margins in ((16.0, (0.4, 0.5, 0.6)), (SCALE, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)))
+        for scale, margins in ((16.0, (0.4, 0.5, 0.6)), (SCALE, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)), (64.0, (0.4, 0.6)))
         for m in margins
     ),
     "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5, 0.6, 0.7)),
