@@ -44,7 +44,11 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
         for scale, margins in ((16.0, (0.4, 0.5, 0.6)), (SCALE, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)), (64.0, (0.4, 0.6)))
         for m in margins
     ),
-    "InterFace cid&ct": tuple(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.3, 0.4, 0.5, 0.6, 0.7)),
+    "InterFace cid&ct": tuple(
+        InterFace.cid_ct(scale=scale, m=m)
+        for scale, margins in ((16.0, (0.4, 0.6)), (SCALE, (0.3, 0.4, 0.5, 0.6, 0.7)), (64.0, (0.6,)))
+        for m in margins
+    ),
 }
 # of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
