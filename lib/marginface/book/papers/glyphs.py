@@ -36,7 +36,11 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "SphereFace": tuple(SphereFace(4, ANNEALED, scale) for scale in (None, 16.0, SCALE)),
     "CosFace": tuple(
         CosFace(scale, m)
-        for scale, margins in ((8.0, (0.2, 0.4)), (16.0, (0.2, 0.3, 0.4, 0.5, 0.6)), (SCALE, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
+        for scale, margins in (
+            (8.0, (0.2, 0.4)),
+            (16.0, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+            (SCALE, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+        )
         for m in margins
     ),
     "ArcFace": tuple(
