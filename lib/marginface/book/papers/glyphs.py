@@ -59,7 +59,7 @@ MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
     "NormFace": NormFace(8.0),
     "SphereFace": SphereFace(4, ANNEALED, 16.0),
-    "CosFace": CosFace(SCALE, 0.5),
+    "CosFace": CosFace(16.0, 0.6),
     "ArcFace": ArcFace(SCALE, 0.6),
     "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.6),
 }
