@@ -61,9 +61,10 @@ def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[st
     }
 
 
-# on glyphs the other losses are `glyphs.CANDIDATES`
+ON_GLYPHS = ("Softmax", "NormFace", "CosFace", "ArcFace")  # chosen there with the losses of other papers
 CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
-    "glyphs": _both(glyphs.SCALE, (0.003, 0.01, 0.03, 0.1), (4.0, 8.0, 16.0, 32.0)),
+    "glyphs": {name: _plain(*glyphs.CANDIDATES[name]) for name in ON_GLYPHS}
+    | _both(glyphs.SCALE, (0.003, 0.01, 0.03, 0.1), (4.0, 8.0, 16.0, 32.0)),
     "faces": {
         "Softmax": _plain(Softmax()),
         "NormFace": _plain(*(NormFace(SCALE * part) for part in (0.25, 0.5, 1.0, 2.0))),
@@ -77,7 +78,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
 }
 # of each loss the candidate that errs least on what is set aside, as far as it is recorded
 CHOSEN: dict[str, dict[str, Loss]] = {
-    "glyphs": {name: Loss(MATCHED[name]) for name in ("Softmax", "NormFace", "CosFace", "ArcFace")}
+    "glyphs": {name: Loss(MATCHED[name]) for name in ON_GLYPHS}
     | {
         "Center loss": _center(0.03),
         "ℓ2": Loss(L2Softmax(8.0)),
@@ -153,14 +154,8 @@ def standings(bed: str) -> dict[str, dict[Loss, float]]:
 def at_the_edge(bed: str) -> str:
     """Of which losses a number of the chosen setting is the first or the last that was tried with its others, and by how much
     the one beside it errs more, in a sentence: where that is little, a step further might gain as little."""
-    every = (
-        {name: _plain(*margins) for name, margins in glyphs.CANDIDATES.items() if name in CHOSEN[bed]}
-        if bed == "glyphs"
-        else {}
-    )
-    every |= CANDIDATES[bed]
     found = []
-    for name, known in choosing.standings(bed, every, SEEDS).items():
+    for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
         chosen = chosen_of(bed, name)
         for number, beside in _at_an_end(known, chosen).items():
             found.append(f"{number} of {name} by {100 * (known[beside] / known[chosen] - 1):.1f} %")

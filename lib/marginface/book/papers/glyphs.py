@@ -37,7 +37,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     "CosFace": tuple(
         CosFace(scale, m)
         for scale, margins in (
-            (8.0, (0.2, 0.4)),
+            (8.0, (0.2, 0.4, 0.6)),
             (16.0, (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
             (SCALE, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
         )
