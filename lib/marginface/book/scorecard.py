@@ -128,7 +128,7 @@ FINDINGS = (
     (
         TABLE7,
         "ArcFace over Softmax on glyphs seen",
-        "ArcFace against Softmax, each at its best margin, on glyphs, changes the errors by {}",
+        "ArcFace against Softmax, each at its best margin and scale, on glyphs, changes the errors by {}",
     ),
     (TABLE7, "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, in the same way, by {}"),
     (
@@ -146,7 +146,7 @@ FINDINGS = (
         "IAM with β = 0.05, in the mean over losses",
         "IAM with β = 0.05, added to six losses, on faces, in the mean by {}",
     ),
-    (TABLE2, "PAM v1, λ = 1 over AM-Softmax on pairs", "PAM, version 1, added to AM-Softmax, on glyphs, by {}"),
+    (TABLE2, "PAM v1 over AM-Softmax on pairs", "PAM, version 1, added to AM-Softmax, on faces, by {}"),
 )
 
 

@@ -154,7 +154,20 @@ def _above(results: Results, row: str, over: str, kind: str) -> Above:
     own = table[(table.benchmark == BENCHMARKS[kind]) & (table.own_run == 1)]  # what is quoted was trained on something else
     printed = published.change(own, results.rows[row].printed, results.rows[over].printed)
     apart = trainings(results.rows, row, over)
-    return Above(row, over, measures(results)[kind], f"{row} over {over} on {kind}", printed, among=apart)
+    text = f"{_called(results, row)} over {_called(results, over)} on {kind}"
+    return Above(row, over, measures(results)[kind], text, printed, among=apart)
+
+
+def _called(results: Results, row: str) -> str:
+    """A row as claims have it: without its λ where that is the one that is judged, since that differs from bed to bed."""
+    return row.partition(",")[0] if row in fixed(results).values() else row
+
+
+def judged_at(results: Results) -> str:
+    """Which rows stand in claims without their λ, in a sentence."""
+    told = [" and ".join(fixed(results).values())]
+    told += [f"{' and '.join(fixed(there).values())} on {bed}" for bed, there in results.beds.items()]
+    return f"PAM v1 and PAM v2 are those with the λ that was chosen: {'; '.join(told)}."
 
 
 def trainings(every: Iterable[str], *rows: str) -> tuple[str, ...]:
