@@ -31,13 +31,14 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     "paper" all at the paper's, by InterFace's recipe, whose tables quote them."""
     if chosen.profile == "paper":
         base = recipes.RECIPES["interface/arcface-ms1mv2"]
-        return {name: Row(method.as_printed.on(base), quoted(name)) for name, method in METHODS.items()}
+        known = {name: loss for name, method in METHODS.items() if (loss := method.as_printed)}
+        return {name: Row(loss.on(base), quoted(name)) for name, loss in known.items()}
     bed = bed_of(chosen.data)
     base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
     best = methods.at_best(bed)
     found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
     for name, loss in best.items() if chosen.data != MANY else ():
-        if (printed := METHODS[name].as_printed) != loss:
+        if (printed := METHODS[name].as_printed) not in (None, loss):
             found[f"{name}, {PRINTED}"] = Row(printed.on(base), quoted(name))
     return found
 

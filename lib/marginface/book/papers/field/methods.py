@@ -12,6 +12,7 @@ from marginface.adaptive import (
     AdaptiveFace,
     CircleLoss,
     CurricularFace,
+    DynArcFace,
     ElasticFace,
     MagFace,
     SphereFace2,
@@ -41,7 +42,8 @@ class Method:
     """A loss by how many times its paper's scale `s` and margin `m` it has, and the tables of InterFace's that quote it.
 
     What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
-    not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each.
+    not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `known` says whether
+    one was to be had.
     """
 
     at: Callable[[float, float], Loss]
@@ -49,6 +51,7 @@ class Method:
     scales: tuple[float, ...] | None = None
     margins: tuple[float, ...] | None = None
     printed: Loss | None = None
+    known: bool = True
 
     def candidates(self, bed: str) -> tuple[Loss, ...]:
         """What is tried of it on a test bed: nine settings, or one where it has none."""
@@ -56,9 +59,9 @@ class Method:
         return tuple(dict.fromkeys(self.at(s, m) for s, m in both))
 
     @property
-    def as_printed(self) -> Loss:
-        """The paper's setting."""
-        return self.printed or self.at(1.0, 1.0)
+    def as_printed(self) -> Loss | None:
+        """The paper's setting, if it is known."""
+        return (self.printed or self.at(1.0, 1.0)) if self.known else None
 
 
 def _few(value: float) -> float:
@@ -93,6 +96,9 @@ METHODS: dict[str, Method] = {
     "Sub-center ArcFace": Method(lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m)))),
     "AdaCos, fixed": Method(lambda s, m: Loss(AdaCos(dynamic=False))),
     "AdaCos, dynamic": Method(lambda s, m: Loss(AdaCos()), "Dynamic-AdaCos"),
+    "Dyn-ArcFace": Method(
+        lambda s, m: Loss(DynArcFace(_few(64 * s), _few(0.4 * m), _few(0.2 * m))), "Dyn-arcFace", known=False
+    ),
     # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper
     "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace"),
     # with many classes all pairs would take longer than the network
