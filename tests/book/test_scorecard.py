@@ -1,13 +1,15 @@
 """The scorecard: every table and figure once, with the verdict of its page."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from marginface.book import published, readme
 from marginface.book.papers import find
-from marginface.book.scorecard import KINDS, bar, chips, findings, scorecard, tally, verdicts
+from marginface.book.papers.iam.table5 import TABLE5
+from marginface.book.scorecard import KINDS, answer, bar, chips, findings, scorecard, tally, verdicts
 from marginface.book.verdicts import WORDS, Verdict
 
 
@@ -38,6 +40,20 @@ def test_the_scorecard_leaves_long_evidence_to_the_page() -> None:
 
 def test_every_word_has_its_kind_on_the_first_page() -> None:
     assert sorted(word for words in KINDS.values() for word in words) == sorted(WORDS)
+
+
+def test_an_answer_without_records_says_so() -> None:
+    assert "Nothing is recorded yet" in answer(replace(TABLE5, seeds=[2**31]))._repr_html_()
+
+
+def test_an_answer_is_what_the_page_says() -> None:
+    recorded = TABLE5.recorded()
+    assert recorded is not None
+    pooled = [each for each in recorded.judged() if "in the mean" in each.claim.text]
+    frame = answer(TABLE5, "in the mean").frame
+    assert frame["changes the errors by"].tolist() == [each.difference for each in pooled]
+    assert frame["on"].tolist() == [each.bed for each in pooled] == ["faces", "glyphs"]
+    assert len(answer(TABLE5).frame) == len(recorded.judged())
 
 
 def test_every_claim_is_in_the_papers_own_words(shared: Path) -> None:

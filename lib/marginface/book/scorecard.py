@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from html import escape
 from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from marginface.book import published
 from marginface.book.effects import Effect
@@ -16,6 +19,9 @@ from marginface.book.papers.interface.table1 import TABLE1
 from marginface.book.papers.pam.table2 import TABLE2
 from marginface.book.records import folder
 from marginface.book.verdicts import WORDS, Verdict
+
+if TYPE_CHECKING:
+    from marginface.book.plots.display import Table
 
 SHOWN = 3  # lines of evidence
 # the words by what they say to a reader in a hurry
@@ -112,15 +118,16 @@ def of_paper(paper: str) -> str:
     return f"<ul>{''.join(lines)}</ul>"
 
 
-def answer(item: Item, *about: str) -> str:
+def answer(item: Item, *about: str) -> "Table":
     """What was found for an item's claims, a line each, or for those whose text has one of some words."""
+    from marginface.book.plots.display import Table
+
     results = item.recorded()
     if results is None:
-        return "<p>Nothing is recorded yet.</p>"
+        return Table(pd.DataFrame(), "Nothing is recorded yet.")
     judged = [each for each in results.judged() if not about or any(words in each.claim.text for words in about)]
-    lines = "".join(f"<li>on {escape(each.bed)}, {escape(each.told)}: <em>{escape(each.judged)}</em></li>" for each in judged)
-    page = f'<a href="notebooks/{item.notebook}.html">{escape(item.paper)}, {escape(item.name)}</a>'
-    return f"<ul>{lines}</ul><p>From {page}.</p>"
+    lines = [(each.claim.text, each.bed, each.difference, each.printed or "–", each.judged) for each in judged]
+    return Table(pd.DataFrame(lines, columns=["", "on", "changes the errors by", "printed", "which is"]))
 
 
 # what the trainings came to: the item, one of its claims, and a sentence that wants the number
