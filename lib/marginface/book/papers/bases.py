@@ -76,7 +76,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
-# of each loss the candidate that errs least on what is set aside, as far as it is recorded
+# of each loss the candidate that errs least on what is set aside, or that is not told from it (`not_told`)
 CHOSEN: dict[str, dict[str, Loss]] = {
     "glyphs": {name: Loss(MATCHED[name]) for name in ON_GLYPHS}
     | {
@@ -162,6 +162,19 @@ def at_the_edge(bed: str) -> str:
     if not found:
         return f"On {bed} no setting is at the edge of what was tried."
     return f"On {bed} these are at the edge of what was tried, and what lies beside them errs more: {', '.join(found)}."
+
+
+def not_told(bed: str) -> str:
+    """Which settings err less than those that were chosen, in a sentence: none by more than chance may make of it."""
+    found = []
+    for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
+        least, own = min(known, key=lambda loss: known[loss]), known[chosen_of(bed, name)]
+        if known[least] < own:
+            found.append(f"{least} by {100 * (own / known[least] - 1):.1f} %")
+    if not found:
+        return f"On {bed} no setting errs less than the one that was chosen."
+    limit = 100 * choosing.chance(bed, CANDIDATES[bed], SEEDS)
+    return f"On {bed} these err less, but by no more than the {limit:.1f} % that chance may come to: {', '.join(found)}."
 
 
 def _at_an_end(tried: Iterable[Loss], chosen: Loss) -> dict[str, Loss]:

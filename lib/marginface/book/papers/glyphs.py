@@ -54,7 +54,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
         for m in margins
     ),
 }
-# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
+# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside, or one that is not told from it
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
     "NormFace": NormFace(8.0),
