@@ -27,12 +27,13 @@ BASE = {3: "NormFace", 4: "CosFace"}
 BEST = {3: 0.8, 4: 0.05}  # the β with most of the printed bests; fixed before anything was measured
 PLAIN, AM = "β = 0", "AM-Softmax"
 RATES, SHARPER = (1.3, 4.0), 2.0  # what the learning rate and the scale are multiplied by, as controls
+LARGER = f"s × {SHARPER:g}"
 HARDLY = 1.1  # times as long: a gradient that IAM leaves as it is, or nearly
 PAIRS = ("LFW", "CFP-FP")  # tests of the paper's that are ours, too
 
 
 def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
-    """The base loss with every β; Table 3's also AM-Softmax and, without IAM, a larger learning rate and a larger scale."""
+    """The base loss with every β; Table 3's also AM-Softmax, a larger learning rate, and a larger scale without IAM and with."""
     recipe, losses, scale = bases.of(chosen)
     base = losses[BASE[number]]
     found = {f"β = {beta:g}": Row(with_iam(base, beta, scale).on(recipe), {"beta": beta}) for beta in (0.0, *chosen.beta)}
@@ -42,7 +43,8 @@ def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
     assert isinstance(base.margin, NormFace)
     controls = {f"rate × {by:g}": Row(base.on(replace(recipe, lr=by * recipe.lr))) for by in RATES}
     sharper = replace(base, margin=NormFace(SHARPER * base.margin.scale))
-    controls[f"s × {SHARPER:g}"] = Row(sharper.on(recipe))
+    controls[LARGER] = Row(sharper.on(recipe))
+    controls[f"{LARGER}, β = {BEST[3]:g}"] = Row(with_iam(sharper, BEST[3], scale).on(recipe))
     return found | {AM: Row(losses["CosFace"].on(recipe))} | controls
 
 
@@ -95,13 +97,15 @@ def claims(number: int, results: Results) -> list[Above]:
 
 
 def explored(number: int, results: Results) -> list[Above]:
-    """Every β against none; what a larger learning rate or a larger scale does instead, and whether IAM is more than that."""
+    """Every β against none; what a larger learning rate or a larger scale does instead, whether IAM is more than that, and what
+    it does to a loss whose scale is too large."""
     claimed = {claim.text for claim in claims(number, results)}
     found = [over_base(number, results, name) for name in betas_of(results)]
     others = [name for name in results.rows if name not in betas_of(results) and name != PLAIN]
     pairs = [(name, PLAIN) for name in others]
     judged = f"β = {BEST[3]:g}" if number == 3 else "β = 0.1"
     pairs += [(judged, name) for name in others if judged in results.rows]
+    pairs += [(name, LARGER) for name in others if name.startswith(f"{LARGER},")]
     found += [Above(row, over, tests_of(results), f"{row} over {over}") for row, over in pairs]
     return [claim for claim in found if claim.text not in claimed]
 
