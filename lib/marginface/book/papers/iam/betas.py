@@ -33,7 +33,7 @@ PAIRS = ("LFW", "CFP-FP")  # tests of the paper's that are ours, too
 
 
 def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
-    """The base loss with every β; Table 3's also AM-Softmax, a larger learning rate, and a larger scale without IAM and with."""
+    """The base loss with every β; Table 3's also AM-Softmax, a larger rate, and a larger scale, with IAM and without."""
     recipe, losses, scale = bases.of(chosen)
     base = losses[BASE[number]]
     found = {f"β = {beta:g}": Row(with_iam(base, beta, scale).on(recipe), {"beta": beta}) for beta in (0.0, *chosen.beta)}
