@@ -104,7 +104,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
         "Ring loss": _ring(0.003),
         "SphereFace": Loss(SphereFace(4, 5.0, SCALE)),
         "L-Softmax": Loss(LSoftmax(2, LOWERED)),
-        WITH_IAM: _with_iam(SCALE / 2),
+        WITH_IAM: _with_iam(SCALE),
     },
 }
 # what IAM's paper prints, s = 30 and m = 0.4 of AM-Softmax, and of the others what theirs do
