@@ -62,6 +62,9 @@ def test_a_choice_at_the_edge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(CosFace(16.0, 0.3)).endswith("what lies beside them errs more: scale of CosFace by 20.0 %.")
     assert told(CosFace(32.0, 0.1)).endswith("errs more: scale of CosFace by 0.0 %."), "no other margin was tried with it"
     assert told(CosFace(16.0, 0.5)).endswith("errs more: m of CosFace by 0.0 %.")
+    tried[CosFace(8.0, 0.3)] = 0.09
+    assert told(CosFace(16.0, 0.3)) == "On faces no setting is at the edge of what was tried.", "what lies beside it errs less"
+    tried[CosFace(8.0, 0.3)] = 0.12
     tried[CosFace(32.0, 0.3)] = 0.11
     assert told(CosFace(16.0, 0.3)) == "On faces no setting is at the edge of what was tried."
 

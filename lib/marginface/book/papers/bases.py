@@ -167,7 +167,8 @@ def at_the_edge(bed: str) -> str:
     for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
         chosen = chosen_of(bed, name)
         for number, beside in _at_an_end(known, chosen).items():
-            found.append(f"{number} of {name} by {100 * (known[beside] / known[chosen] - 1):.1f} %")
+            if known[beside] >= known[chosen]:
+                found.append(f"{number} of {name} by {100 * (known[beside] / known[chosen] - 1):.1f} %")
     if not found:
         return f"On {bed} no setting is at the edge of what was tried."
     return f"On {bed} these are at the edge of what was tried, and what lies beside them errs more: {', '.join(found)}."

@@ -29,7 +29,7 @@ BEST = {3: BETA, 4: 0.05}  # the β with most of the printed bests; fixed before
 PLAIN, AM = "β = 0", "AM-Softmax"
 RATES, SHARPER = (1.3, 4.0), 2.0  # what the learning rate and the scale are multiplied by, as controls
 LARGER = f"s × {SHARPER:g}"
-OWN = f"β = {BETA:g} at its own s"
+OWN = f"own s, β = {BETA:g}"
 HARDLY = 1.1  # times as long: a gradient that IAM leaves as it is, or nearly
 PAIRS = ("LFW", "CFP-FP")  # tests of the paper's that are ours, too
 
