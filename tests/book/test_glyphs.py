@@ -23,12 +23,13 @@ def test_every_candidate_is_tested_on_the_characters_set_aside_alone() -> None:
 
 
 def test_each_loss_has_the_best_of_its_candidates() -> None:
-    """By the mean over the seeds that all recorded candidates have; or one that cannot be told from it."""
+    """By the mean over the seeds that all recorded candidates have; but for InterFace, which cannot be told from it."""
     tried = {name: [Loss(margin) for margin in margins] for name, margins in CANDIDATES.items()}
     found, chance = choosing.standings("glyphs", tried, SEEDS), choosing.chance("glyphs", tried, SEEDS)
     assert found.keys() == CANDIDATES.keys()
     for name, errors in found.items():
-        assert errors[Loss(MATCHED[name])] <= (1 + chance) * min(errors.values()), name
+        own, least = errors[Loss(MATCHED[name])], min(errors.values())
+        assert least < own <= (1 + chance) * least if name == "InterFace cid&ct" else own == least, name
 
 
 def test_what_was_tried_has_a_line_for_everything(runs_folder: Path) -> None:

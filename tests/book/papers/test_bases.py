@@ -23,14 +23,19 @@ def test_everything_is_tried_on_what_is_set_aside_alone() -> None:
     assert {recipe.seed for recipe in by_worth(["bases"], [4])} == {4}
 
 
+# where what was tried last errs less than what all runs were trained with: these are to be trained with it
+KEPT = {("faces", "ArcFace"), ("glyphs", "SphereFace")}
+
+
 @pytest.mark.parametrize("bed", RECIPES)
 def test_each_loss_has_the_best_of_its_candidates(bed: str) -> None:
-    """Of those that are recorded, or one that cannot be told from it; and what is chosen is one of them."""
+    """Of those that are recorded; but for `KEPT`, which cannot be told from it. And what is chosen is one of them."""
     assert all(bases.chosen_of(bed, name) in losses for name, losses in candidates(bed).items())
     chance = choosing.chance(bed, bases.CANDIDATES[bed], SEEDS)
     assert 0.01 < chance < 0.15
     for name, found in bases.standings(bed).items():
-        assert found[bases.chosen_of(bed, name)] <= (1 + chance) * min(found.values()), name
+        errors, least = found[bases.chosen_of(bed, name)], min(found.values())
+        assert least < errors <= (1 + chance) * least if (bed, name) in KEPT else errors == least, name
 
 
 def test_the_errors_that_decide_are_averaged_in_logarithms(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +93,7 @@ def test_what_two_seeds_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_errs_less_than_the_chosen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, other = bases.CHOSEN["faces"]["CosFace"], Loss(CosFace(16.0, 0.1))
     monkeypatch.setattr(choosing, "standings", lambda *_: {"CosFace": {chosen: 0.102, other: 0.1}})
-    assert bases.not_told("faces").endswith("that chance may come to: CosFace(scale=16.0, m=0.1) by 2.0 %.")
+    assert bases.not_told("faces").startswith("On faces these err less: CosFace(scale=16.0, m=0.1) by 2.0 %. Chance may")
     monkeypatch.setattr(choosing, "standings", lambda *_: {"CosFace": {chosen: 0.1, other: 0.102}})
     assert bases.not_told("faces") == "On faces no setting errs less than the one that was chosen."
 

@@ -55,13 +55,7 @@ def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[st
         "ℓ2": _plain(*(L2Softmax(radius) for radius in radii)),
         "Ring loss": tuple(_ring(weight) for weight in (0.003, 0.01, 0.1)),
         "SphereFace": _plain(
-            *(
-                SphereFace(4, 5.0, s),
-                SphereFace(4, 2.0, s),
-                SphereFace(2, 1.0, s),
-                SphereFace(2, 1.0, s / 2),
-                SphereFace(4, 5.0),
-            )
+            SphereFace(4, 5.0, s), SphereFace(4, 2.0, s), SphereFace(2, 1.0, s), SphereFace(2, 1.0, s / 2), SphereFace(4, 5.0)
         ),
         "L-Softmax": _plain(LSoftmax(2), LSoftmax(4), LSoftmax(2, LOWERED), LSoftmax(4, LOWERED)),
         WITH_IAM: tuple(map(_with_iam, (8.0, 16.0, 32.0))),
@@ -175,7 +169,7 @@ def at_the_edge(bed: str) -> str:
 
 
 def not_told(bed: str) -> str:
-    """Which settings err less than those that were chosen, in a sentence: none by more than chance may make of it."""
+    """Which settings err less than those that were chosen, and what chance may come to, in a sentence or two."""
     found = []
     for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
         least, own = min(known, key=lambda loss: known[loss]), known[chosen_of(bed, name)]
@@ -184,7 +178,7 @@ def not_told(bed: str) -> str:
     if not found:
         return f"On {bed} no setting errs less than the one that was chosen."
     limit = 100 * choosing.chance(bed, CANDIDATES[bed], SEEDS)
-    return f"On {bed} these err less, but by no more than the {limit:.1f} % that chance may come to: {', '.join(found)}."
+    return f"On {bed} these err less: {', '.join(found)}. Chance may come to {limit:.1f} %."
 
 
 def _at_an_end(tried: Iterable[Loss], chosen: Loss) -> dict[str, Loss]:
