@@ -50,7 +50,7 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
     ),
     "InterFace cid&ct": tuple(
         InterFace.cid_ct(scale=scale, m=m)
-        for scale, margins in ((16.0, (0.4, 0.6)), (SCALE, (0.3, 0.4, 0.5, 0.6, 0.7)), (64.0, (0.6,)))
+        for scale, margins in ((16.0, (0.3, 0.4, 0.5, 0.6)), (SCALE, (0.3, 0.4, 0.5, 0.6, 0.7)), (64.0, (0.6,)))
         for m in margins
     ),
 }
