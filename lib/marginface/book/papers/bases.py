@@ -77,14 +77,14 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
-# of each loss the candidate that errs least on what is set aside, or that is not told from it (`not_told`)
+# of each loss the candidate that errs least on what is set aside
 CHOSEN: dict[str, dict[str, Loss]] = {
     "glyphs": {name: Loss(MATCHED[name]) for name in ON_GLYPHS}
     | {
         "Center loss": _center(0.03),
         "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.01),
-        "SphereFace": Loss(SphereFace(2, 1.0, glyphs.SCALE)),
+        "SphereFace": Loss(SphereFace(2, 1.0, 16.0)),
         "L-Softmax": Loss(LSoftmax(4, LOWERED)),
         WITH_IAM: _with_iam(16.0),
     },
@@ -166,19 +166,6 @@ def at_the_edge(bed: str) -> str:
     if not found:
         return f"On {bed} no setting is at the edge of what was tried."
     return f"On {bed} these are at the edge of what was tried, and what lies beside them errs more: {', '.join(found)}."
-
-
-def not_told(bed: str) -> str:
-    """Which settings err less than those that were chosen, and what chance may come to, in a sentence or two."""
-    found = []
-    for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
-        least, own = min(known, key=lambda loss: known[loss]), known[chosen_of(bed, name)]
-        if known[least] < own:
-            found.append(f"{least} by {100 * (own / known[least] - 1):.1f} %")
-    if not found:
-        return f"On {bed} no setting errs less than the one that was chosen."
-    limit = 100 * choosing.chance(bed, CANDIDATES[bed], SEEDS)
-    return f"On {bed} these err less: {', '.join(found)}. Chance may come to {limit:.1f} %."
 
 
 def _at_an_end(tried: Iterable[Loss], chosen: Loss) -> dict[str, Loss]:

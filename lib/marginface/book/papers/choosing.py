@@ -1,7 +1,4 @@
-"""How settings are chosen: what errs least, of several candidates, on people and characters set aside.
-
-A setting once chosen gives way to one that was tried later where that errs less by more than `chance`.
-"""
+"""How settings are chosen: what errs least, of several candidates, on people and characters set aside."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +23,6 @@ DECIDE = {
     "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
     "glyphs": (glyphs.DECIDES,),
 }
-LEARNS = 1.5  # a candidate with so many times the errors of a loss's best does not do what the others do
 PARAMETERS: dict[str, Any] = {"data": SMALL.data, "epochs": SMALL.epochs}  # of a table's notebook
 ON_GLYPHS: dict[str, Any] = {"data": GLYPHS.data, "epochs": GLYPHS.epochs}
 
@@ -91,21 +87,6 @@ def standings(bed: str, candidates: Candidates, seeds: Sequence[int]) -> dict[st
                 for loss, group in there.items()
             }
     return found
-
-
-def chance(bed: str, candidates: Candidates, seeds: Sequence[int]) -> float:
-    """By which share of the errors one candidate may seem better than another by chance: two standard deviations of a
-    difference of means over these seeds. By all candidates that learn, less what a seed does to all of them alike."""
-    logs: list[list[float]] = []
-    for losses in candidates.values():
-        runs = [[run for recipe in tried(bed, loss, seeds) if (run := lookup(recipe))] for loss in losses]
-        own = [[loss_of_choice(bed, run) for run in group] for group in runs if len(group) == len(seeds)]
-        best = min((float(np.mean(each)) for each in own), default=0.0)
-        logs += [each for each in own if np.mean(each) < best + np.log(LEARNS)]
-    values = np.array(logs)
-    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
-    variance = (rest**2).sum() / ((len(values) - 1) * (len(seeds) - 1))
-    return float(np.expm1(2 * np.sqrt(2 * variance / len(seeds))))
 
 
 def table(

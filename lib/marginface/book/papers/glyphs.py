@@ -54,14 +54,14 @@ CANDIDATES: dict[str, tuple[Margin, ...]] = {
         for m in margins
     ),
 }
-# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside, or one that is not told from it
+# of each loss the candidate with the highest mean of `DECIDES` on the characters set aside
 MATCHED: dict[str, Margin] = {
     "Softmax": Softmax(),
     "NormFace": NormFace(8.0),
     "SphereFace": SphereFace(4, ANNEALED, 16.0),
     "CosFace": CosFace(16.0, 0.6),
     "ArcFace": ArcFace(SCALE, 0.6),
-    "InterFace cid&ct": InterFace.cid_ct(scale=SCALE, m=0.6),
+    "InterFace cid&ct": InterFace.cid_ct(scale=16.0, m=0.5),
 }
 # with the first margin of ArcFace, other settings of the recipe
 SETTINGS: tuple[Recipe, ...] = tuple(
