@@ -55,7 +55,12 @@ def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[st
         "ℓ2": _plain(*(L2Softmax(radius) for radius in radii)),
         "Ring loss": tuple(_ring(weight) for weight in (0.003, 0.01, 0.1)),
         "SphereFace": _plain(
-            SphereFace(4, 5.0, s), SphereFace(4, 2.0, s), SphereFace(2, 1.0, s), SphereFace(2, 1.0, s / 2), SphereFace(2, 1.0, s / 4), SphereFace(4, 5.0)
+            SphereFace(4, 5.0, s),
+            SphereFace(4, 2.0, s),
+            SphereFace(2, 1.0, s),
+            SphereFace(2, 1.0, s / 2),
+            SphereFace(2, 1.0, s / 4),
+            SphereFace(4, 5.0),
         ),
         "L-Softmax": _plain(LSoftmax(2), LSoftmax(4), LSoftmax(2, LOWERED), LSoftmax(4, LOWERED)),
         WITH_IAM: tuple(map(_with_iam, (8.0, 16.0, 32.0))),
