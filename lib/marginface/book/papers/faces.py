@@ -27,11 +27,12 @@ SETTINGS: tuple[Recipe, ...] = tuple(
     replace(FACES, **other)
     for other in (
         {"jitter": 0.1},
+        {"lr": 0.1},
+        {"lr": 0.2},
         {"dropout": 0.0},
-        {"dropout": 0.0, "epochs": 22},
-        {"dropout": 0.0, "epochs": 22, "jitter": 0.1},
-        {"dropout": 0.0, "epochs": 40, "jitter": 0.1, "backbone": "ResNet10E-IR-w16"},
-        {"dropout": 0.0, "epochs": 24, "backbone": "ResNet18E-IR-w16"},
+        {"lr": 0.2, "dropout": 0.0},
+        {"lr": 0.2, "epochs": 22},
+        {"lr": 0.2, "epochs": 24, "backbone": "ResNet18E-IR-w16"},
     )
 )
 
