@@ -21,15 +21,16 @@ from marginface.regularizers import IAM
 
 # as printed, and beyond to both sides; in Table 4 also between 0.1 and 1, where the paper has nothing
 BETAS: dict[int, tuple[float, ...]] = {
-    3: (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 2.0, 5.0),
-    4: (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.3, 1.0, 2.0),
+    3: (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 2.0, 5.0, 10.0),
+    4: (0.02, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.3, 1.0, 2.0, 5.0),
 }
 BASE = {3: "NormFace", 4: "CosFace"}
 BEST = {3: BETA, 4: 0.05}  # the β with most of the printed bests; fixed before anything was measured
 PLAIN, AM = "β = 0", "AM-Softmax"
 RATES, SHARPER = (1.3, 4.0), 2.0  # what the learning rate and the scale are multiplied by, as controls
 LARGER = f"s × {SHARPER:g}"
-OWN = f"own s, β = {BETA:g}"
+RATE = f"rate × {RATES[-1]:g}"
+OWN, OWN_RATE = f"own s, β = {BETA:g}", f"own s, {RATE}"
 HARDLY = 1.1  # times as long: a gradient that IAM leaves as it is, or nearly
 PAIRS = ("LFW", "CFP-FP")  # tests of the paper's that are ours, too
 
@@ -47,7 +48,9 @@ def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
     sharper = replace(base, margin=NormFace(SHARPER * base.margin.scale))
     controls[LARGER] = Row(sharper.on(recipe))
     if losses.get(WITH_IAM) not in (None, with_iam(base, BETA, scale)):
-        controls[OWN] = Row(losses[WITH_IAM].on(recipe))
+        own = losses[WITH_IAM]
+        controls[OWN] = Row(own.on(recipe))
+        controls[OWN_RATE] = Row(replace(own, added=()).on(replace(recipe, lr=RATES[-1] * recipe.lr)))
     return found | {AM: Row(losses["CosFace"].on(recipe))} | controls
 
 
@@ -86,7 +89,7 @@ def claims(number: int, results: Results) -> list[Above]:
     if best in beta:
         found.append(over_base(number, results, best))
     if number == 4:
-        worse = [name for name, value in beta.items() if value > 1]
+        worse = [name for name, value in beta.items() if value > 1 and value in set(table.beta)]
         return found + [_worse(results, table, name) for name in worse]
     if "β = 2" in beta:
         found.append(over_base(3, results, "β = 2"))
@@ -108,23 +111,45 @@ def explored(number: int, results: Results) -> list[Above]:
     pairs = [(name, PLAIN) for name in others]
     judged = f"β = {BEST[3]:g}" if number == 3 else "β = 0.1"
     pairs += [(judged, name) for name in others if judged in results.rows]
+    pairs += [(OWN, name) for name in _beside_own(results)]
     found += [Above(row, over, tests_of(results), f"{row} over {over}") for row, over in pairs]
     return [claim for claim in found if claim.text not in claimed]
 
 
+def _beside_own(results: Results) -> list[str]:
+    """What IAM at its own scale is compared with besides: nothing but IAM left out, a larger rate instead, and AM-Softmax."""
+    if OWN not in results.rows:
+        return []
+    without = replace(results.rows[OWN].recipe, regularizers=())
+    same = [name for name, row in results.rows.items() if row.recipe == without]
+    return [*same, *(name for name in (OWN_RATE, AM) if name in results.rows)]
+
+
 def at_its_own_scale(results: Results) -> str:
-    """What IAM does at the scale that was chosen with it, where that is not the loss's own, in a sentence; it is not judged."""
+    """What IAM does at the scale that was chosen with it, where that is not the loss's own, in a sentence or two; it is not
+    judged."""
     bed = bed_of(results.settings.data)
     if not {PLAIN, OWN} <= results.runs.keys():
         return f"On {bed} that is the scale that was chosen without IAM." if results.runs and OWN not in results.rows else ""
     own, plain = (results.rows[name].recipe.margin for name in (OWN, PLAIN))
     assert isinstance(own, NormFace)
     assert isinstance(plain, NormFace)
-    (found,) = effects.explore([Above(OWN, PLAIN, tests_of(results), OWN)], results.trained)
+    others = [name for name in _beside_own(results) if name in results.runs]
+    over = [Above(OWN, name, tests_of(results), OWN) for name in (PLAIN, *others)]
+    first, *rest = effects.explore(over, results.trained)
+    beside = ", ".join(f"{each.difference} over *{name}*" for name, each in zip(others, rest, strict=True))
     return (
         f"On {bed} it is {own.scale:g}, and {plain.scale:g} without IAM: each at its own, IAM changes the errors by "
-        f"{found.difference}."
+        f"{first.difference}." + f" *{OWN}* errs {beside}." * bool(beside)
     )
+
+
+def of_the_rate(results: Results) -> str:
+    """What a larger learning rate does without IAM, in a sentence."""
+    if not {PLAIN, RATE} <= results.runs.keys():
+        return ""
+    (found,) = effects.explore([Above(RATE, PLAIN, tests_of(results), RATE)], results.trained)
+    return f"On {bed_of(results.settings.data)} *{RATE}* changes the errors by {found.difference}."
 
 
 def curve(number: int, results: Results) -> dict[float, Effect]:
@@ -143,14 +168,30 @@ def plateau(results: Results) -> pd.DataFrame:
     if not results.runs:
         return pd.DataFrame()
     rows = [PLAIN, *betas_of(results)]
-    over = effects.explore([Above(name, PLAIN, tests_of(results), name) for name in rows[1:]], results.trained)
-    means = dict(zip(rows, [0.0, *(each.found.mean for each in over)], strict=True))
-    best = min(means, key=lambda name: means[name])
+    best = _best(results)
     others = [name for name in rows if name != best]
     over_others = [Above(best, name, tests_of(results), f"{best} over {name}") for name in others]
     found = effects.judge(over_others, results.trained, 2 * effects.LEVEL / len(rows))
     lines = [(name, each.difference, "yes" if each.word == "holds" else "no") for name, each in zip(others, found, strict=True)]
     return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}"])
+
+
+def _best(results: Results) -> str:
+    """The row of a β, or of none, that errs least."""
+    rows = list(betas_of(results))
+    over = effects.explore([Above(name, PLAIN, tests_of(results), name) for name in rows], results.trained)
+    means = {PLAIN: 0.0} | {name: each.found.mean for name, each in zip(rows, over, strict=True)}
+    return min(means, key=lambda name: means[name])
+
+
+def at_an_end(results: Results) -> str:
+    """Whether the β that errs least is the largest that was tried, or none at all, in a sentence."""
+    if not results.runs:
+        return ""
+    beta = {PLAIN: 0.0} | betas_of(results)
+    best, bed = _best(results), bed_of(results.settings.data)
+    at = {PLAIN: "no IAM at all", max(beta, key=beta.__getitem__): "the largest that was tried"}.get(best, "not at an end")
+    return f"On {bed} that is {best}, {at}."
 
 
 def longer(number: int, results: Results) -> str:
