@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from marginface.book import comparison
-from marginface.book.effects import EXPLORED, Above, Effect, Within
+from marginface.book.effects import EXPLORED, NARROW, Above, Effect, Within
 from marginface.book.errors import is_angle
-from marginface.evaluation.crossed import MOST_SEEDS
+from marginface.evaluation.crossed import MOST_SEEDS, ROUNDING
 
 
 def table(effects: Sequence[Effect]) -> pd.DataFrame:
@@ -20,10 +20,21 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
         line = {"difference": each.claim.text} | ({"on": each.bed} if beds else {})
         line |= {"verdict": each.judged, "measured [interval]": each.difference, "printed": each.printed or "–"}
         if any(e.found.runs > 1 for e in effects):
-            line["would show"] = f"{'±' if isinstance(each.claim, Within) else ''}{100 * each.shown:.1f} %"
+            line["would show"] = _would_show(each)
             line["seeds to decide"] = _seeds(each) if each.word == "undecided" else ""
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _would_show(effect: Effect) -> str:
+    """The share that would be shown; that all runs agree to the last digit is no power."""
+    if not effect.found.error > ROUNDING:
+        return "–"
+    return f"{'±' if isinstance(effect.claim, Within) else ''}{_percent(effect.shown)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{2 if share < NARROW else 1}f} %"
 
 
 def _seeds(effect: Effect) -> str:
@@ -89,8 +100,11 @@ def power(effects: Sequence[Effect]) -> str:
         return "No claim is tested here."
     if judged[0].found.runs < 2:
         return "One run a row shows nothing."
-    least, most = (f"{100 * pick(each.shown for each in judged):.1f}" for pick in (min, max))
-    span = f"{least} %" if least == most else f"{least} to {most} % (depending on the claim)"
+    known = [each.shown for each in judged if each.found.error > ROUNDING]
+    if not known:
+        return "The runs of every claim agree to the last digit, which says nothing of what they could have shown."
+    least, most = _percent(min(known)), _percent(max(known))
+    span = least if least == most else f"{least.removesuffix(' %')} to {most} (depending on the claim)"
     if isinstance(judged[0].claim, Within):
         what = f"what is no change to be within ± {span}"
     else:

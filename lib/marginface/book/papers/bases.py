@@ -163,7 +163,7 @@ def at_the_edge(bed: str) -> str:
     """Of which losses a number of the chosen setting is the first or the last that was tried with its others, and by how much
     the one beside it errs more, in a sentence: where that is little, a step further might gain as little."""
     found = []
-    for name, known in choosing.standings(bed, CANDIDATES[bed], SEEDS).items():
+    for name, known in standings(bed).items():
         chosen = chosen_of(bed, name)
         for number, beside in _at_an_end(known, chosen).items():
             if known[beside] >= known[chosen]:

@@ -103,7 +103,7 @@ def _above(results: Results, row: str, over: str, test: str) -> Above:
 
 
 def tried() -> pd.DataFrame:
-    """Settings of the recipe on faces with their errors on people set aside; the first is taken; "–" where no run is recorded."""
+    """Settings of the recipe on faces with their errors on people set aside ("–" without a record); the first is taken."""
     own, lines = FACES.to_json(), []
     for recipe in (FACES, *faces.SETTINGS):
         differs = [f"{name} = {value}" for name, value in recipe.to_json().items() if value != own.get(name)]

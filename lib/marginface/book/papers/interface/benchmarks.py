@@ -13,6 +13,7 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.data.catalog import HALF_SPLIT
+from marginface.margins import ArcFace
 
 BASE = "ArcFace"
 # what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
@@ -24,8 +25,12 @@ PRINTED = {
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """What the three tables train."""
-    return losses.rows(losses.table6(chosen.alpha, chosen.sign, losses.scale_of(chosen)), chosen, 6)
+    """What the three tables train, and here ArcFace with the margin that does in the mean what f does."""
+    margins = losses.table6(chosen.alpha, chosen.sign, losses.scale_of(chosen))
+    if chosen.profile != "paper":
+        name, m = losses.CONTROLS[chosen.sign]
+        margins[name] = ArcFace(losses.scale_of(chosen), m)
+    return losses.rows(margins, chosen, 6)
 
 
 def as_printed(number: int) -> pd.DataFrame:
@@ -97,9 +102,15 @@ def claims(number: int, results: Results) -> list[Above]:
 
 
 def explored(number: int, results: Results) -> list[Above]:
-    """Every other difference to ArcFace."""
+    """Every other difference to ArcFace, and InterFace's to ArcFace with another margin: whether f is more than that."""
     claimed = claims(number, results)
-    return [above for above in _against_arcface(number, results, tuple(results.runs)) if above not in claimed]
+    others = [above for above in _against_arcface(number, results, tuple(results.runs)) if above not in claimed]
+    control, _ = losses.CONTROLS[results.settings.sign]
+    if control not in results.runs:
+        return others
+    tests = measures(number, results.runs)
+    pairs = [(loss, test) for test in tests for loss in losses.variants() if loss in results.runs]
+    return others + [Above(loss, control, (test,), f"{loss} over {control}, {comparison.title(test)}") for loss, test in pairs]
 
 
 def _against_arcface(number: int, results: Results, rows: tuple[str, ...]) -> list[Above]:

@@ -48,6 +48,8 @@ VARIED: dict[int, tuple[str, tuple[float, ...]]] = {
     4: ("a", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
     5: ("b", (10, 20, 30, 40, 50, 60)),
 }
+# f moves all logits, and may be nothing but another margin: ArcFace with one that does in the mean what f of that sign does
+CONTROLS = {"paper": ("ArcFace, m = 0.4", 0.4), "released": ("ArcFace, m = 0.6", 0.6)}
 EQUAL_MARGINS = ((0.5, 0.0), (0.4, 0.1), (0.3, 0.2), (0.2, 0.3))  # (m1, m2) of Table I
 
 

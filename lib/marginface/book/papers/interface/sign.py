@@ -13,8 +13,6 @@ from marginface.book.papers.interface.figure1 import shift_degrees
 from marginface.evaluation.statistics import estimate
 from marginface.margins import ArcFace, InterFace, Margin
 
-# f moves all logits, and may be nothing but another margin: ArcFace with one that does in the mean what f of that sign does
-CONTROLS = {"paper": ("ArcFace, m = 0.4", 0.4), "released": ("ArcFace, m = 0.6", 0.6)}
 BETWEEN = 90.0  # degrees between two class weights, where they are not otherwise given
 
 
@@ -22,7 +20,7 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """ArcFace, the three parameter sets with both signs, and ArcFace with the margins about its own."""
     s = losses.scale_of(chosen)
     margins: dict[str, Margin] = {"ArcFace": ArcFace(s, 0.5)}
-    controls = {name: ArcFace(s, m) for name, m in CONTROLS.values()}
+    controls = {name: ArcFace(s, m) for name, m in losses.CONTROLS.values()}
     return losses.rows(margins | losses.signs(chosen.alpha, s) | controls, chosen, 1)
 
 
@@ -88,7 +86,7 @@ def explored(results: Results) -> list[Above]:
     """Each row against ArcFace, which has no f, and each with f against ArcFace with another margin."""
     tests = tuple(results.tests)
     pairs = [(name, "ArcFace") for name in results.runs if name != "ArcFace"]
-    pairs += [(f"{name}, {sign}", control) for sign, (control, _) in CONTROLS.items() for name in losses.variants()]
+    pairs += [(f"{name}, {sign}", control) for sign, (control, _) in losses.CONTROLS.items() for name in losses.variants()]
     return [Above(name, over, tests, f"{name} over {over}") for name, over in pairs]
 
 
