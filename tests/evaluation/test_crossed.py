@@ -162,10 +162,10 @@ def test_a_mean_over_bases_is_a_t_test_over_them_where_they_have_nothing_in_comm
     numbers = np.random.default_rng(3)
     gains = np.array([-0.3, -0.1, 0.05, -0.4, -0.2])
     logs = np.concatenate([numbers.normal(0, 1e-3, (5, 4)), gains[:, None] + numbers.normal(0, 1e-3, (5, 4))])
-    each = [contrast(logs, weights(5, [n])) for n in range(5)]
-    found = pooled(each, contrast(logs, weights(5, range(5))))
-    expected = stats.ttest_1samp([one.mean for one in each], 0)
-    assert found.mean == pytest.approx(np.mean([one.mean for one in each]))
+    each = [contrast(logs, weights(5, [n])).mean for n in range(5)]
+    found = pooled(logs[5:] - logs[:5], range(5))
+    expected = stats.ttest_1samp(each, 0)
+    assert found.mean == pytest.approx(np.mean(each))
     assert found.differs(0) == pytest.approx(expected.pvalue, rel=0.01)
 
 
@@ -178,13 +178,15 @@ def weights(k: int, chosen: Iterable[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.1], ids=["the same for all bases", "another for each base"])
-def test_intervals_of_a_mean_over_bases_hold_the_truth(scatter: float) -> None:
+@pytest.mark.parametrize("uneven", [False, True], ids=["all runs scatter alike", "a base's runs go together, and one's far"])
+def test_intervals_of_a_mean_over_bases_hold_the_truth(scatter: float, uneven: bool) -> None:
     """Six bases, five seeds, two hundred people: what the term changes is common to all, a base's own, a run's and a person's.
 
     Where bases gain differently, an interval that takes these bases for all there are is too narrow.
     """
     k, S, G, truth, repeats = 6, 5, 200, -0.1, 600
-    numbers = np.random.default_rng(round(1000 * scatter))
+    numbers = np.random.default_rng(round(1000 * scatter) + uneven)
+    spread_of = np.tile([0.08 if uneven and n == 0 else 0.03 for n in range(k)], 2)[:, None]
 
     def drawn(spread: float, *shape: int) -> np.ndarray:
         return spread * numbers.standard_normal(shape)
@@ -194,10 +196,11 @@ def test_intervals_of_a_mean_over_bases_hold_the_truth(scatter: float) -> None:
         moved = np.concatenate([np.zeros(k), truth + drawn(scatter, k)])
         person = sum(drawn(0.02, 2, *shape, G) for shape in ((1, 1), (k, 1), (k, S)))  # 2: without the term, and with it
         influences = np.reshape(person, (2 * k, S, G)) / G**0.5
-        logs = moved[:, None] + drawn(0.05, 1, S) + drawn(0.03, 2 * k, S) + influences.sum(axis=2)
+        together = np.tile(drawn(0.04 * uneven, k, S), (2, 1))
+        logs = moved[:, None] + drawn(0.05, 1, S) + together + spread_of * drawn(1.0, 2 * k, S) + influences.sum(axis=2)
         arrays = [influences - influences.mean(axis=2, keepdims=True)]
         mean = contrast(logs, weights(k, range(k)), arrays)
-        found = pooled([contrast(logs, weights(k, [n]), arrays) for n in range(k)], mean)
+        found = pooled(logs[k:] - logs[:k], range(k), [array[k:] - array[:k] for array in arrays])
         inside = [low <= truth <= high for low, high in (found.interval(), mean.interval())]
         held, as_fixed = held + inside[0], as_fixed + inside[1]
     assert 0.93 <= held / repeats <= 0.97
@@ -205,6 +208,5 @@ def test_intervals_of_a_mean_over_bases_hold_the_truth(scatter: float) -> None:
 
 
 def test_one_base_is_no_sample_of_bases() -> None:
-    one = contrast([[0.0, 0.1], [0.2, 0.4]], [-1, 1])
     with pytest.raises(ValueError, match="two of them or more, not 1"):
-        pooled([one], one)
+        pooled([[0.0, 0.1], [0.2, 0.4]], [0, 0])

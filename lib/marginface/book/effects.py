@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from marginface.book.errors import Floats, bed_of, deciding, error, influence
+from marginface.book.errors import Floats, bed_of, deciding, error, influence, is_angle
 from marginface.book.verdicts import Verdict
 from marginface.evaluation.crossed import ROUNDING, Contrast, contrast, pooled, seeds_needed, step_down
 from marginface.training import Run
 
 LEVEL = 0.05  # of a family
+MANY = 0.5  # share of errors beyond which a printed share of few errors says nothing of them
 NARROW = 0.003  # an interval up to this wide has a digit more
 EXPLORED = "explored"  # the word of what no claim named beforehand
 NOTHING = "there are no two rows here that a claim compares"
@@ -33,8 +34,8 @@ class Above:
     bases: where the claim is of such rows as these, and not of these alone, how many there are: as many of `row`, each over the
         same place of `over`, and then perhaps all of them on other people. Others might have been drawn, too, and the interval
         is that of a random-effects mean. 0 is a claim of these rows.
-    among: the rows whose spread is pooled, where they share most of a training and so differ by less than others do; () is
-        every row of the same data.
+    among: the rows whose spread is pooled, where they go together more than others do, as those that share most of a training
+        or are one loss with more or less of a term; () is every row of the same data.
     """
 
     row: str | tuple[str, ...]
@@ -152,6 +153,7 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
 
     Raises: ValueError for a claim about a row or a measure that the runs do not have.
     """
+    claims = [_comparable(claim, runs) for claim in claims]
     found = [_contrast(claim, runs) for claim in claims]
     rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
     words = [_word(claim, each, *no) for claim, each, no in zip(claims, found, rejected, strict=True)]
@@ -192,11 +194,19 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
                 for measure in measures:
                     _add(influences, run, measure, logs.shape, place, len(measures))
     arrays = list(influences.values())
-    whole = contrast(logs, _weights(rows, ours, others), arrays)
     if isinstance(claim, Within) or not claim.bases:
-        return whole
-    of_base = [(ours[n :: claim.bases], others[n :: claim.bases]) for n in range(claim.bases)]
-    return pooled([contrast(logs, _weights(rows, *both), arrays) for both in of_base], whole)
+        return contrast(logs, _weights(rows, ours, others), arrays)
+    with_it, without = ([rows.index(name) for name in each] for each in (ours, others))
+    apart = [array[with_it] - array[without] for array in arrays]
+    return pooled(logs[with_it] - logs[without], np.arange(len(ours)) % claim.bases, apart)
+
+
+def _comparable(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Above | Within:
+    """A claim without its printed size where our errors are many: the share of the few that the paper has is another thing."""
+    measures = _deciding(claim, runs) if isinstance(claim, Above) and claim.value is None and claim.printed is not None else ()
+    every = [run for name in (*names(claim.row), *names(claim.over)) for run in runs.get(name, ())]
+    logs = [np.log(error(run, measure)) for measure in measures if not is_angle(measure) for run in every]
+    return replace(claim, printed=None) if logs and np.mean(logs) > np.log(MANY) else claim
 
 
 def _spread_of(claim: Above | Within, runs: Mapping[str, list[Run]]) -> list[str]:

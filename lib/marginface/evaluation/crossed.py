@@ -111,6 +111,44 @@ def contrast(logs: ArrayLike, weights: ArrayLike, influences: Sequence[ArrayLike
     table, w = np.asarray(logs, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if table.ndim != 2 or w.shape != table.shape[:1] or abs(w.sum()) > 1e-9 or not w.any():
         raise ValueError(f"need logs (R, S) and weights (R,) that add up to zero, not {table.shape} and {w}")
+    return _weighted(table, w, influences)
+
+
+def pooled(differences: ArrayLike, bases: ArrayLike, influences: Sequence[ArrayLike] = ()) -> Contrast:
+    """The mean difference that a term makes to several bases, such as losses, as one of all bases that there might be.
+
+    A random-effects mean, each base with the same weight: how far the bases' own means scatter, over their number, is the
+    variance that other bases, seeds and people of each alone would change (Hartung and Knapp 2001); it is not taken for smaller
+    than what seeds and people say by themselves (Röver, Knapp and Friede 2015). To it comes the covariance of two bases' means,
+    which have their seeds and people in common: the difference between the variance of their mean and of each.
+
+    Arguments:
+        differences: (P, S) of each pair of rows, with the term and without, and of each seed the difference of logarithms; NaN
+            where there is no such run. What the two runs of a pair share, their seed and what the term leaves of a training as
+            it is, is gone from it.
+        bases: (P,) which base a pair is of: one pair each, or several on other people.
+        influences: as of `contrast`, with the term less without, (P, S, G).
+    Returns: a contrast whose `seeds` are the bases, drawn with all else that is a base's own, and whose `people` are what bases
+        have in common; more seeds alone do not bring it down.
+    Raises: ValueError for fewer than two bases, and for pairs without a run.
+    """
+    table, owners = np.asarray(differences, dtype=np.float64), np.asarray(bases)
+    chosen = np.array([owners == name for name in np.unique(owners)], dtype=np.float64)
+    k = len(chosen)
+    if k < 2:
+        raise ValueError(f"a mean over bases needs two of them or more, not {k}")
+    weights = chosen / chosen.sum(axis=1, keepdims=True)
+    each = [_weighted(table, w, influences) for w in weights]
+    mean = _weighted(table, weights.mean(axis=0), influences)
+    scatter = float(np.var([one.mean for one in each], ddof=1)) / k
+    variance = float(np.mean([one.error**2 for one in each]))
+    common = max((k * mean.error**2 - variance) / (k - 1), 0.0)
+    own = max((variance - common) / k, 0.0)
+    return Contrast(mean.mean, max(scatter, own), common, k - 1.0, mean.freedom, mean.runs)
+
+
+def _weighted(table: Floats, w: Floats, influences: Sequence[ArrayLike]) -> Contrast:
+    """A weighted sum of rows' means over seeds."""
     there = np.isfinite(table)
     counts = there.sum(axis=1)
     if not counts.all():
@@ -119,31 +157,6 @@ def contrast(logs: ArrayLike, weights: ArrayLike, influences: Sequence[ArrayLike
     seeds, freedom = _seeds(table - means[:, None], there, w)
     people, clusters = _people(there, w, [np.asarray(array, dtype=np.float64) for array in influences])
     return Contrast(float(w @ means), seeds, people, freedom, clusters, int(counts[w != 0].min()))
-
-
-def pooled(each: Sequence[Contrast], mean: Contrast) -> Contrast:
-    """The same contrast of several bases, such as losses that a term is added to, as one of all bases that there might be.
-
-    A random-effects mean, each base with the same weight: how far the bases' own contrasts scatter, over their number, is the
-    variance that other bases, seeds and people of each alone would change (Hartung and Knapp 2001); it is not taken for smaller
-    than what seeds and people say by themselves (Röver, Knapp and Friede 2015). To it comes the covariance of two bases'
-    contrasts, which have their seeds and people in common: the difference between the variance of their mean and of each.
-
-    Arguments:
-        each: two contrasts or more, from the same runs.
-        mean: that of the mean over the bases, which has no base drawn anew.
-    Returns: a contrast whose `seeds` are the bases, drawn with all else that is a base's own, and whose `people` are what bases
-        have in common; more seeds alone do not bring it down.
-    Raises: ValueError for fewer than two.
-    """
-    k = len(each)
-    if k < 2:
-        raise ValueError(f"a mean over bases needs two of them or more, not {k}")
-    scatter = float(np.var([one.mean for one in each], ddof=1)) / k
-    variance = float(np.mean([one.error**2 for one in each]))
-    common = max((k * mean.error**2 - variance) / (k - 1), 0.0)
-    own = max((variance - common) / k, 0.0)
-    return Contrast(mean.mean, max(scatter, own), common, k - 1.0, mean.freedom, mean.runs)
 
 
 def _seeds(deviations: Floats, there: NDArray[np.bool_], w: Floats) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from marginface.regularizers import IAM
 
 
 def test_every_printed_beta_is_a_row_and_some_beyond_them() -> None:
-    for item, outside in ((TABLE3, {"β = 0.05", "β = 5"}), (TABLE4, {"β = 0.02", "β = 0.3"})):
+    for item, outside in ((TABLE3, {"β = 0.05", "β = 5", "β = 10"}), (TABLE4, {"β = 0.02", "β = 0.3", "β = 5"})):
         rows = item.ask().rows
         printed = {f"β = {beta:g}" for beta in betas.published.table("iam", int(item.name[-1])).beta}
         assert {name for name in rows if name.startswith("β") and "logits" not in name} == printed | outside
@@ -56,6 +56,7 @@ def test_verdicts_follow_the_runs() -> None:
     worse = results(TABLE4, lambda name: 0.12 if name in ("β = 1", "β = 2") else 0.1)
     words = {each.claim.text: each.word for each in worse.judged()}
     assert "β = 0 over β = 1" not in words, "the sentence is about β > 1"
+    assert "β = 0 over β = 5" not in words, "the paper has no β = 5"
     assert words["β = 0 over β = 2"] in ("holds", "smaller than printed")
     assert words["β = 0.05 over β = 0"] in ("absent here", "undecided")
 
@@ -101,12 +102,34 @@ def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:
     assert (sharp.iloc[:, -1] == "yes").all()
 
 
+def test_whether_the_least_error_lies_at_an_end_is_said() -> None:
+    """With a curve that still falls at its end nobody has seen the optimum."""
+    for least, at in (("β = 0", "no IAM at all"), ("β = 10", "the largest that was tried"), ("β = 5", "not at an end")):
+        made = results(TABLE3, lambda name, least=least: 0.05 if name == least else 0.1)
+        assert betas.at_an_end(made) == f"On faces that is {least}, {at}."
+    assert betas.at_an_end(TABLE3.ask()) == ""
+
+
+def test_a_larger_rate_in_words() -> None:
+    made = results(TABLE3, lambda name: 0.08 if name == "rate × 4" else 0.1)
+    assert re.match(r"On faces \*rate × 4\* changes the errors by -20\.\d+ %", betas.of_the_rate(made))
+    assert betas.of_the_rate(results(TABLE4, lambda name: 0.1)) == ""
+
+
 def test_other_betas_have_no_printed_number() -> None:
     asked = TABLE3.ask(beta=[0.15, 0.8])
     assert [name for name in asked.rows if name.startswith("β")] == ["β = 0", "β = 0.15", "β = 0.8"]
     made = results(TABLE3, lambda name: 0.1, beta=[0.15])
     assert [claim.printed for claim in explored(3, made) if claim.row == "β = 0.15"] == [None]
     assert claims(3, made) == []
+
+
+def test_iam_alone_is_compared_at_its_own_scale() -> None:
+    """Which is twice the loss's own on both test beds: there the larger scale alone is recorded, too."""
+    made = results(TABLE3, lambda name: 0.08 if name == betas.OWN else 0.1)
+    assert made.rows[betas.OWN].recipe.margin == made.rows["s × 2"].recipe.margin
+    assert (betas.OWN, "s × 2") in {(claim.row, claim.over) for claim in explored(3, made)}
+    assert re.search(r"\*own s, β = 0\.8\* errs -20\.\d+ % \[.*?\] over \*s × 2\*", betas.at_its_own_scale(made))
 
 
 def test_how_much_longer_gradients_are_is_read_from_records() -> None:
@@ -124,7 +147,13 @@ def test_iam_at_its_own_scale_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     made = results(TABLE3, lambda name: 0.08 if name == betas.OWN else 0.1)
     told = betas.at_its_own_scale(made)
     assert re.match(r"On faces it is 32, and 8 without IAM: each at its own, IAM changes the errors by -20\.\d+ %", told)
-    assert (betas.OWN, "β = 0") in {(claim.row, claim.over) for claim in explored(3, made)}
+    assert told.endswith("over *AM-Softmax*.")
+    compared = {(claim.row, claim.over) for claim in explored(3, made)}
+    assert {(betas.OWN, over) for over in ("β = 0", betas.OWN_RATE, "AM-Softmax")} <= compared
+    assert (betas.OWN, "s × 2") not in compared, "that is another scale"
+    rows = made.rows
+    assert rows[betas.OWN_RATE].recipe.margin == rows[betas.OWN].recipe.margin
+    assert rows[betas.OWN_RATE].recipe.lr == rows["rate × 4"].recipe.lr
     assert betas.at_its_own_scale(TABLE3.ask()) == ""
     monkeypatch.setitem(bases.CHOSEN["faces"], bases.WITH_IAM, bases.CANDIDATES["faces"][bases.WITH_IAM][0])
     same = results(TABLE3, lambda name: 0.1)
