@@ -105,7 +105,8 @@ def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:
 def test_whether_the_least_error_lies_at_an_end_is_said() -> None:
     """With a curve that still falls at its end nobody has seen the optimum."""
     for least, at in (("β = 0", "no IAM at all"), ("β = 10", "the largest that was tried"), ("β = 5", "not at an end")):
-        made = results(TABLE3, lambda name, least=least: 0.05 if name == least else 0.1)
+        errors = {least: 0.05}
+        made = results(TABLE3, lambda name: errors.get(name, 0.1))  # noqa: B023
         assert betas.at_an_end(made) == f"On faces that is {least}, {at}."
     assert betas.at_an_end(TABLE3.ask()) == ""
 

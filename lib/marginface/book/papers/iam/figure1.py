@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from marginface import backbones
 from marginface.book.items import Item
 from marginface.book.verdicts import Claim
+from marginface.data.synthetic import Synthetic
 from marginface.heads import MarginHead
 from marginface.margins import Margin
 from marginface.regularizers import IAM
@@ -36,28 +37,36 @@ class Stage:
 
 
 def pipeline(network: nn.Module, recipe: Recipe = RECIPE, batch: int = IAM_CASIA.batch_size) -> list[Stage]:
-    """What a batch of faces passes on its way to the loss, in order: each module of the backbone, then the head.
-
-    Two faces pass through, and the batch's number stands for two: no module's output depends on how many they are.
-    """
+    """What a batch of faces passes on its way to the loss, in order: each module of the backbone, then the head."""
     margin, terms = recipe.margin, [term for term in recipe.regularizers if isinstance(term, IAM)]
     assert isinstance(margin, Margin)
     head = MarginHead(recipe.embedding_dim, CLASSES, margin, terms)
+    people = torch.arange(batch)
+    passed, features = _passed(network, batch)
+    with torch.no_grad():
+        logits, loss = head.logits(features), head(features, people)
+    stages = [Stage("faces", (batch, *SHAPE), "face"), *_together(list(passed[:-1]))]
+    stages.append(Stage("feature: pooling, fully connected, BatchNorm", tuple(features.shape), "feature"))
+    stages.append(Stage("class weights: logits", tuple(logits.shape), "loss"))
+    return [*stages, Stage("loss", tuple(loss.shape), "loss")]
+
+
+@cache
+def _passed(network: nn.Module, batch: int) -> tuple[tuple[Stage, ...], Tensor]:
+    """What each module makes of one schematic face each of as many people, and the features that come out."""
+    channels, size, _ = SHAPE
+    faces = Synthetic(batch, size, channels).images(torch.arange(batch), torch.zeros(batch, dtype=torch.int64))
     passed: list[Stage] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        passed.append(Stage(_name(module), (batch, *output.shape[1:]), "network"))
+        passed.append(Stage(_name(module), tuple(output.shape), "network"))
 
     hooks = [module.register_forward_hook(note) for module in network.children()]
     with torch.no_grad():
-        features = network.eval()(torch.zeros(2, *SHAPE))
-        logits, loss = head.logits(features), head(features, torch.arange(2))
+        features = network.eval()((faces - 127.5) / 128)
     for hook in hooks:
         hook.remove()
-    stages = [Stage("faces", (batch, *SHAPE), "face"), *_together(passed[:-1])]
-    stages.append(Stage("feature: pooling, fully connected, BatchNorm", (batch, *features.shape[1:]), "feature"))
-    stages.append(Stage("class weights: logits", (batch, *logits.shape[1:]), "loss"))
-    return [*stages, Stage("loss", tuple(loss.shape), "loss")]
+    return tuple(passed), features
 
 
 @cache
