@@ -20,6 +20,7 @@ from marginface.sampling import generator
 from marginface.settings import ANGLE, COSINE, MULTIPLE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
 
 SHARE = Range(0, 1, above=True)
+LONGEST = 1e12  # of what counts of a norm, so that float32 holds the squares of many
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class AdaFace(Margin):
     moving averages of the batch's mean and standard deviation, in which the new batch counts `alpha`: 0.99 in the paper,
     0.01 in the authors' recipes, and 1 by default in their code. A batch counts before its margin is computed. The paper
     does not say where μ and σ begin; like the code, at 20 and 100. A batch of one has no deviation and leaves σ as it was.
+    Norms beyond 1e12 count as that.
     """
 
     scale: float = 64.0
@@ -58,7 +60,7 @@ class AdaFace(Margin):
         return {"mean": torch.tensor(20.0), "deviation": torch.tensor(100.0)}
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
-        norms, (mean, deviation) = batch.norms.detach(), (batch.kept["mean"], batch.kept["deviation"])
+        norms, (mean, deviation) = batch.norms.detach().clamp_max(LONGEST), (batch.kept["mean"], batch.kept["deviation"])
         after: dict[str, Tensor] = {}
         if batch.follows:
             every = batch.gather(norms)
