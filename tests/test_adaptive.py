@@ -298,6 +298,22 @@ def test_adaptiveface_learns_a_margin_for_each_class() -> None:
     torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "m"))[0], torch.autograd.grad(expected, m)[0])
 
 
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_adaptivefaces_margins_count_within_0_and_1_and_find_back(kind: type[MarginHead]) -> None:
+    head, (x, y) = kind(4, 6, AdaptiveFace(8, lam=0.7)).double(), batches(1)[0]
+    y = torch.tensor([0, 1, 2, 3, 4])
+    with torch.no_grad():
+        kept(head, "m").copy_(torch.tensor([-7.0, -0.1, 0.4, 1.5, 9.0, 2.0]))
+    taken = cosines(head, x, y) - head.logits(x, y)[y, y].detach() / 8
+    torch.testing.assert_close(taken, torch.tensor([0, 0, 0.4, 1, 1], dtype=torch.float64))
+    loss = head(x, y)
+    torch.testing.assert_close(loss, reference.adaptiveface(x, head.weight, y, 8, kept(head, "m").detach(), 0.7))
+    (slope,) = torch.autograd.grad(loss, kept(head, "m"))
+    torch.testing.assert_close(slope[:2], torch.full((2,), -0.7 / 6, dtype=torch.float64))
+    assert (slope[3:5] > 0).all()
+    assert slope[5] == 0
+
+
 def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_over_s() -> None:
     """A batch with every class once: the sum of the margins' gradients is s · mean (1 - p) - λ."""
     head, x = head_of(AdaptiveFace(8, 0.2, lam=0.0)), batches(2)[0][0][[0, 1, 2, 3, 4, 0]]

@@ -246,10 +246,13 @@ def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
 
 
 def adaptiveface(x: Tensor, W: Tensor, y: Tensor, s: float, m: Tensor | float, lam: float) -> Tensor:
-    """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning."""
-    margins = m if isinstance(m, Tensor) else torch.full((len(W),), float(m), dtype=x.dtype)
-    moved = _moved(x, W, y, s, [0.0] * len(x), [margins[y[i]] for i in range(len(x))])
-    return moved - lam * margins.sum() / len(W)
+    """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning.
+
+    As in public code, and not in the paper, one below 0 counts as 0 in T, one above 1 as 1.
+    """
+    margins = list(m) if isinstance(m, Tensor) else [torch.tensor(float(m), dtype=x.dtype)] * len(W)
+    taken = [margins[y_i].clamp(0, 1) for y_i in y]
+    return _moved(x, W, y, s, [0.0] * len(x), taken) - lam * _sum([m_j.clamp(max=1) for m_j in margins]) / len(W)
 
 
 def dynarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, slope: float, begins: float) -> Tensor:
