@@ -78,8 +78,8 @@ class MagFace(Margin):
     """T(θ) = cos(θ + m(a)) with a = ‖x‖, and λ (1/a + a/u_a²) added to the loss (Meng et al. 2021, Eq. 3 and Section 3.2).
 
     m(a) rises evenly from `least` at a = `short` to `most` at a = `long`; a is held between these two, beyond which it has no
-    gradient. The paper asks for λ of at least 22.59 with its settings, and has 35; its code has 20 by default, and adds the margin
-    only where θ < π/2.
+    gradient. The paper asks for λ of at least 22.59 with its settings, and has 35; its code has 20 by default, and adds the
+    margin only where θ < π/2.
     """
 
     scale: float = 64.0
@@ -105,8 +105,8 @@ class CurricularFace(Margin):
     """T(θ) = cos(θ + m); U is cos θ_j where that is at most T, else cos θ_j (t + cos θ_j) (Huang et al. 2020, Eq. 8-10).
 
     t begins at 0 and is a moving average of the batch's mean cos θ_y, in which the new batch counts `alpha`, before its margin
-    is computed: 0.99 as printed, 0.01 in the authors' code. Which of the two U is, and t, carry no gradient. Where θ > π - m their
-    code has T = cos θ - m sin m, here T is as printed.
+    is computed: 0.99 as printed, 0.01 in the authors' code. Which of the two U is, and t, carry no gradient. Where θ > π - m
+    their code has T = cos θ - m sin m; here T is as printed.
     """
 
     scale: float = 64.0
