@@ -99,6 +99,21 @@ def arcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     return _mean(loss)
 
 
+def partial_fc(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, met: Tensor, corrected: bool) -> Tensor:
+    """ArcFace over the classes `met` alone, those of the batch and some drawn (An et al. 2021).
+
+    `corrected`, as it is not in the paper: each that was drawn stands for its share of all that are not of the batch.
+    """
+    own = set(y.tolist())
+    share = (len(W) - len(own)) / (len(met) - len(own)) if corrected else 1.0
+    loss = []
+    for i in range(len(x)):
+        cos = {j: torch.cos(theta(x[i], W[j])) for j in met.tolist() if j != y[i]}
+        others = [s * c + (0.0 if j in own else math.log(share)) for j, c in cos.items()]
+        loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
+    return _mean(loss)
+
+
 def l2_softmax(x: Tensor, W: Tensor, y: Tensor, radius: float) -> Tensor:
     """[20] of IAM: the softmax of embeddings that are put on a sphere. No bias."""
     loss = []
