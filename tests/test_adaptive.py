@@ -208,6 +208,84 @@ def test_what_is_computed_a_second_time_equals_the_first(name: str) -> None:
         assert not isinstance(value, Tensor) or torch.equal(value, twice.state_dict()[key]), key
 
 
+@pytest.mark.parametrize("name", MEETING)
+def test_with_one_class_the_loss_is_what_a_loss_adds_by_itself(name: str) -> None:
+    loss = MarginHead(4, 1, MEETING[name])(10 * torch.randn(3, 4), torch.zeros(3, dtype=torch.int64))
+    assert (loss == 0) == (name not in ("MagFace", "AdaptiveFace", "SphereFace2"))
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+@pytest.mark.parametrize("name", MEETING)
+def test_a_batch_that_is_not_finite_leaves_what_is_kept_as_it_was(name: str, kind: type[MarginHead], bad: float) -> None:
+    head = kind(4, 6, MEETING[name], check_values=False).double()
+    assert head.kept is not None
+    (x, y), (worse, own) = batches(2)
+    head(x, y)
+    before = {key: value.clone() for key, value in head.kept.named_buffers()}
+    worse[1, 2] = bad
+    assert not head(worse, own).isfinite()
+    for key, value in head.kept.named_buffers():
+        assert torch.equal(value, before[key]), key
+    assert head(x, y).isfinite()
+
+
+@pytest.mark.parametrize("length", [1e10, 1e18, 1e25, 3e38])
+@pytest.mark.parametrize("alpha", [0.01, 0.99, 1.0])
+def test_adaface_is_finite_for_every_length(alpha: float, length: float) -> None:
+    head, (x, y) = MarginHead(4, 6, AdaFace(alpha=alpha)), batches(1)[0]
+    x = x.float() / x.float().abs().amax()
+    for by in (length * torch.linspace(0.1, 1, 5)[:, None], length, torch.tensor([length, 0, 1e-38, 1e-9, 1])[:, None], 1.0):
+        leaf = (by * x).requires_grad_()
+        loss = head(leaf, y)
+        gradients = torch.autograd.grad(loss, [leaf, head.weight])
+        for value in (loss, *gradients, kept(head, "mean"), kept(head, "deviation")):
+            assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("chunk_size", [2, 99])
+@pytest.mark.parametrize("name", MEETING)
+def test_a_later_batch_does_not_change_the_gradient_of_a_batch_in_testing(name: str, chunk_size: int) -> None:
+    found = []
+    for comes in (False, True):
+        head, ((x, y), later) = head_of(MEETING[name], chunk_size=chunk_size), batches(2)
+        head(*later)
+        head.eval()
+        leaf = x.requires_grad_()
+        loss = head(leaf, y) + head.logits(leaf).square().mean()
+        if comes:
+            head.train()(*later)
+        found.append(torch.autograd.grad(loss, leaf)[0])
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_a_head_may_be_made_without_memory_and_begun_later(name: str) -> None:
+    with torch.device("meta"):
+        head = MarginHead(4, 6, MEETING[name])
+    head.to_empty(device="cpu")
+    head.reset_parameters()
+    begun = MarginHead(4, 6, MEETING[name])
+    assert head.kept is not None
+    assert begun.kept is not None
+    for (key, value), other in zip(head.kept.state_dict().items(), begun.kept.state_dict().values(), strict=True):
+        assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, key
+    assert head(*[part.float() if part.is_floating_point() else part for part in batches(1)[0]]).isfinite()
+
+
+def test_averages_of_a_head_in_half_precision_are_in_single() -> None:
+    """Steps of a hundredth are lost where numbers have three digits."""
+    full, half = MarginHead(4, 6, AdaFace(8, alpha=0.01)), MarginHead(4, 6, AdaFace(8, alpha=0.01)).bfloat16()
+    for _ in range(20):
+        x, y = torch.randn(5, 4), torch.randint(6, (5,))
+        full(x, y)
+        half(x, y)
+    assert half.weight.dtype == torch.bfloat16
+    for name in ("mean", "deviation"):
+        torch.testing.assert_close(kept(half, name), kept(full, name))
+    assert kept(half.double(), "mean").dtype == torch.float64
+
+
 def test_adaptiveface_learns_a_margin_for_each_class() -> None:
     head = head_of(AdaptiveFace(8, lam=0.7))
     with torch.no_grad():
@@ -218,6 +296,22 @@ def test_adaptiveface_learns_a_margin_for_each_class() -> None:
     expected = reference.adaptiveface(x, head.weight.detach(), y, 8, m, 0.7)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(torch.autograd.grad(loss, kept(head, "m"))[0], torch.autograd.grad(expected, m)[0])
+
+
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_adaptivefaces_margins_count_within_0_and_1_and_find_back(kind: type[MarginHead]) -> None:
+    head, (x, y) = kind(4, 6, AdaptiveFace(8, lam=0.7)).double(), batches(1)[0]
+    y = torch.tensor([0, 1, 2, 3, 4])
+    with torch.no_grad():
+        kept(head, "m").copy_(torch.tensor([-7.0, -0.1, 0.4, 1.5, 9.0, 2.0]))
+    taken = cosines(head, x, y) - head.logits(x, y)[y, y].detach() / 8
+    torch.testing.assert_close(taken, torch.tensor([0, 0, 0.4, 1, 1], dtype=torch.float64))
+    loss = head(x, y)
+    torch.testing.assert_close(loss, reference.adaptiveface(x, head.weight, y, 8, kept(head, "m").detach(), 0.7))
+    (slope,) = torch.autograd.grad(loss, kept(head, "m"))
+    torch.testing.assert_close(slope[:2], torch.full((2,), -0.7 / 6, dtype=torch.float64))
+    assert (slope[3:5] > 0).all()
+    assert slope[5] == 0
 
 
 def test_adaptivefaces_margins_stand_still_where_what_is_missing_of_p_is_lambda_over_s() -> None:

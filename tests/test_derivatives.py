@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from marginface import adaptive
+from marginface.adaptive import ElasticFace
 from marginface.adjacent import PAM
 from marginface.angles import angle, sine, turn_back
 from marginface.heads import MarginHead
@@ -113,6 +115,30 @@ def test_the_whole_matrix_compiles_into_one_graph(name: str) -> None:
         compiled: Any = torch.compile(function, fullgraph=True, backend="aot_eager")
         ours, theirs = (torch.autograd.grad(f(x, y).sum(), head.weight)[0] for f in (compiled, function))
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["AdaFace", "CurricularFace", "AdaCos", "CenterLoss", "RingLoss"])
+def test_torch_func_takes_what_has_a_state_where_a_network_is_tested(name: str) -> None:
+    margin: Margin = getattr(adaptive, name, ArcFace)()
+    regularizers = [{"CenterLoss": CenterLoss, "RingLoss": RingLoss}[name](0.1)] if margin == ArcFace() else []
+    head, (x, y) = MarginHead(3, 5, margin, regularizers, chunk_size=None).double(), batch()
+    with pytest.raises(RuntimeError):
+        torch.func.grad(lambda x: head(x, y))(x)
+    head.eval()
+    torch.testing.assert_close(torch.func.grad(lambda x: head(x, y))(x), torch.autograd.grad(head(x.requires_grad_(), y), x)[0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # of the compiler
+def test_a_loss_that_meets_batches_is_compiled_once() -> None:
+    torch._dynamo.reset()
+    heads = [MarginHead(3, 5, ElasticFace(), chunk_size=None) for _ in range(2)]
+    heads[1].load_state_dict(heads[0].state_dict())
+    compiled, graphs = torch.compile(heads[1], backend="eager"), []
+    for _ in range(4):
+        x, y = batch(torch.float32)
+        torch.testing.assert_close(compiled(x, y), heads[0](x, y))
+        graphs.append(torch._dynamo.utils.counters["frames"]["total"])
+    assert len(set(graphs)) == 1
 
 
 @pytest.mark.parametrize("regularizer", [CenterLoss(0.1), RingLoss(0.1)])

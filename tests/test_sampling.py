@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from marginface import reference
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace, Margin, NormFace, Softmax
 from marginface.regularizers import IAM
@@ -94,6 +95,21 @@ def test_it_is_the_loss_of_the_classes_that_were_met(margin: Margin) -> None:
     if head.bias is not None and whole.bias is not None:
         assert head.bias.grad is not None
         torch.testing.assert_close(head.bias.grad.coalesce().values(), whole.bias.grad, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_it_is_the_literal_equation(corrected: bool) -> None:
+    head = sampled(ArcFace(8, 0.4), corrected=corrected)
+    x, y = batch()
+    loss = head(x, y)
+    loss.backward()
+    W = head.weight.detach().clone().requires_grad_()
+    expected = reference.partial_fc(x, W, y, 8, 0.4, met(head), corrected)
+    of_x, of_weight = torch.autograd.grad(expected, [x, W])
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(x.grad, of_x)
+    assert head.weight.grad is not None
+    torch.testing.assert_close(head.weight.grad.to_dense(), of_weight)
 
 
 @pytest.mark.parametrize("corrected", [False, True])

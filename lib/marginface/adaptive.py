@@ -20,6 +20,7 @@ from marginface.sampling import generator
 from marginface.settings import ANGLE, COSINE, MULTIPLE, NOT_NEGATIVE, POSITIVE, Range, check, check_choice
 
 SHARE = Range(0, 1, above=True)
+LONGEST = 1e12  # of what counts of a norm, so that float32 holds the squares of many
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class AdaFace(Margin):
     moving averages of the batch's mean and standard deviation, in which the new batch counts `alpha`: 0.99 in the paper,
     0.01 in the authors' recipes, and 1 by default in their code. A batch counts before its margin is computed. The paper
     does not say where μ and σ begin; like the code, at 20 and 100. A batch of one has no deviation and leaves σ as it was.
+    Norms beyond 1e12 count as that; the authors' code holds them in [0.001, 100]. Where θ < m ẑ, T as printed pushes a sample
+    away from its class; their code holds θ - m ẑ in [0.001, π - 0.001], and T is flat there.
     """
 
     scale: float = 64.0
@@ -58,7 +61,7 @@ class AdaFace(Margin):
         return {"mean": torch.tensor(20.0), "deviation": torch.tensor(100.0)}
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
-        norms, (mean, deviation) = batch.norms.detach(), (batch.kept["mean"], batch.kept["deviation"])
+        norms, (mean, deviation) = batch.norms.detach().clamp_max(LONGEST), (batch.kept["mean"], batch.kept["deviation"])
         after: dict[str, Tensor] = {}
         if batch.follows:
             every = batch.gather(norms)
@@ -75,7 +78,8 @@ class MagFace(Margin):
     """T(θ) = cos(θ + m(a)) with a = ‖x‖, and λ (1/a + a/u_a²) added to the loss (Meng et al. 2021, Eq. 3 and Section 3.2).
 
     m(a) rises evenly from `least` at a = `short` to `most` at a = `long`; a is held between these two, beyond which it has no
-    gradient. The paper asks for λ of at least 22.59 with its settings, and has 35; its code has 20 by default.
+    gradient. The paper asks for λ of at least 22.59 with its settings, and has 35; its code has 20 by default, and adds the
+    margin only where θ < π/2.
     """
 
     scale: float = 64.0
@@ -101,7 +105,8 @@ class CurricularFace(Margin):
     """T(θ) = cos(θ + m); U is cos θ_j where that is at most T, else cos θ_j (t + cos θ_j) (Huang et al. 2020, Eq. 8-10).
 
     t begins at 0 and is a moving average of the batch's mean cos θ_y, in which the new batch counts `alpha`, before its margin
-    is computed: 0.99 as printed, 0.01 in the authors' code. Which of the two U is, and t, carry no gradient.
+    is computed: 0.99 as printed, 0.01 in the authors' code. Which of the two U is, and t, carry no gradient. Where θ > π - m
+    their code has T = cos θ - m sin m; here T is as printed.
     """
 
     scale: float = 64.0
@@ -218,8 +223,11 @@ class AdaptiveFace(Margin):
     """CosFace with a margin for each class that is learned, less λ times their mean (Liu et al. 2019, Eq. 5-7).
 
     Classes with few images are to get larger ones. The paper does not say where margins begin; here at `m`. They stand still
-    where the mean of 1 - p over samples is λ / s: with a small λ they vanish, with one of s and more they grow for ever. 10
-    is the paper's, by what people who tried it say.
+    where the mean of 1 - p over samples is λ / s: with a small λ they vanish, with one of s and more they grow. 10 is the
+    paper's, by what people who tried it say.
+
+    A margin counts as 0 below 0, where T rewarded the wrong side, and as 1 above 1; the paper does not say, public code holds
+    margins there. What is learned may lie beyond and finds back: below 0 λ alone moves it, above 1 T alone.
     """
 
     scale: float = 64.0
@@ -235,7 +243,9 @@ class AdaptiveFace(Margin):
 
     def meet(self, batch: Batch) -> tuple[Margin, dict[str, Tensor]]:
         m = batch.kept["m"].to(batch.cosine.dtype)
-        return _Moved(self.scale, taken=batch.own(m), added=-self.lam * batch.mean(m)), {}
+        own = batch.own(m).clamp_min(0)
+        taken = own - (own - 1).clamp_min(0).detach()
+        return _Moved(self.scale, taken=taken, added=-self.lam * batch.mean(m.clamp_max(1))), {}
 
 
 @dataclass(frozen=True)

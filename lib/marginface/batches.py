@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -60,17 +61,17 @@ class Kept(nn.Module):
         bias = margin.shared_bias(num_classes)
         self.register_parameter("bias", None if bias is None else nn.Parameter(torch.empty(())))
         alike = {} if bias is None else {"bias": bias}
-        self._begin = dict(margin.learns) | alike, {name: value.clone() for name, value in self.named_buffers()}
+        self._begin = dict(margin.learns) | alike, partial(margin.keeps, num_classes)  # not tensors: those may be on "meta"
         self._before: dict[str, Tensor] = {}
         self.batches = 0  # in training, so far
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        learned, kept = self._begin
+        learned, keeps = self._begin
         for name, number in learned.items():
             getattr(self, name).fill_(number)
-        for name, value in kept.items():
+        for name, value in keeps().items():
             getattr(self, name).copy_(value)
         self.batches = 0
 
@@ -80,6 +81,15 @@ class Kept(nn.Module):
         self.batches = other.batches
         for name, value in [*other.named_buffers(), *other.named_parameters()]:
             getattr(self, name).copy_(change(value) if name in self.per_class else value)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As of any module, but averages stay in single precision: in half, small steps towards a batch would be lost."""
+        before = dict(self.named_buffers())
+        super()._apply(fn, recurse)
+        for name, value in self.named_buffers():
+            if value.is_floating_point() and value.itemsize < 4:
+                setattr(self, name, before[name].to(value.device))
+        return self
 
     def get_extra_state(self) -> dict[str, int]:
         return {"batches": self.batches}
@@ -94,8 +104,21 @@ class Kept(nn.Module):
 
         Arguments: embeddings (N, d) as they came from the network; cosine, and the rest, as in `Batch`.
         """
+        if (moves or repeats) and torch.compiler.is_compiling():  # batches are counted, and a count is a constant there
+            return torch.compiler.disable(Kept._meet)(self, margin, embeddings, moves, repeats, cosine, others)
+        return self._meet(margin, embeddings, moves, repeats, cosine, others)
+
+    def _meet(
+        self,
+        margin: Margin,
+        embeddings: Tensor,
+        moves: bool,
+        repeats: bool,
+        cosine: Callable[[], Tensor],
+        others: dict[str, Any],
+    ) -> Margin:
         tables = {name: getattr(self, name) for name in self.per_class}
-        now = self._before if repeats and self._before else dict(self.named_buffers())
+        now = self._before if repeats and self._before else self._now()
         with torch.no_grad():
             near = cosine()
         batch = Batch(
@@ -108,13 +131,20 @@ class Kept(nn.Module):
 
     def unmet(self, margin: Margin, num_classes: int) -> Margin:
         """The margin as it is for plain logits."""
-        return margin.unmet(dict(self.named_buffers()), num_classes, self.batches)
+        return margin.unmet(self._now(), num_classes, self.batches)
+
+    def _now(self) -> dict[str, Tensor]:
+        """What is kept, in copies: a backward pass may want them when a later batch has moved it."""
+        return {name: value.clone() for name, value in self.named_buffers()}
 
     @torch.no_grad()
     def _follow(self, after: Mapping[str, Tensor]) -> None:
-        self._before = {name: value.clone() for name, value in self.named_buffers()}
+        """What is not finite would never leave an average again, and is left out of it."""
+        self._before = self._now()
         for name, value in after.items():
-            getattr(self, name).copy_(value)
+            before = getattr(self, name)
+            value = value.to(before)
+            before.copy_(torch.where(value.isfinite(), value, before))
         self.batches += 1
 
 

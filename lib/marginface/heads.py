@@ -51,11 +51,14 @@ class MarginHead(nn.Module):
     With chunk_size=None, or at least C, all is ordinary autograd: torch.func, double backward, and
     torch.compile(fullgraph=True) work. Its backward pass has to be called outside of autocast, as PyTorch asks: within it
     gradients are computed in half precision. Over chunks of classes there is one derivative, and a compiler breaks the graph
-    around them, as it does around regularizers with a state and around schedules. `logits` is always of the first kind.
+    around them, as it does around schedules, regularizers with a state and losses that meet batches. `logits` is always of the
+    first kind. What moves a state in training mode (those regularizers, AdaFace, CurricularFace, AdaCos) torch.func refuses, as
+    it does PAM in any mode; ElasticFace, which draws, neither vmap nor a full graph takes.
 
     Arguments:
         embedding_dim: d.
-        num_classes: C. With one class there is nothing to learn, and the loss is 0.
+        num_classes: C. With one class nothing is told from anything, and the loss is 0, but for what MagFace and AdaptiveFace
+            add to it, and for SphereFace2, which asks of each class by itself.
         margin: a loss of `marginface.margins`.
         regularizers: functions of `Terms` that give what to add, () or (N,), such as `IAM(beta=0.2)`. One that is `Stateful`
             becomes a part of this module.

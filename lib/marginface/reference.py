@@ -99,6 +99,21 @@ def arcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
     return _mean(loss)
 
 
+def partial_fc(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, met: Tensor, corrected: bool) -> Tensor:
+    """ArcFace over the classes `met` alone, those of the batch and some drawn (An et al. 2021).
+
+    `corrected`, as it is not in the paper: each that was drawn stands for its share of all that are not of the batch.
+    """
+    own = set(y.tolist())
+    share = (len(W) - len(own)) / (len(met) - len(own)) if corrected else 1.0
+    loss = []
+    for i in range(len(x)):
+        cos = {j: torch.cos(theta(x[i], W[j])) for j in met.tolist() if j != y[i]}
+        others = [s * c + (0.0 if j in own else math.log(share)) for j, c in cos.items()]
+        loss.append(cross_entropy(s * torch.cos(theta(x[i], W[y[i]]) + m), others))
+    return _mean(loss)
+
+
 def l2_softmax(x: Tensor, W: Tensor, y: Tensor, radius: float) -> Tensor:
     """[20] of IAM: the softmax of embeddings that are put on a sphere. No bias."""
     loss = []
@@ -246,10 +261,13 @@ def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
 
 
 def adaptiveface(x: Tensor, W: Tensor, y: Tensor, s: float, m: Tensor | float, lam: float) -> Tensor:
-    """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning."""
-    margins = m if isinstance(m, Tensor) else torch.full((len(W),), float(m), dtype=x.dtype)
-    moved = _moved(x, W, y, s, [0.0] * len(x), [margins[y[i]] for i in range(len(x))])
-    return moved - lam * margins.sum() / len(W)
+    """AdaptiveFace Eq. 5-7, with a margin m (C,) for each class, or one for all as at the beginning.
+
+    As in public code, and not in the paper, one below 0 counts as 0 in T, one above 1 as 1.
+    """
+    margins = list(m) if isinstance(m, Tensor) else [torch.tensor(float(m), dtype=x.dtype)] * len(W)
+    taken = [margins[y_i].clamp(0, 1) for y_i in y]
+    return _moved(x, W, y, s, [0.0] * len(x), taken) - lam * _sum([m_j.clamp(max=1) for m_j in margins]) / len(W)
 
 
 def dynarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, slope: float, begins: float) -> Tensor:

@@ -2,17 +2,20 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
+from inspect import signature
+from typing import get_args, get_type_hints
 
 import pytest
 
-from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Ramp, SphereFace
-from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
+from marginface.adaptive import SphereFaceR
+from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, Ramp, SphereFace
+from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
 from marginface.regularizers import IAM, CenterLoss, Fresh
 from marginface.settings import Radians
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.editing import changed, from_plain, from_toml, named, to_toml, whole, with_loss
-from marginface.training.recipes import RECIPES, SMALL, Recipe
+from marginface.training.recipes import RECIPES, SMALL, Recipe, loss_kinds
 from marginface.triplet import Triplet
 
 EVERYTHING = replace(
@@ -37,6 +40,27 @@ def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
     assert again.key == recipe.key
 
 
+def optional_fields() -> list[tuple[str, str]]:
+    """Every loss with each of its fields that may be None."""
+    hints = {name: get_type_hints(kind if is_dataclass(kind) else kind.__init__) for name, kind in loss_kinds().items()}
+    fields = {name: signature(kind).parameters for name, kind in loss_kinds().items()}
+    return [(name, field) for name, of in fields.items() for field in of if type(None) in get_args(hints[name][field])]
+
+
+@pytest.mark.parametrize(("name", "field"), optional_fields())
+def test_none_survives_toml_in_every_field_that_may_have_it(name: str, field: str) -> None:
+    kind = loss_kinds()[name]
+    needed = {each.name: 1.0 for each in signature(kind).parameters.values() if each.default is each.empty}
+    loss = {"loss": name, **needed, field: None}
+    is_margin = issubclass(kind, Margin | PairLoss)
+    recipe = from_plain({"margin": loss} if is_margin else {"margin": "ArcFace", "regularizers": [loss]})
+    started = replace(SMALL, start=recipe)
+    for each in (recipe, started):
+        again = from_toml(to_toml(each), "shown.toml")
+        assert again == each
+        assert again.key == each.key
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
@@ -53,6 +77,8 @@ def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
         ("regularizers=[MarginalLoss(1), UniformFace()]", {"regularizers": (MarginalLoss(1), UniformFace())}),
         ("regularizers=[RangeLoss(5e-5, 1e-4, 2000, each=8)]", {"regularizers": (RangeLoss(5e-5, 1e-4, 2000, each=8),)}),
         ("margin.fallback=easy", {"margin": ArcFace(16, 0.2, fallback="easy")}),
+        ("margin.fallback=none", {"margin": ArcFace(16, 0.2)}),
+        ("margin=SphereFaceR(scale=None)", {"margin": SphereFaceR(scale=None)}),
         ("margin=InterFace(16, b=Radians(10))", {"margin": InterFace(16, b=Radians(10))}),
         ("margin=InterFace(16, b=0.5)", {"margin": InterFace(16, b=0.5)}),
         ("regularizers=[IAM(0.1), CenterLoss(weight=0.01)]", {"regularizers": EVERYTHING.regularizers}),

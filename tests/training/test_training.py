@@ -145,6 +145,18 @@ def test_the_target_that_is_logged_is_that_of_the_margin_as_it_was(
     assert all(abs(float(row["target"]) - math.cos(math.radians(float(row["theta"])))) > 0.05 for row in rows)
 
 
+@pytest.mark.parametrize(("margin", "name"), [(AdaptiveFace(16), "m"), (SphereFace2(16), "bias")])
+def test_weight_decay_leaves_alone_what_a_loss_learns_of_itself(blobs: ImageData, margin: Margin, name: str) -> None:
+    recipe = replace(RECIPE, margin=margin, head_lr_factor=10.0, weight_decay=1e-3)
+    learner = make_learner(recipe, blobs)
+    *others, last = make_optimizer(recipe, learner).param_groups
+    assert [group["weight_decay"] for group in others] == [1e-3, 1e-3]
+    assert last["weight_decay"] == 0
+    assert last["lr"] == 10 * recipe.lr
+    assert last["params"][0] is getattr(learner.head.kept, name)
+    assert sum(len(group["params"]) for group in (*others, last)) == len(list(learner.parameters()))
+
+
 def test_backbone_and_head_are_groups_of_one_optimizer() -> None:
     backbone = backbones.create("IAM-Toy", embedding_dim=3, image_shape=(1, 8, 8))
     learner = Learner(backbone, MarginHead(3, 10, NormFace()))

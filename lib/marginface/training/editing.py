@@ -108,7 +108,9 @@ def from_plain(plain: Mapping[str, Any], recorded: bool = False) -> Recipe:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The whole recipe as TOML, which `from_toml` reads back. What is not set stands there as a comment: TOML has no None."""
+    """The whole recipe as TOML, which `from_toml` reads back. TOML has no None: a field that is not set is a comment, one of a
+    loss the word "None".
+    """
     import tomlkit
 
     document = tomlkit.document()
@@ -133,8 +135,10 @@ def from_toml(text: str, name: str) -> Recipe:
 
 
 def _without_none(value: Any) -> Any:
+    """Plain data for TOML. What a run that this one starts from does not set is left out; of a loss, None is a word."""
     if isinstance(value, dict):
-        return {name: _without_none(each) for name, each in value.items() if each is not None}
+        said = {name: each for name, each in value.items() if each is not None or "loss" in value}
+        return {name: "None" if each is None else _without_none(each) for name, each in said.items()}
     if isinstance(value, Radians):
         return f"Radians({float(value)!r})"
     return [_without_none(each) for each in value] if isinstance(value, list | tuple) else value
@@ -212,7 +216,7 @@ def _loss(value: Any, field: str, kinds: tuple[type, ...]) -> Plain:
             continue
         if part not in defaults:
             raise ValueError(f"{name} has no {part!r}{_nearest(part, defaults)}; it has {', '.join(defaults) or 'no fields'}")
-        if isinstance(setting, str) and setting.lower().startswith("radians("):  # TOML has words alone
+        if isinstance(setting, str) and (setting == "None" or setting.lower().startswith("radians(")):  # TOML has words alone
             setting = _value(setting)
         if isinstance(setting, dict):
             checked[part] = _loss(setting, f"{name}.{part}", SCHEDULE)
@@ -248,8 +252,9 @@ def _fitting(name: str, value: Any, hint: Any) -> Any:
     kinds = get_args(hint) if get_origin(hint) not in (None, Literal, tuple) else (hint,)
     for kind in kinds:
         if get_origin(kind) is Literal:
-            if value in get_args(kind):
-                return value
+            word = "none" if value is None else value  # --set takes the word for None
+            if word in get_args(kind):
+                return word
         elif get_origin(kind) is tuple:
             if isinstance(value, list | tuple) and all(_is_number(each) for each in value):
                 return list(value)

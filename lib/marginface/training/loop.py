@@ -338,10 +338,18 @@ def make_learner(recipe: Recipe, data: ImageData | FaceData, sharded: bool = Fal
 
 
 def make_optimizer(recipe: Recipe, learner: Learner) -> torch.optim.Optimizer:
-    """One optimizer with two groups: the backbone, and the head with its own learning rate."""
+    """One optimizer with two groups: the backbone, and the head with its own learning rate.
+
+    A third has what a loss learns of itself, such as margins: it has no weight decay, as no equation of theirs has, because of
+    many classes that would outweigh what else moves a margin.
+    """
     groups: list[dict[str, Any]] = [{"params": list(learner.backbone.parameters())}]
+    of_loss = list(kept.parameters()) if (kept := getattr(learner.head, "kept", None)) is not None else []
     if of_head := list(learner.head.parameters()):
-        groups.append({"params": of_head, "lr": recipe.lr * recipe.head_lr_factor})
+        lr = recipe.lr * recipe.head_lr_factor
+        groups.append({"params": of_head[: len(of_head) - len(of_loss)], "lr": lr})  # those of the loss are the last
+        if of_loss:
+            groups.append({"params": of_loss, "lr": lr, "weight_decay": 0.0})
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
     kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[recipe.optimizer]
