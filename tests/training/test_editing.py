@@ -42,8 +42,9 @@ def test_a_recipe_survives_its_own_toml(recipe: Recipe) -> None:
 
 def optional_fields() -> list[tuple[str, str]]:
     """Every loss with each of its fields that may be None."""
-    hints = {name: get_type_hints(kind if is_dataclass(kind) else kind.__init__) for name, kind in loss_kinds().items()}
-    fields = {name: signature(kind).parameters for name, kind in loss_kinds().items()}
+    kinds = loss_kinds()
+    hints = {name: get_type_hints(kind if is_dataclass(kind) else vars(kind)["__init__"]) for name, kind in kinds.items()}
+    fields = {name: signature(kind).parameters for name, kind in kinds.items()}
     return [(name, field) for name, of in fields.items() for field in of if type(None) in get_args(hints[name][field])]
 
 
