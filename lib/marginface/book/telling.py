@@ -21,7 +21,7 @@ def table(effects: Sequence[Effect]) -> pd.DataFrame:
         line |= {"verdict": each.judged, "measured [interval]": each.difference, "printed": each.printed or "–"}
         if any(e.found.runs > 1 for e in effects):
             line["would show"] = _would_show(each)
-            line["seeds to decide"] = _seeds(each) if each.word == "undecided" else ""
+            line["seeds to decide"] = seeds(each) if each.word == "undecided" else ""
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -37,8 +37,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{2 if share < NARROW else 1}f} %"
 
 
-def _seeds(effect: Effect) -> str:
-    """How many would decide a claim that is undecided."""
+def seeds(effect: Effect) -> str:
+    """How many of a row would decide what is undecided."""
     if isinstance(effect.claim, Above) and effect.claim.bases:
         return "more losses"
     return str(effect.needed) if effect.needed else f"over {MOST_SEEDS:,}"

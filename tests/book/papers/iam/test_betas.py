@@ -94,12 +94,14 @@ def test_the_curve_has_every_beta() -> None:
 
 def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:
     flat = plateau(results(TABLE3, lambda name: 0.1 if name in ("β = 0", "β = 5") else 0.05)).set_index("β")
-    told = flat.columns[-1]
+    told = flat.columns[-2]
     assert flat.loc[["β = 0", "β = 5"], told].tolist() == ["yes", "yes"]
     assert (flat.drop(["β = 0", "β = 5"])[told] == "yes").sum() == 0
     sharp = plateau(results(TABLE3, lambda name: 0.03 if name == "β = 0.7" else 0.05))
-    assert sharp.columns[-1] == "told from β = 0.7"
-    assert (sharp.iloc[:, -1] == "yes").all()
+    assert sharp.columns[-2] == "told from β = 0.7"
+    assert (sharp.iloc[:, -2] == "yes").all()
+    assert (sharp["seeds to tell"] == "").all()
+    assert all(each == "over 1,000" or int(each) > 5 for each in flat["seeds to tell"] if each)
 
 
 def test_whether_the_least_error_lies_at_an_end_is_said() -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from marginface.book import effects, published
+from marginface.book import effects, published, telling
 from marginface.book.effects import Above, Effect
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
@@ -163,7 +163,8 @@ def curve(number: int, results: Results) -> dict[float, Effect]:
 def plateau(results: Results) -> pd.DataFrame:
     """Which β can be told from the one that errs least: an optimum would be told from its neighbours, a plateau is not.
 
-    Any of them might have come out best, so that the level is that of all pairs, as if each were compared with each.
+    Any of them might have come out best, so that the level is that of all pairs, as if each were compared with each. Of those
+    that are not told apart, how many seeds of each would, if they differ as measured.
     """
     if not results.runs:
         return pd.DataFrame()
@@ -172,8 +173,9 @@ def plateau(results: Results) -> pd.DataFrame:
     others = [name for name in rows if name != best]
     over_others = [Above(best, name, tests_of(results), f"{best} over {name}") for name in others]
     found = effects.judge(over_others, results.trained, 2 * effects.LEVEL / len(rows))
-    lines = [(name, each.difference, "yes" if each.word == "holds" else "no") for name, each in zip(others, found, strict=True)]
-    return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}"])
+    told = [("yes", "") if each.word == "holds" else ("no", telling.seeds(each)) for each in found]
+    lines = [(name, each.difference, *word) for name, each, word in zip(others, found, told, strict=True)]
+    return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}", "seeds to tell"])
 
 
 def _best(results: Results) -> str:
