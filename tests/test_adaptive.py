@@ -445,6 +445,25 @@ def test_only_the_nearest_sub_centre_moves() -> None:
         assert torch.equal(moved.int().argmax(dim=1), (directions @ torch.nn.functional.normalize(x[0], dim=0)).argmax(dim=1))
 
 
+@pytest.mark.parametrize("keep_bytes", [200, 2**20])
+def test_a_bias_of_all_classes_keeps_its_gradient_where_derivatives_are_kept(keep_bytes: int) -> None:
+    """Of few chunks or of all: what the backward pass is left to do is as if nothing had been kept."""
+    x, y = torch.randn(5, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 5, 3, 3, 1])
+    found = []
+    for room in (0, keep_bytes):
+        head = head_of(SphereFace2(8), keep_bytes=room)
+        assert head.kept is not None
+        assert head.kept.bias is not None
+        points = x.clone().requires_grad_()
+        head(points, y).backward()
+        found.append([points.grad, head.weight.grad, head.kept.bias.grad])
+    for again, expected in zip(*found, strict=True):
+        torch.testing.assert_close(again, expected, rtol=1e-12, atol=1e-12)
+    alike = torch.zeros(1, requires_grad=True).expand(6)
+    each = torch.zeros(6, requires_grad=True)
+    assert [streamed._can_keep(SphereFace2(8), bias) for bias in (alike, each)] == [True, False]
+
+
 @pytest.mark.parametrize("keep_bytes", [0, 200, 2**20])
 @pytest.mark.parametrize("chunk_size", [2, 4])
 def test_sub_centres_have_the_gradients_of_the_whole_matrix(chunk_size: int, keep_bytes: int) -> None:

@@ -58,6 +58,7 @@ class _Streamed(torch.autograd.Function):
         # one block of memory, because many kept tensors between short-lived ones would leave holes
         kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
         which = torch.empty(fits if weight.dim() == 3 else 0, len(x), chunk, dtype=torch.uint8, device=x.device)
+        of_bias = x.new_empty(fits if margin.changes_others and bias is not None else 0, len(x))
         for number, part in enumerate(parts):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
@@ -68,12 +69,14 @@ class _Streamed(torch.autograd.Function):
             others, above, derivatives = sums.add(others, logits)
             if room is not None:
                 highest[number] = above
+                if len(of_bias):
+                    torch.sum(derivatives, dim=1, out=of_bias[number])
                 if inputs or nearest is not None:
                     room.copy_(_pull_back(changed, inputs, derivatives)[0])
                 if nearest is not None:
                     which[number, :, : room.shape[1]] = nearest
         others = others if ranks is None else sums.joined(ranks, others)
-        return own, others, inverse, own_weight, kept, highest, which
+        return own, others, inverse, own_weight, kept, highest, which, of_bias
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -125,7 +128,7 @@ def _gradients(
     ctx: Any, saved: tuple[Any, ...], grad_own: Tensor | None, grad_others: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """Of x, the class weights and the bias: those that are asked for."""
-    x, weight, labels, bias, own, others, inverse, own_weight, kept, highest, which = saved
+    x, weight, labels, bias, own, others, inverse, own_weight, kept, highest, which, of_one_bias = saved
     of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
     margin: Margin = ctx.margin
     scale, sums = margin.factor, SUMS[margin.sums]
@@ -142,7 +145,11 @@ def _gradients(
             factor = (grad_others * sums.rest(highest[number], others))[:, None]
             grad_cosine, with_scale = kept[number, :, : part.stop - part.start], factor * scale
             if grad_bias is not None:
-                grad_bias[part] = factor[:, 0] @ grad_cosine
+                if len(of_one_bias):  # one for all classes: their gradients are added up, wherever they stand
+                    grad_bias[part] = 0
+                    grad_bias[part.start] = factor[:, 0] @ of_one_bias[number]
+                else:
+                    grad_bias[part] = factor[:, 0] @ grad_cosine
             if len(which):
                 grad_cosine = _of_nearest(grad_cosine, which[number, :, : part.stop - part.start], weight.shape[1])
             if of_x:
@@ -238,8 +245,11 @@ def _parts(classes: int, chunk: int) -> Iterator[slice]:
 
 
 def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
-    """Whether the backward pass needs one number a product: not where a shift or a bias has a gradient beside U's."""
-    return margin.detach and (bias is None or not bias.requires_grad or not margin.changes_others)
+    """Whether the backward pass needs one number a product: not where a shift has a gradient beside U's, or where every class
+    has a bias that has one; that of a bias which all classes share is a number a sample."""
+    if bias is None or not bias.requires_grad or not margin.changes_others:
+        return margin.detach
+    return margin.detach and bias.stride() == (0,)
 
 
 def _fits(x: Tensor, weight: Tensor, chunk: int, keep_bytes: int) -> int:
