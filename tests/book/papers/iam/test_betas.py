@@ -132,7 +132,9 @@ def test_iam_alone_is_compared_at_its_own_scale() -> None:
     made = results(TABLE3, lambda name: 0.08 if name == betas.OWN else 0.1)
     assert made.rows[betas.OWN].recipe.margin == made.rows["s × 2"].recipe.margin
     assert (betas.OWN, "s × 2") in {(claim.row, claim.over) for claim in explored(3, made)}
-    assert re.search(r"\*own s, β = 0\.8\* errs .*-(19|20)\.\d % \[.*?\] over \*s × 2\*", betas.at_its_own_scale(made))
+    (line,) = betas.at_its_own_scale(made).to_dict("records")
+    assert (line["on"], line["s with IAM"], line["s without"]) == ("faces", "16", "8")
+    assert re.match(r"-(19|20)\.\d %", line["errors, over the same without IAM"])
 
 
 def test_how_much_longer_gradients_are_is_read_from_records() -> None:
@@ -145,20 +147,26 @@ def test_how_much_longer_gradients_are_is_read_from_records() -> None:
         assert longer(number, made).endswith(f"{times} as long.")
 
 
-def test_iam_at_its_own_scale_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_iam_at_another_scale_than_that_of_a_control(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(bases.CHOSEN["faces"], bases.WITH_IAM, bases.CANDIDATES["faces"][bases.WITH_IAM][-1])
     made = results(TABLE3, lambda name: 0.08 if name == betas.OWN else 0.1)
-    told = betas.at_its_own_scale(made)
-    assert re.match(r"On faces it is 32, and 8 without IAM: each at its own, IAM changes the errors by -(19|20)\.\d %", told)
-    assert told.endswith("over *AM-Softmax*.")
-    compared = {(claim.row, claim.over) for claim in explored(3, made)}
-    assert {(betas.OWN, over) for over in ("β = 0", betas.OWN_RATE, "AM-Softmax")} <= compared
-    assert (betas.OWN, "s × 2") not in compared, "that is another scale"
+    (line,) = betas.at_its_own_scale(made).to_dict("records")
+    assert (line["s with IAM"], line["s without"]) == ("32", "8")
+    compared = [line[f"errors, over {title}"] for title in ("β = 0", "the same with rate × 4 instead", "AM-Softmax")]
+    assert all(re.match(r"-(19|20)\.\d %", each) for each in compared)
+    assert line["errors, over the same without IAM"] == "–", "there is no such row"
+    pairs = {(claim.row, claim.over) for claim in explored(3, made)}
+    assert {(betas.OWN, over) for over in ("β = 0", betas.OWN_RATE, "AM-Softmax")} <= pairs
+    assert (betas.OWN, "s × 2") not in pairs, "that is another scale"
     rows = made.rows
     assert rows[betas.OWN_RATE].recipe.margin == rows[betas.OWN].recipe.margin
     assert rows[betas.OWN_RATE].recipe.lr == rows["rate × 4"].recipe.lr
-    assert betas.at_its_own_scale(TABLE3.ask()) == ""
+
+
+def test_iam_at_the_scale_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert betas.at_its_own_scale(TABLE3.ask()).empty
     monkeypatch.setitem(bases.CHOSEN["faces"], bases.WITH_IAM, bases.CANDIDATES["faces"][bases.WITH_IAM][0])
     same = results(TABLE3, lambda name: 0.1)
     assert betas.OWN not in same.rows
-    assert betas.at_its_own_scale(same) == "On faces that is the scale that was chosen without IAM."
+    (line,) = betas.at_its_own_scale(same).to_dict("records")
+    assert (line["s with IAM"], line["errors, over β = 0"]) == ("8", "–")

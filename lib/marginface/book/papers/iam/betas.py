@@ -116,32 +116,38 @@ def explored(number: int, results: Results) -> list[Above]:
     return [claim for claim in found if claim.text not in claimed]
 
 
+def _without(results: Results) -> str | None:
+    """The row that is IAM at its own scale with nothing but IAM left out."""
+    without = replace(results.rows[OWN].recipe, regularizers=())
+    return next((name for name, row in results.rows.items() if row.recipe == without), None)
+
+
 def _beside_own(results: Results) -> list[str]:
-    """What IAM at its own scale is compared with besides: nothing but IAM left out, a larger rate instead, and AM-Softmax."""
+    """What IAM at its own scale is compared with besides: that scale alone, a larger rate at that scale, and AM-Softmax."""
     if OWN not in results.rows:
         return []
-    without = replace(results.rows[OWN].recipe, regularizers=())
-    same = [name for name, row in results.rows.items() if row.recipe == without]
-    return [*same, *(name for name in (OWN_RATE, AM) if name in results.rows)]
+    return [name for name in (_without(results), OWN_RATE, AM) if name is not None and name in results.rows]
 
 
-def at_its_own_scale(results: Results) -> str:
-    """What IAM does at the scale that was chosen with it, where that is not the loss's own, in a sentence or two; it is not
-    judged."""
-    bed = bed_of(results.settings.data)
-    if not {PLAIN, OWN} <= results.runs.keys():
-        return f"On {bed} that is the scale that was chosen without IAM." if results.runs and OWN not in results.rows else ""
-    own, plain = (results.rows[name].recipe.margin for name in (OWN, PLAIN))
-    assert isinstance(own, NormFace)
-    assert isinstance(plain, NormFace)
-    others = [name for name in _beside_own(results) if name in results.runs]
-    over = [Above(OWN, name, tests_of(results), OWN) for name in (PLAIN, *others)]
-    first, *rest = effects.explore(over, results.trained)
-    beside = ", ".join(f"{each.difference} over *{name}*" for name, each in zip(others, rest, strict=True))
-    return (
-        f"On {bed} it is {own.scale:g}, and {plain.scale:g} without IAM: each at its own, IAM changes the errors by "
-        f"{first.difference}." + f" *{OWN}* errs {beside}." * bool(beside)
-    )
+def at_its_own_scale(*beds: Results) -> pd.DataFrame:
+    """Of each test bed the scale that was chosen with IAM and that without, and by how much IAM at its own scale changes the
+    errors of other rows; "–" where both are one scale, or no such row is recorded. Not judged."""
+    lines = []
+    for results in (each for each in beds if PLAIN in each.runs):
+        plain = results.rows[PLAIN].recipe.margin
+        assert isinstance(plain, NormFace)
+        line = {"on": bed_of(results.settings.data), "s with IAM": f"{plain.scale:g}", "s without": f"{plain.scale:g}"}
+        found = dict.fromkeys(("β = 0", "the same without IAM", f"the same with {RATE} instead", AM), "–")
+        if OWN in results.runs:
+            own = results.rows[OWN].recipe.margin
+            assert isinstance(own, NormFace)
+            line["s with IAM"] = f"{own.scale:g}"
+            known = zip(found, (PLAIN, _without(results), OWN_RATE, AM), strict=True)
+            over = {title: Above(OWN, row, tests_of(results), OWN) for title, row in known if row in results.runs}
+            effects_of = effects.explore(list(over.values()), results.trained)
+            found |= {title: each.difference for title, each in zip(over, effects_of, strict=True)}
+        lines.append(line | {f"errors, over {title}": value for title, value in found.items()})
+    return pd.DataFrame(lines)
 
 
 def of_the_rate(results: Results) -> str:
