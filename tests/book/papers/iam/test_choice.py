@@ -83,5 +83,5 @@ def test_each_table_is_chosen_in_as_the_paper_did() -> None:
     assert table.loss.tolist() == list(choice.PRINTED)
     assert table["fixed beforehand"].tolist()[:2] == ["NormFace + 0.8 × IAM", "Center loss + 0.05 × IAM"]
     (one,) = choice.groups(4, results(TABLE4, lambda name: 0.1)).values()
-    assert (one[0], len(one[1]), one[2]) == ("β = 0", 11, "β = 0.05")
+    assert (one[0], len(one[1]), one[2]) == ("β = 0", 12, "β = 0.05")
     assert choice.groups(3, TABLE3.ask(beta=0.5)) == {}

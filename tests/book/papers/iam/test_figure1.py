@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from marginface.book.papers.iam import figure1
-from marginface.book.papers.iam.figure1 import FIGURE1, SHAPE, network_of, pipeline
-from marginface.book.plots.pipeline import pipeline as drawn
+from marginface.book.papers.iam.figure1 import FIGURE1, SHAPE, drawn, network_of, pipeline
+from marginface.book.plots.pipeline import pipeline as draw
 
 
 def test_the_shapes_are_those_of_a_computed_batch() -> None:
-    """Of three faces, module by module."""
+    """Of three faces, module by module; and faces they are."""
     network = network_of()
-    stages = pipeline(network, batch=3)
+    assert drawn(3).std(dim=(1, 2, 3)).min() > 0.1
+    stages = pipeline(network, drawn(3))
     shapes: list[tuple[int, ...]] = []
     x = torch.zeros(3, *SHAPE)
     with torch.no_grad():
@@ -25,8 +26,8 @@ def test_the_shapes_are_those_of_a_computed_batch() -> None:
 
 
 def test_the_figure_has_a_box_for_every_stage() -> None:
-    stages = pipeline(network_of())
-    texts = {text.get_text() for text in drawn(stages).axes[0].texts}
+    stages = pipeline(network_of(), drawn(90))
+    texts = {text.get_text() for text in draw(stages).axes[0].texts}
     assert {stage.title for stage in stages} <= texts
     assert {"90 × 512", "90 × 10,575", "one number"} <= texts
 

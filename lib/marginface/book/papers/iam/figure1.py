@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from marginface import backbones
 from marginface.book.items import Item
 from marginface.book.verdicts import Claim
-from marginface.data.synthetic import Synthetic
 from marginface.heads import MarginHead
 from marginface.margins import Margin
 from marginface.regularizers import IAM
@@ -36,26 +35,12 @@ class Stage:
         return f"{self.count} × {self.name}" if self.count > 1 else self.name
 
 
-def pipeline(network: nn.Module, recipe: Recipe = RECIPE, batch: int = IAM_CASIA.batch_size) -> list[Stage]:
-    """What a batch of faces passes on its way to the loss, in order: each module of the backbone, then the head."""
+def pipeline(network: nn.Module, faces: Tensor, recipe: Recipe = RECIPE) -> list[Stage]:
+    """What a batch of faces (N, 3, 160, 160) passes on its way to the loss, in order: each module of the backbone, then the
+    head."""
     margin, terms = recipe.margin, [term for term in recipe.regularizers if isinstance(term, IAM)]
     assert isinstance(margin, Margin)
     head = MarginHead(recipe.embedding_dim, CLASSES, margin, terms)
-    people = torch.arange(batch)
-    passed, features = _passed(network, batch)
-    with torch.no_grad():
-        logits, loss = head.logits(features), head(features, people)
-    stages = [Stage("faces", (batch, *SHAPE), "face"), *_together(list(passed[:-1]))]
-    stages.append(Stage("feature: pooling, fully connected, BatchNorm", tuple(features.shape), "feature"))
-    stages.append(Stage("class weights: logits", tuple(logits.shape), "loss"))
-    return [*stages, Stage("loss", tuple(loss.shape), "loss")]
-
-
-@cache
-def _passed(network: nn.Module, batch: int) -> tuple[tuple[Stage, ...], Tensor]:
-    """What each module makes of one schematic face each of as many people, and the features that come out."""
-    channels, size, _ = SHAPE
-    faces = Synthetic(batch, size, channels).images(torch.arange(batch), torch.zeros(batch, dtype=torch.int64))
     passed: list[Stage] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -63,10 +48,23 @@ def _passed(network: nn.Module, batch: int) -> tuple[tuple[Stage, ...], Tensor]:
 
     hooks = [module.register_forward_hook(note) for module in network.children()]
     with torch.no_grad():
-        features = network.eval()((faces - 127.5) / 128)
+        features = network.eval()(faces)
+        logits, loss = head.logits(features), head(features, torch.arange(len(faces)))
     for hook in hooks:
         hook.remove()
-    return tuple(passed), features
+    stages = [Stage("faces", tuple(faces.shape), "face"), *_together(passed[:-1])]
+    stages.append(Stage("feature: pooling, fully connected, BatchNorm", tuple(features.shape), "feature"))
+    stages.append(Stage("class weights: logits", tuple(logits.shape), "loss"))
+    return [*stages, Stage("loss", tuple(loss.shape), "loss")]
+
+
+def drawn(batch: int) -> Tensor:
+    """A schematic face each of as many people, as the network takes them: (batch, 3, 160, 160)."""
+    from marginface.data.synthetic import Synthetic
+
+    channels, size, _ = SHAPE
+    faces = Synthetic(batch, size, channels).images(torch.arange(batch), torch.zeros(batch, dtype=torch.int64))
+    return (faces - 127.5) / 128
 
 
 @cache
@@ -94,20 +92,20 @@ def _together(stages: list[Stage]) -> list[Stage]:
 def claims(chosen: SimpleNamespace) -> list[Claim]:
     """What §1 says of the figure, of the modules."""
     network = network_of()
-    stages = pipeline(network, batch=chosen.batch)
+    stages = pipeline(network, torch.zeros(2, *SHAPE))
     feature, logits, loss = stages[-3:]
     inside = [name for name, weight in network.named_parameters() if CLASSES in weight.shape]
     return [
         Claim(
             "“the network is trained with the loss function in the last layer”",
             "§1, Figure 1",
-            logits.shape == (chosen.batch, CLASSES) and loss.shape == (),
-            f"the head has a weight for each of {CLASSES:,} people, and makes one loss of a batch of {chosen.batch}",
+            logits.shape == (2, CLASSES) and loss.shape == (),
+            f"the head has a weight for each of {CLASSES:,} people, and makes one loss of a batch",
         ),
         Claim(
             "“the representation in the penultimate layer is used as the feature of human faces”",
             "§1, Figure 1",
-            feature.shape == (chosen.batch, RECIPE.embedding_dim) and not inside,
+            feature.shape == (2, RECIPE.embedding_dim) and not inside,
             f"what goes into the head is {feature.shape[1]} numbers a face; the network has no weight of a class in it",
         ),
     ]
