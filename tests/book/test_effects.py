@@ -269,7 +269,17 @@ def test_an_equivalence_has_a_margin_and_an_interval_of_two_one_sided_tests() ->
     assert far[0].word == "opposite"
 
 
+def test_a_printed_share_of_few_errors_does_not_stand_beside_many() -> None:
+    """Where three in five are errors nothing is said of a size; where one in five is, it is judged by it."""
+    for many, printed in ((0.6, None), (0.2, -0.3)):
+        (found,) = effects.judge([replace(above("1", "0"), printed=-0.3)], pages(1 - many, 1 - many, noise=0.001))
+        assert found.claim.printed == printed
+        assert found.word == ("undecided" if printed is None else "absent here")
+
+
 def test_a_claim_about_a_row_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match="'5 over 0' is about '5', which is not among 0, 1"):
+        effects.judge([replace(above("5", "0"), printed=-0.1)], pages(0.8, 0.7))
     with pytest.raises(ValueError, match="'5 over 0' is about '5', which is not among 0, 1"):
         effects.judge([above("5", "0")], pages(0.8, 0.9))
 

@@ -153,6 +153,8 @@ def judge(claims: Sequence[Above | Within], runs: Mapping[str, list[Run]], level
 
     Raises: ValueError for a claim about a row or a measure that the runs do not have.
     """
+    for claim in claims:
+        _check(claim, runs)
     claims = [_comparable(claim, runs) for claim in claims]
     found = [_contrast(claim, runs) for claim in claims]
     rejected = step_down([_hypotheses(claim, each) for claim, each in zip(claims, found, strict=True)], level)
@@ -174,11 +176,14 @@ def names(rows: str | tuple[str, ...]) -> tuple[str, ...]:
     return (rows,) if isinstance(rows, str) else rows
 
 
-def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
-    ours, others = names(claim.row), names(claim.over)
-    for name in (*ours, *others):
+def _check(claim: Above | Within, runs: Mapping[str, list[Run]]) -> None:
+    for name in (*names(claim.row), *names(claim.over)):
         if name not in runs:
             raise ValueError(f"{claim.text!r} is about {name!r}, which is not among {', '.join(runs)}")
+
+
+def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
+    ours, others = names(claim.row), names(claim.over)
     rows, measures = _spread_of(claim, runs), _deciding(claim, runs)
     seeds = sorted({_drawn(run) for row in rows for run in runs[row]})
     logs = np.full((len(rows), len(seeds)), np.nan)
@@ -204,7 +209,7 @@ def _contrast(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Contrast:
 def _comparable(claim: Above | Within, runs: Mapping[str, list[Run]]) -> Above | Within:
     """A claim without its printed size where our errors are many: the share of the few that the paper has is another thing."""
     measures = _deciding(claim, runs) if isinstance(claim, Above) and claim.value is None and claim.printed is not None else ()
-    every = [run for name in (*names(claim.row), *names(claim.over)) for run in runs.get(name, ())]
+    every = [run for name in (*names(claim.row), *names(claim.over)) for run in runs[name]]
     logs = [np.log(error(run, measure)) for measure in measures if not is_angle(measure) for run in every]
     return replace(claim, printed=None) if logs and np.mean(logs) > np.log(MANY) else claim
 

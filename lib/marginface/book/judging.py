@@ -34,9 +34,9 @@ def words() -> pd.DataFrame:
     return pd.DataFrame(COMPARED.items(), columns=["word", "meaning"])
 
 
-def chosen_by() -> pd.DataFrame:
-    """F of settings over seeds on people and characters set aside, by what could decide: by this it was chosen. Of the settings
-    that were tried of the losses that IAM and PAM are added to, those that err little more than the best of their loss."""
+def set_aside() -> pd.DataFrame:
+    """F of settings over seeds on people and characters set aside, by what could decide. Of the settings that were tried of the
+    losses that IAM and PAM are added to, those that err little more than the best of their loss."""
     lines = []
     for bed, own in bases.CANDIDATES.items():
         known = choosing.standings(bed, own, bases.SEEDS)

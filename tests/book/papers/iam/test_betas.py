@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,9 @@ def test_the_curve_has_every_beta() -> None:
 def test_a_plateau_is_not_told_from_its_best_and_an_optimum_is() -> None:
     flat = plateau(results(TABLE3, lambda name: 0.1 if name in ("β = 0", "β = 5") else 0.05)).set_index("β")
     told = flat.columns[-2]
+    many = results(TABLE3, lambda name: 0.1)
+    once = plateau(replace(many, runs={name: group[:1] for name, group in many.runs.items()}))
+    assert set(once["seeds to tell"]) == {"–"}, "one run says nothing of how many would"
     assert flat.loc[["β = 0", "β = 5"], told].tolist() == ["yes", "yes"]
     assert (flat.drop(["β = 0", "β = 5"])[told] == "yes").sum() == 0
     sharp = plateau(results(TABLE3, lambda name: 0.03 if name == "β = 0.7" else 0.05))

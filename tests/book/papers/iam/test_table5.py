@@ -54,6 +54,14 @@ def test_the_gain_stands_beside_the_strength_of_the_loss() -> None:
     assert len(table) == len(PRINTED) - 1
 
 
+def test_whose_spread_counts() -> None:
+    """Of one loss its rows, which go together; of two the two rows alone, since theirs do not."""
+    made = results(TABLE6, lambda name: 0.1)
+    among = {claim.text: claim.among for claim in claims(6, made)}
+    assert among["ArcFace + 0.05 × IAM over ArcFace"] == ("ArcFace", "ArcFace + 0.05 × IAM", "ArcFace + 0.1 × IAM")
+    assert among["NormFace + 0.8 × IAM over SphereFace"] == ("NormFace + 0.8 × IAM", "SphereFace")
+
+
 def test_table_6_is_judged_by_rank_1() -> None:
     made = results(TABLE6, gains(every=-20))
     assert {claim.measures for claim in claims(6, made)} == {("identification rank-1",)}

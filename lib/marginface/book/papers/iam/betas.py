@@ -138,10 +138,11 @@ def at_its_own_scale(*beds: Results) -> pd.DataFrame:
         assert isinstance(plain, NormFace)
         line = {"on": bed_of(results.settings.data), "s with IAM": f"{plain.scale:g}", "s without": f"{plain.scale:g}"}
         found = dict.fromkeys(("β = 0", "the same without IAM", f"the same with {RATE} instead", AM), "–")
-        if OWN in results.runs:
+        if OWN in results.rows:
             own = results.rows[OWN].recipe.margin
             assert isinstance(own, NormFace)
             line["s with IAM"] = f"{own.scale:g}"
+        if OWN in results.runs:
             known = zip(found, (PLAIN, _without(results), OWN_RATE, AM), strict=True)
             over = {title: Above(OWN, row, tests_of(results), OWN) for title, row in known if row in results.runs}
             effects_of = effects.explore(list(over.values()), results.trained)
@@ -179,7 +180,9 @@ def plateau(results: Results) -> pd.DataFrame:
     others = [name for name in rows if name != best]
     over_others = [Above(best, name, tests_of(results), f"{best} over {name}") for name in others]
     found = effects.judge(over_others, results.trained, 2 * effects.LEVEL / len(rows))
-    told = [("yes", "") if each.word == "holds" else ("no", telling.seeds(each)) for each in found]
+    told = [
+        ("yes", "") if each.word == "holds" else ("no", telling.seeds(each) if each.found.runs > 1 else "–") for each in found
+    ]
     lines = [(name, each.difference, *word) for name, each, word in zip(others, found, told, strict=True)]
     return pd.DataFrame(lines, columns=["β", f"errors of {best} against it [interval]", f"told from {best}", "seeds to tell"])
 

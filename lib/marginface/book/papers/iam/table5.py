@@ -113,14 +113,14 @@ def _with_iam(number: int, results: Results, name: str, beta: float) -> Above:
 
 def _above(number: int, results: Results, row: str, over: str) -> Above:
     share = printed_share(published.table("iam", number), *(results.rows[each].printed for each in (row, over)))
-    measures, among = _measures(number, results), _of_the_losses(results, row, over)
+    measures, among = _measures(number, results), _scattering(results, row, over)
     return Above(row, over, measures, f"{row} over {over}", share, among=among)
 
 
-def _of_the_losses(results: Results, *rows: str) -> tuple[str, ...]:
-    """The rows of these losses, with IAM and without: they go together, and by how much a loss scatters is its own."""
-    losses = {row.partition(" + ")[0] for row in rows}
-    return tuple(row for row in results.rows if row.partition(" + ")[0] in losses)
+def _scattering(results: Results, row: str, over: str) -> tuple[str, ...]:
+    """Whose spread counts: of one loss its rows, which go together; of two losses, which do not, the two rows alone."""
+    of, other = (name.partition(" + ")[0] for name in (row, over))
+    return tuple(name for name in results.rows if name.partition(" + ")[0] == of) if of == other else (row, over)
 
 
 def _pooled(number: int, results: Results, beta: float) -> Above:
