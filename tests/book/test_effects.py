@@ -431,3 +431,13 @@ def test_a_search_is_judged_by_its_people() -> None:
     np.testing.assert_allclose(found[1], ((12 - right[0]) - wrong / 50) / wrong)
     right[0] = pairs
     assert error(made(0), "planted identification rank-1") == 0.5 / 600
+
+
+def test_what_decides_tells_settings_apart_best_on_people_set_aside() -> None:
+    """By the recorded runs of settings that were tried: on faces the area under the ROC, on glyphs the TAR."""
+    table = judging.set_aside().set_index("on")
+    area, tar = table["F, AUC"].astype(float), table["F, TAR@FAR=1e-04"].astype(float)
+    faces = table.index.str.startswith("faces")
+    assert faces.sum() == 3
+    assert (~faces).sum() == 2
+    assert ((area > tar) == faces).all()
