@@ -346,8 +346,8 @@ def make_optimizer(recipe: Recipe, learner: Learner) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [{"params": list(learner.backbone.parameters())}]
     of_loss = list(kept.parameters()) if (kept := getattr(learner.head, "kept", None)) is not None else []
     if of_head := list(learner.head.parameters()):
-        lr = recipe.lr * recipe.head_lr_factor
-        groups.append({"params": of_head[: len(of_head) - len(of_loss)], "lr": lr})  # those of the loss are the last
+        lr, learned = recipe.lr * recipe.head_lr_factor, set(map(id, of_loss))
+        groups.append({"params": [each for each in of_head if id(each) not in learned], "lr": lr})
         if of_loss:
             groups.append({"params": of_loss, "lr": lr, "weight_decay": 0.0})
     if recipe.optimizer == "adam":
