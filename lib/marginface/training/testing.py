@@ -182,7 +182,7 @@ def embed(
     normalisation: str = "unit",
     dtype: torch.dtype = torch.float32,
     mirrored: bool = False,
-    batch_size: int = 1000,
+    batch_size: int = 128,  # more would not stay in a processor's cache, and be slower
     what: str | None = None,
     ranks: Ranks | None = None,
 ) -> Tensor:

@@ -16,7 +16,7 @@ from marginface.margins import ArcFace, CosFace, InterFace, Margin, RedefinedArc
 from marginface.settings import Radians
 from marginface.training.recipes import RECIPES
 
-SEEDS, FIVE_SEEDS = [0, 1, 2], [0, 1, 2, 3, 4]
+FIVE_SEEDS = [0, 1, 2, 3, 4]
 SCALE = 16.0  # s for some thousand people; margins, α, a and b are the paper's
 PAPER_SCALE = 64.0
 

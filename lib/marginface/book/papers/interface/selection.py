@@ -280,6 +280,7 @@ def _item(number: int, numeral: str, **parameters: Any) -> Item:
         f"Table {numeral}",
         notebook=f"table{number}",
         parameters={VARIED[number][0]: VARIED[number][1]} | parameters | {"sign": losses.SIGNS} | losses.PARAMETERS,
+        seeds=losses.FIVE_SEEDS,
         beds=losses.BEDS,
         rows=partial(rows, number),
         tabulate=partial(table, number),
