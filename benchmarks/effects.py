@@ -43,7 +43,7 @@ def spreads(logs: Floats, influences: Floats) -> tuple[float, ...]:
 
 def recorded(results: Results) -> Iterator[tuple[str, tuple[float, ...]]]:
     """The spreads on every test of a page."""
-    groups = list(results.trained.values())
+    groups = list(results.compared.values())
     for test in results.tests:
         logs = np.array([[np.log(error(run, test)) for run in group] for group in groups])
         known = [[influence(run, test) for run in group] for group in groups]

@@ -3,6 +3,7 @@
     python benchmarks/glyphs.py                              the recipe of the book's grids
     python benchmarks/glyphs.py --margin InterFace           with the angles between class centres
     python benchmarks/glyphs.py --device cuda --batch 512
+    python benchmarks/glyphs.py --csv                        what the book shows, in data/glyph_costs.csv
 
 The network and the images are the same, and labels are drawn at random among so many classes: neither time nor memory depends
 on which class an image is of, so the other characters need not be drawn. Times are medians of steps taken in turns, so that all
@@ -19,13 +20,16 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from marginface.book.machine import processor
 from marginface.book.papers.glyphs import GLYPHS, SCALE
 from marginface.data.align import normalise
 from marginface.data.catalog import load
+from marginface.data.files import writing
 from marginface.data.types import FaceData
 from marginface.margins import ArcFace, InterFace, Margin
 from marginface.training.loop import make_learner, make_optimizer
@@ -33,6 +37,7 @@ from marginface.training.recipes import Recipe
 
 MARGINS: dict[str, Margin] = {"ArcFace": ArcFace(SCALE, 0.3), "InterFace": InterFace.did_ct(scale=SCALE, m=0.3)}
 MEGABYTE = 2**20
+OUT = Path(__file__).parents[1] / "data" / "glyph_costs.csv"
 
 
 def main() -> None:
@@ -42,6 +47,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=GLYPHS.batch_size)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--csv", action="store_true", help="write data/glyph_costs.csv, too")
     options = parser.parse_args()
     recipe = replace(GLYPHS, margin=MARGINS[options.margin], batch_size=options.batch)
     data = load(GLYPHS.data)
@@ -60,9 +66,16 @@ def main() -> None:
     print(f"{options.margin}, batch {options.batch}, {options.device}, {torch.get_num_threads()} threads")
     print(f"the images themselves take {each:.0f} MB a thousand characters")
     print(f"{'characters':>10}{'a step':>12}{'ratio':>8}{'memory':>12}{'ratio':>8}")
+    lines = []
     for count in counts:
         ratios = times[count] / times[counts[0]], memory[count] / memory[counts[0]]
+        measured = {"characters": count, "step_s": round(times[count], 4), "MB": round(memory[count]), "images_MB": round(each)}
+        where = {"threads": torch.get_num_threads(), "device": processor() if options.device == "cpu" else options.device}
+        lines.append({"loss": options.margin, "batch": options.batch} | measured | where | {"torch": torch.__version__})
         print(f"{count:>10,}{times[count]:>10.3f} s{ratios[0]:>7.2f}x{memory[count]:>9.0f} MB{ratios[1]:>7.2f}x")
+    if options.csv:
+        with writing(OUT) as file:
+            file.write(pd.DataFrame(lines).to_csv(index=False).encode())
 
 
 def stepper(recipe: Recipe, data: FaceData, classes: int, device: str) -> Callable[[], None]:

@@ -31,6 +31,13 @@ def test_each_loss_has_the_best_of_its_candidates() -> None:
         assert errors[Loss(MATCHED[name])] == min(errors.values()), name
 
 
+def test_what_more_characters_cost_is_what_the_benchmark_wrote() -> None:
+    table = glyphs.costs()
+    assert list(table.characters) == ["1,000", "5,000", "20,000"]
+    assert list(table.iloc[0][["time, of the first", "memory, of the first"]]) == ["1.00", "1.00"]
+    assert "PyTorch" in glyphs.measured_on()
+
+
 def test_what_was_tried_has_a_line_for_everything(runs_folder: Path) -> None:
     tried = glyphs.tried()
     assert len(tried) == sum(map(len, CANDIDATES.values())) + len(SETTINGS)

@@ -18,7 +18,8 @@ from marginface.training.recipes import Recipe, with_seeds
 
 SEEDS = range(10)
 LOW, MIDDLE, HIGH = (QUANTILES.index(each) for each in (0.05, 0.5, 0.95))
-MATCHED = "InterFace cid&ct, best m"
+INTERFACE = "InterFace cid&ct"
+MATCHED = f"{INTERFACE}, best m"
 IAM_BETAS = {"NormFace": (0.8,), "CosFace": (0.05, 1.0)}
 # the quantities of `sphere.spreads`, as the page calls them
 TITLES = {
@@ -35,9 +36,9 @@ TITLES = {
 def recipes(bed: str) -> dict[str, Recipe]:
     """Every loss of the four papers on a test bed, at the setting that was chosen for it, with IAM and with PAM."""
     base, chosen = RECIPES[bed], CHOSEN[bed]
-    losses: dict[str, Loss] = dict(chosen)
-    interface = variants(scale=SCALES[bed]) | ({MATCHED: glyphs.MATCHED["InterFace cid&ct"]} if bed == "glyphs" else {})
-    losses |= {name: Loss(margin) for name, margin in interface.items()}
+    losses = {name: loss for name, loss in chosen.items() if name != INTERFACE}
+    losses |= {name: Loss(margin) for name, margin in variants(scale=SCALES[bed]).items()}
+    losses[MATCHED] = chosen[INTERFACE] if INTERFACE in chosen else Loss(glyphs.MATCHED[INTERFACE])
     for name, betas in IAM_BETAS.items():
         losses |= {f"{name} + {beta:g} × IAM": with_iam(chosen[name], beta, SCALES[bed]) for beta in betas}
     for version, weight in LAMBDA[bed].items():

@@ -13,7 +13,7 @@ from IPython.display import Markdown, display
 from marginface.book.papers.glyphs import CANDIDATES, DECIDES, GLYPHS, SCALE, SEEDS, SETTINGS
 from marginface.book.records import lookup
 from marginface.data import glyph_images, glyphs
-from marginface.data.files import data_root
+from marginface.data.files import data_folder, data_root
 from marginface.data.typefaces import Typeface, locate, packages, typefaces
 from marginface.data.types import DataMissingError
 from marginface.training.recipes import Recipe, on_choice, with_seeds
@@ -93,6 +93,28 @@ def listed() -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def costs() -> pd.DataFrame:
+    """What benchmarks/glyphs.py has written: a step of training with more characters, in time and memory and as ratios."""
+    table = pd.read_csv(data_folder() / "glyph_costs.csv")
+    first, images = table.iloc[0], table.images_MB * table.characters / 1000
+    return pd.DataFrame(
+        {
+            "characters": [f"{count:,}" for count in table.characters],
+            "a step": [f"{seconds:.3f} s" for seconds in table.step_s],
+            "time, of the first": [f"{seconds / first.step_s:.2f}" for seconds in table.step_s],
+            "memory": [f"{megabytes:,.0f} MB" for megabytes in table.MB],
+            "memory, of the first": [f"{megabytes / first.MB:.2f}" for megabytes in table.MB],
+            "the images": [f"{megabytes:,.0f} MB" for megabytes in images],
+        }
+    )
+
+
+def measured_on() -> str:
+    """What that was measured on, in half a sentence."""
+    first = pd.read_csv(data_folder() / "glyph_costs.csv").iloc[0]
+    return f"{first.loss}, {first.batch} images a step, {first.threads} threads of {first.device}, PyTorch {first.torch}"
 
 
 def tried() -> pd.DataFrame:

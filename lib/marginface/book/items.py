@@ -237,7 +237,8 @@ class Results:
         return _markdown(" ".join(sentences))
 
     @property
-    def _compared(self) -> Runs:
+    def compared(self) -> Runs:
+        """The runs whose differences are claimed: those with a seed, or those of them that the item compares."""
         return self.item.compared(self) if self.item.compared else self.trained
 
     def _everywhere(self, claims: Callable[["Results"], Sequence[Above | Within]] | None) -> list[Above | Within]:
@@ -255,8 +256,8 @@ class Results:
 
     @property
     def _all_runs(self) -> Runs:
-        others = {f"{row}, {bed}": group for bed, there in self.beds.items() for row, group in there._compared.items()}
-        return self._compared | others
+        others = {f"{row}, {bed}": group for bed, there in self.beds.items() for row, group in there.compared.items()}
+        return self.compared | others
 
     def judged(self) -> list[Effect]:
         """What was found for each of the item's claims, on all test beds: one family."""

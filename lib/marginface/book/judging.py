@@ -35,8 +35,8 @@ def words() -> pd.DataFrame:
 
 
 def set_aside() -> pd.DataFrame:
-    """F of settings over seeds on people and characters set aside, by what could decide. Of the settings that were tried of the
-    losses that IAM and PAM are added to, those that err little more than the best of their loss."""
+    """F of settings over seeds on people and characters set aside, by what could decide. Of the settings that were tried of
+    losses that are compared each at its best, those that err little more than the best of their loss."""
     lines = []
     for bed, own in bases.CANDIDATES.items():
         known = choosing.standings(bed, own, bases.SEEDS)
@@ -64,7 +64,7 @@ def separations() -> pd.DataFrame:
     lines, seen = [], set[Recipe]()
     pages = [results for item in ITEMS if item.rows is not None and (results := item.recorded()) is not None]
     for results in (each for page in pages for each in (page, *page.beds.values()) if each.runs and each.tests):
-        groups = list(results.trained.values())
+        groups = list(results.compared.values())
         recipes = {run.recipe for group in groups for run in group}
         if recipes <= seen:
             continue  # another view of the same runs

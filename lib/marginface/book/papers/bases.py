@@ -1,4 +1,5 @@
-"""The losses that IAM and PAM are added to: their settings on each test bed, and among which these were chosen."""
+"""The losses that are compared, or that IAM and PAM are added to, each at its best: its setting on each test bed, and what was
+tried."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from marginface.book.papers import choosing, glyphs
 from marginface.book.papers.choosing import RECIPES, Loss
 from marginface.book.papers.glyphs import MATCHED
 from marginface.book.papers.interface.losses import SCALE
-from marginface.margins import ArcFace, CosFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
+from marginface.margins import ArcFace, CosFace, InterFace, L2Softmax, LSoftmax, Margin, NormFace, Softmax, SphereFace
 from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.settings import Annealing
 from marginface.training.recipes import IAM_CASIA, PAM_VGG2, Recipe
@@ -79,6 +80,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
             CosFace(SCALE / 2, 0.35), *(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5)), CosFace(2 * SCALE, 0.35)
         ),
         "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
+        "InterFace cid&ct": _plain(*(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
@@ -98,6 +100,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
         "NormFace": Loss(NormFace(SCALE / 2)),
         "CosFace": Loss(CosFace(SCALE, 0.35)),
         "ArcFace": Loss(ArcFace(SCALE, 0.9)),
+        "InterFace cid&ct": Loss(InterFace.cid_ct(scale=SCALE, m=0.9)),
         "Center loss": _center(0.001),
         "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.003),

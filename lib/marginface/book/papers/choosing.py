@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from marginface.book import effects
+from marginface.book.effects import Above
 from marginface.book.errors import error
+from marginface.book.items import Results
 from marginface.book.papers import glyphs
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.papers.interface.losses import SMALL
@@ -47,6 +50,7 @@ class Loss:
         return " + ".join(parts + [f"{100 * self.sample_rate:g} % of the classes"] * (self.sample_rate < 1))
 
 
+AS_PRINTED = "as printed"  # what is added to the name of a loss at its paper's setting
 Candidates = Mapping[str, Sequence[Loss]]  # of each loss, by name, what it is chosen among
 
 
@@ -108,3 +112,21 @@ def table(
                 mark = " (chosen)" if loss == chosen(bed, name) else ""
                 lines.append((bed, name, f"{loss}{mark}", "–" if share is None else f"{100 * share:.2f}"))
     return pd.DataFrame(lines, columns=["test bed", "loss", "settings", "errors, %"])
+
+
+def as_printed(results: Results, names: Sequence[str], base: str, over: Callable[[str, str], Above]) -> pd.DataFrame:
+    """Losses at their papers' settings over one of them at its own, and what a search is worth: at their best over that.
+
+    Only the two rows of a difference say how far it varies: a scale for many more classes may scatter as no other does.
+
+    Arguments: names: of losses that have a row as printed; base: the one of them that the others are compared with; over: the
+        claim that a row errs less than another.
+    """
+    lines = []
+    for name in names:
+        printed = f"{name}, {AS_PRINTED}"
+        pairs = [(printed, f"{base}, {AS_PRINTED}")] * (name != base and base in names) + [(name, printed)]
+        claims = [replace(over(*pair), among=pair) for pair in pairs]
+        *over_base, worth = effects.explore(claims, results.trained)
+        lines.append((name, over_base[0].difference if over_base else "–", worth.difference))
+    return pd.DataFrame(lines, columns=["loss", f"{AS_PRINTED}, over {base}", f"at its best, over {AS_PRINTED}"])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from marginface.book import plots
 from marginface.book.items import Results
@@ -66,8 +65,9 @@ def test_only_accuracies_on_pairs_are_counted() -> None:
 
 def test_rows_take_the_parameters() -> None:
     rows = TABLE2.ask(alpha=0.12, sign="released", scale=8.0, a="[0.15]", epochs=3).rows
-    assert list(rows) == ["ArcFace", "f = 0", "a = 0.15"]
+    assert list(rows) == ["ArcFace", "f = 0", "a = 0.15", "ArcFace, m = 0.6"]
     assert rows["ArcFace"].recipe.margin == ArcFace(8, 0.5)
+    assert rows["ArcFace, m = 0.6"].recipe.margin == ArcFace(8, 0.6), "f as released does about what a larger margin does"
     assert rows["a = 0.15"].recipe.margin == InterFace.cid_ct(scale=8, alpha=0.12, a=0.15, sign="released")
     assert {row.recipe.epochs for row in rows.values()} == {3}
     degrees = selection.TABLE5.ask(b=10).rows["b = 10°"].recipe.margin
@@ -109,7 +109,6 @@ def test_a_clear_winner_is_chosen_and_believed() -> None:
     assert found.sums.max() == 18
     assert found.again[1] > 0.99
     assert found.as_high < 0.2  # ranks cannot say how clear it is: all points are not so rare
-    assert found.p_value < 0.001
     assert results.verdict().word == "holds"
 
 
@@ -137,14 +136,12 @@ def test_settings_that_do_not_differ_are_noise() -> None:
     assert verdict.word in ("undecided", "absent here")
     assert found.as_high > 0.05
     assert found.by_chance == pytest.approx(1 / 6, abs=0.02)
-    assert found.p_value > 0.05
 
 
 def test_null_rows_do_not_take_part() -> None:
     results = experiment(winner("ArcFace", 10), 0.3)
     assert "ArcFace" not in selection.choose(results.runs).names
     assert selection.choose(results.runs).points.max() == 6
-    assert selection.choose(results.runs).p_value > 0.01
 
 
 def test_settings_that_tie_share_the_choice() -> None:
@@ -153,7 +150,6 @@ def test_settings_that_tie_share_the_choice() -> None:
     assert found.chosen == found.names
     assert (found.sums == 3).all()
     assert found.by_chance == pytest.approx(1 / 6)
-    assert found.p_value == 1
     assert results.verdict().word == "absent here"
 
 
@@ -195,10 +191,10 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     hits = []
     numbers = np.random.default_rng(0)
     for _ in range(200):
-        noise = numbers.normal(0, 1, (8, 3, 3))  # rows, seeds, tests
+        noise = numbers.normal(0, 1, (len(ROWS), 3, 3))  # rows, seeds, tests
         runs = made_up({name: 80 + n for name, n in zip(ROWS, noise, strict=True)}).runs
         halves = selection.half_widths(runs)
-        hits += [abs(noise[2:, :, t].mean(axis=1)) < halves[test] for t, test in enumerate(TESTS)]
+        hits += [abs(noise[2:-1, :, t].mean(axis=1)) < halves[test] for t, test in enumerate(TESTS)]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
     assert np.isnan(list(selection.half_widths(experiment(lambda name: 80, 1, seeds=1).runs).values())).all()
 
@@ -210,24 +206,12 @@ def test_the_figure_has_a_panel_for_every_test() -> None:
     assert [axes.get_title() for axes in figure.axes] == list(TESTS)
 
 
-def test_the_f_test_is_the_squared_t_test_for_two_settings() -> None:
-    accuracy = np.random.default_rng(0).normal(80, 1, (1, 2, 6))
-    assert selection.f_test(accuracy) == pytest.approx(stats.ttest_rel(accuracy[0, 0], accuracy[0, 1]).pvalue)
-
-
 @given(st.integers(0, 1000))
 def test_seeds_that_move_all_settings_alike_change_nothing(seed: int) -> None:
     numbers = np.random.default_rng(seed)
     accuracy = numbers.normal(80, 1, (3, 4, 3))
     moved = accuracy + numbers.normal(0, 5, (3, 1, 3))
-    assert selection.f_test(moved) == pytest.approx(selection.f_test(accuracy), rel=1e-6)
     assert selection.residual_covariance(moved) == pytest.approx(selection.residual_covariance(accuracy))
-
-
-def test_f_test_rejects_as_often_as_it_says() -> None:
-    numbers = np.random.default_rng(0)
-    p = [selection.f_test(numbers.normal(80, 1, (3, 4, 3))) for _ in range(1000)]
-    assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.03)
 
 
 def test_simulated_tests_vary_together_as_measured() -> None:
@@ -242,7 +226,7 @@ def test_the_verdict_needs_every_record(runs_folder: Path, no_data: None, monkey
     monkeypatch.setattr("marginface.book.items.stale", lambda run, root: None)
     monkeypatch.setattr("marginface.book.records.data_folder", lambda: runs_folder)
     monkeypatch.setattr("marginface.book.rehearsals.rehearse", lambda recipe: [])
-    every = [run for group in experiment(winner("a = 0.2", 4), 0.3).runs.values() for run in group]
+    every = [run for group in experiment(winner("a = 0.2", 4), 0.3, seeds=5).runs.values() for run in group]
     for each in every[:-1]:
         each.provenance = {"steps": 1, "device": "cpu", "precision": "32-true"}
         store(each)

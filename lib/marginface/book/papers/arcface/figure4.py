@@ -14,7 +14,7 @@ from marginface.book.obtain import Bed, Row
 from marginface.book.papers import glyphs
 from marginface.book.papers.arcface import curves, table7
 from marginface.book.papers.arcface.varied import SEEDS
-from marginface.book.papers.faces import FACES, SCALE, M
+from marginface.book.papers.faces import FACES
 from marginface.book.verdicts import Claim, Verdict, of_claims
 from marginface.margins import ArcFace, Margin
 from marginface.settings import first
@@ -61,7 +61,7 @@ def short_of_one(run: Run, stretch: int) -> float:
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Three rows of Table 7; with profile "paper" on the network of §2.8."""
-    found = table7.rows(SimpleNamespace(**vars(chosen), scale=SCALE, m=M))
+    found = table7.rows(SimpleNamespace(**vars(chosen), scale=64.0, m=0.5))
     if chosen.profile == "paper":
         return {name: replace(found[name], recipe=replace(found[name].recipe, backbone="LResNet34E-IR")) for name in DRAWN}
     return {name: found[name] for name in DRAWN}

@@ -13,14 +13,15 @@ from marginface.book.effects import Above
 from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row, Runs
-from marginface.book.papers.choosing import ON_GLYPHS, PARAMETERS, RECIPES
+from marginface.book.papers import choosing
+from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import METHODS
+from marginface.book.papers.glyphs import MANY
 from marginface.data.catalog import other_half
 from marginface.training import recipes
 
-BASE, PRINTED = "ArcFace", "as printed"
-MANY = "glyphs/10000/32"  # ten times the characters, each of whose images is seen once
+BASE = "ArcFace"
 FIVE_SEEDS = range(5)
 TOLD = ("holds", "opposite")  # apart
 BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
@@ -39,7 +40,7 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
     for name, loss in best.items() if chosen.data != MANY else ():
         if (printed := METHODS[name].as_printed) not in (None, loss):
-            found[f"{name}, {PRINTED}"] = Row(printed.on(base), quoted(name))
+            found[f"{name}, {AS_PRINTED}"] = Row(printed.on(base), quoted(name))
     return found
 
 
@@ -60,13 +61,8 @@ def claims(results: Results) -> list[Above]:
 
 def as_printed(results: Results) -> pd.DataFrame:
     """Each method at its paper's setting over ArcFace at its paper's, and what its own search was worth; not judged."""
-    base, lines = f"{BASE}, {PRINTED}", []
-    for name in METHODS:
-        if (printed := f"{name}, {PRINTED}") in results.runs:
-            pairs = [(printed, base)] * (name != BASE and base in results.runs) + [(name, printed)]
-            *over_base, worth = effects.explore([over(results, *pair) for pair in pairs], results.trained)
-            lines.append((name, over_base[0].difference if over_base else "–", worth.difference))
-    return pd.DataFrame(lines, columns=["loss", f"over {base}", "at its best over this"])
+    names = [name for name in METHODS if f"{name}, {AS_PRINTED}" in results.runs]
+    return choosing.as_printed(results, names, BASE, lambda row, other: over(results, row, other))
 
 
 def over(results: Results, name: str, base: str = BASE) -> Above:
@@ -116,7 +112,7 @@ def parts(results: Results) -> str:
         f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
         f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
     )
-    pairs = [(name, f"{name}, {PRINTED}") for name in best if f"{name}, {PRINTED}" in results.runs]
+    pairs = [(name, f"{name}, {AS_PRINTED}") for name in best if f"{name}, {AS_PRINTED}" in results.runs]
     if not pairs:
         return told
     logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]

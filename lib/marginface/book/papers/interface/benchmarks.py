@@ -13,7 +13,6 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
 from marginface.book.papers.interface import losses
 from marginface.data.catalog import HALF_SPLIT
-from marginface.margins import ArcFace
 
 BASE = "ArcFace"
 # what the tables call the losses that are trained here; in Table VII "*" are those that MagFace's authors trained again
@@ -27,10 +26,7 @@ PRINTED = {
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """What the three tables train, and here ArcFace with the margin that does in the mean what f does."""
     margins = losses.table6(chosen.alpha, chosen.sign, losses.scale_of(chosen))
-    if chosen.profile != "paper":
-        name, m = losses.CONTROLS[chosen.sign]
-        margins[name] = ArcFace(losses.scale_of(chosen), m)
-    return losses.rows(margins, chosen, 6)
+    return losses.rows(margins | losses.control(chosen), chosen, 6)
 
 
 def as_printed(number: int) -> pd.DataFrame:

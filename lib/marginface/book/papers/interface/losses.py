@@ -130,6 +130,14 @@ def rows(margins: dict[str, Margin], chosen: SimpleNamespace, number: int) -> di
     return {name: Row(replace(base, margin=margin)) for name, margin in margins.items()}
 
 
+def control(chosen: SimpleNamespace) -> dict[str, Margin]:
+    """ArcFace with the margin that does in the mean what f does; with profile "paper" none."""
+    if chosen.profile == "paper":
+        return {}
+    name, m = CONTROLS[getattr(chosen, "sign", "paper")]
+    return {name: ArcFace(scale_of(chosen), m)}
+
+
 def scale_of(chosen: SimpleNamespace) -> float:
     """s: what was asked for, and with profile "paper" the paper's."""
     return PAPER_SCALE if chosen.profile == "paper" else chosen.scale

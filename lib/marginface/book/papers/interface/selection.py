@@ -24,7 +24,8 @@ from marginface.book.verdicts import Verdict
 from marginface.evaluation.statistics import borda, estimate
 from marginface.training import Run
 
-NULL_ROWS = ("ArcFace", "f = 0")  # shown, and not among what can be chosen
+NULL_ROWS = ("ArcFace", "f = 0")
+OUTSIDE = (*NULL_ROWS, *(name for name, _ in losses.CONTROLS.values()))  # shown, and not among what can be chosen
 DRAWS = 10_000
 
 
@@ -33,7 +34,8 @@ def rows(number: int, chosen: SimpleNamespace) -> dict[str, Row]:
     s, values = losses.scale_of(chosen), values_of(number, chosen)
     unit: Unit = chosen.unit if number == 5 else "degrees"
     alpha = 0.1 if number == 3 else chosen.alpha
-    return losses.rows(losses.selection(number, alpha, values, chosen.sign, unit, s), chosen, number)
+    margins = losses.selection(number, alpha, values, chosen.sign, unit, s)
+    return losses.rows(margins | losses.control(chosen), chosen, number)
 
 
 def values_of(number: int, chosen: SimpleNamespace) -> tuple[float, ...]:
@@ -43,7 +45,7 @@ def values_of(number: int, chosen: SimpleNamespace) -> tuple[float, ...]:
 
 def settings(runs: Runs) -> Runs:
     """The rows that take part in the choice."""
-    return {name: group for name, group in runs.items() if name not in NULL_ROWS}
+    return {name: group for name, group in runs.items() if name not in OUTSIDE}
 
 
 def by_value(number: int, results: Results) -> dict[float, list[Run]]:
@@ -94,7 +96,6 @@ class Choice:
     by_chance: NDArray[np.float64]
     again: NDArray[np.float64]
     spread: float  # points: standard deviation of a run's mean over tests, without what the seed does to all settings
-    p_value: float  # of the F test over settings, blocked by seed, on the mean over tests
 
     @property
     def sums(self) -> NDArray[np.float64]:
@@ -116,7 +117,7 @@ def choose(runs: Runs, draws: int = DRAWS, seed: int = 0) -> Choice:
     covariance = residual_covariance(accuracy)
     if covariance is None:
         unknown = np.full(count, np.nan)
-        return Choice(tuple(own), points, np.nan, unknown, unknown, np.nan, np.nan)
+        return Choice(tuple(own), points, np.nan, unknown, unknown, np.nan)
     null = simulated_sums(np.zeros((tests, count)), covariance, seeds, draws, seed)
     repeated = simulated_sums(means, covariance, seeds, draws, seed)
     return Choice(
@@ -126,7 +127,6 @@ def choose(runs: Runs, draws: int = DRAWS, seed: int = 0) -> Choice:
         _share_of_wins(null),
         _share_of_wins(repeated),
         float(covariance.mean() ** 0.5),
-        f_test(accuracy),
     )
 
 
@@ -175,18 +175,6 @@ def _share_of_wins(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def f_test(accuracy: NDArray[np.float64]) -> float:
-    """The p-value of the F test that all settings have one mean over tests, blocked by seed; NaN where it needs more runs."""
-    _, count, seeds = accuracy.shape
-    covariance = residual_covariance(accuracy)
-    if covariance is None:
-        return np.nan
-    between, within = seeds * accuracy.mean(axis=(0, 2)).var(ddof=1), covariance.mean()
-    if within <= 1e-18:  # runs that agree to the last digit
-        return 1.0 if between <= 1e-18 else 0.0
-    return float(special.fdtrc(count - 1, (count - 1) * (seeds - 1), between / within))
-
-
 def printed_choice(number: int) -> float | None:
     """The value that the paper goes on with."""
     return audit.SELECTIONS[number][1]
@@ -218,10 +206,7 @@ def choice_table(number: int, results: Results) -> pd.DataFrame:
             (f"a choice of {wanted}, if no setting differed from another", _percent(found.by_chance[k])),
             (f"a choice of {wanted} in a repetition", _percent(found.again[k])),
         ]
-    lines += [
-        ("whether settings differ at all: p of the F test", "–" if np.isnan(found.p_value) else f"{found.p_value:.2f}"),
-        ("spread of a setting from run to run, points", "–" if np.isnan(found.spread) else f"{found.spread:.2f}"),
-    ]
+    lines.append(("spread of a setting from run to run, points", "–" if np.isnan(found.spread) else f"{found.spread:.2f}"))
     return pd.DataFrame(lines, columns=["question", "answer"])
 
 
@@ -249,11 +234,15 @@ def printed_lead(number: int, tests: Sequence[str]) -> float | None:
     return float(np.expm1(logs[count.selected] - np.delete(logs, count.selected).mean()))
 
 
-def explored(results: Results) -> list[Above]:
-    """Two rows that are one loss, and every other setting over ArcFace, which has no f."""
+def explored(number: int, results: Results) -> list[Above]:
+    """Two rows that are one loss, every other setting over ArcFace, which has no f, and the paper's choice over ArcFace with
+    another margin, which f may be nothing but."""
     base, same = NULL_ROWS
-    tests, rows = tuple(tests_of(results.runs)), [name for name in results.runs if name != base]
-    return [Above(name, base, tests, f"{name} over {base}{', the same loss' * (name == same)}") for name in rows]
+    pairs = [(name, base) for name in results.runs if name != base]
+    wanted = selected(number, results.runs, values_of(number, results.settings))
+    pairs += [(wanted, name) for name in results.runs if wanted is not None and name in OUTSIDE and name not in NULL_ROWS]
+    tests = tuple(tests_of(results.runs))
+    return [Above(row, over, tests, f"{row} over {over}{', the same loss' * (row == same)}") for row, over in pairs]
 
 
 def selection_verdict(number: int, results: Results) -> Verdict:
@@ -265,13 +254,11 @@ def selection_verdict(number: int, results: Results) -> Verdict:
     found = choose(runs)
     share = "" if np.isnan(found.as_high) else f", as high or higher in {found.as_high:.0%} of cases if no setting differed"
     counted = f"our Borda count chooses {' and '.join(found.chosen)}, with a sum of {found.sums.max():g}{share}"
-    differ = "" if np.isnan(found.p_value) else f"whether settings differ at all: p = {found.p_value:.2f}"
-    rest = tuple(line for line in (counted, differ) if line)
     if not (judged := results.judged()):
-        return Verdict("undecided", ("it takes the paper's choice and another value to compare", *rest), "recorded runs")
+        return Verdict("undecided", ("it takes the paper's choice and another value to compare", counted), "recorded runs")
     verdict = effects.verdict(judged)
     word = "holds in part" if verdict.word == "holds" and found.chosen != (wanted,) else verdict.word
-    return replace(verdict, word=word, evidence=(*verdict.evidence, *rest))
+    return replace(verdict, word=word, evidence=(*verdict.evidence, counted))
 
 
 def _item(number: int, numeral: str, **parameters: Any) -> Item:
@@ -285,7 +272,7 @@ def _item(number: int, numeral: str, **parameters: Any) -> Item:
         rows=partial(rows, number),
         tabulate=partial(table, number),
         claims=partial(claims, number),
-        explored=explored,
+        explored=partial(explored, number),
         judge=partial(selection_verdict, number),
     )
 

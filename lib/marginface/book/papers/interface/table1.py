@@ -14,7 +14,7 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
 from marginface.book.papers.interface import losses
 from marginface.book.papers.interface.losses import VARIED
-from marginface.book.papers.interface.selection import accuracies, table
+from marginface.book.papers.interface.selection import accuracies, settings, table
 from marginface.book.verdicts import Verdict
 from marginface.evaluation.statistics import borda
 
@@ -22,8 +22,8 @@ MARGIN = 0.06  # share of errors: half the median of `spreads` on LFW and CFP-FP
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """The four splits of the margin; the first is ArcFace."""
-    return losses.rows(losses.table1(losses.scale_of(chosen)), chosen, 1)
+    """The four splits of the margin, of which the first is ArcFace, and ArcFace with a smaller margin."""
+    return losses.rows(losses.table1(losses.scale_of(chosen)) | losses.control(chosen), chosen, 1)
 
 
 def claims(results: Results) -> list[Within]:
@@ -32,12 +32,15 @@ def claims(results: Results) -> list[Within]:
 
 
 def explored(results: Results) -> list[Within]:
-    """The same on every test."""
-    return [each for test in results.tests for each in _against_arcface(results, (test,), f", {test}")]
+    """The same on every test; and whether what a split leaves of the margin, and no more, would be like ArcFace, too."""
+    base, tests = next(iter(settings(results.runs))), tuple(results.tests)
+    smaller = [name for name in results.runs if name not in settings(results.runs)]
+    found = [Within(name, base, tests, results.settings.margin, f"{name} like {base}") for name in smaller]
+    return found + [each for test in results.tests for each in _against_arcface(results, (test,), f", {test}")]
 
 
 def _against_arcface(results: Results, tests: tuple[str, ...], where: str) -> list[Within]:
-    base, *others = results.runs
+    base, *others = settings(results.runs)
     margin = results.settings.margin
     return [
         Within(name, base, tests, margin, f"{name} like ArcFace{where}", _printed(place, tests))
@@ -54,7 +57,7 @@ def _printed(place: int, tests: tuple[str, ...]) -> float | None:
 
 def equivalence_verdict(results: Results) -> Verdict:
     """Whether every split of the margin is shown to be equivalent to ArcFace; and the Borda sums, which the paper goes by."""
-    printed, sums = audit.printed(1).sums, borda(accuracies(results.runs).mean(axis=2)).sum(axis=0)
+    printed, sums = audit.printed(1).sums, borda(accuracies(settings(results.runs)).mean(axis=2)).sum(axis=0)
     listed = f"Borda sums {', '.join(f'{total:g}' for total in sums)} here, {', '.join(map(str, printed))} as printed"
     verdict = effects.verdict(results.judged())
     return replace(verdict, evidence=(*verdict.evidence, listed))
