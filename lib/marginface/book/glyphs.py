@@ -102,7 +102,7 @@ def costs() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "characters": [f"{count:,}" for count in table.characters],
-            "a step": [f"{seconds:.3f} s" for seconds in table.step_s],
+            "a step": [f"{1000 * seconds:.0f} ms" for seconds in table.step_s],
             "time, of the first": [f"{seconds / first.step_s:.2f}" for seconds in table.step_s],
             "memory": [f"{megabytes:,.0f} MB" for megabytes in table.MB],
             "memory, of the first": [f"{megabytes / first.MB:.2f}" for megabytes in table.MB],

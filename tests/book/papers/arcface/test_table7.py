@@ -95,9 +95,9 @@ def test_each_is_at_its_best_on_glyphs_and_on_small_faces() -> None:
     assert TABLE7.rows is not None
     there = {name: TABLE7.rows(bed.of(asked.settings)) for name, bed in TABLE7.beds.items()}
     alone = {name for name, rows in there.items() if not any(row.endswith(AS_PRINTED) for row in rows)}
-    assert alone == {"112 pixels"}
+    assert alone == {"faces, 112 pixels"}
     assert {row: there["glyphs"][row].recipe.margin for row in MATCHED} == MATCHED
-    assert {row.recipe.data for row in there["112 pixels"].values()} == {"lfw+cfp/first/112"}
+    assert {row.recipe.data for row in there["faces, 112 pixels"].values()} == {"lfw+cfp/first/112"}
     assert not any(row.endswith(AS_PRINTED) for row in TABLE7.ask(data=MANY).rows)
     large = results(TABLE7.ask(data="lfw+cfp/first/112", epochs=16))
     assert not claims(large)

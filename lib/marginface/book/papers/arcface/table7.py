@@ -210,7 +210,7 @@ TABLE7 = Item(
     tabulate=tabulate,
     beds={
         "other half": Bed(SEEDS, {"data": lambda asked: other_half(asked.data)}, joined=True),
-        "112 pixels": Bed(SEEDS, {"data": FACES.data, "epochs": FACES.epochs}),
+        "faces, 112 pixels": Bed(SEEDS, {"data": FACES.data, "epochs": FACES.epochs}),
         "glyphs": Bed(range(10), choosing.ON_GLYPHS),
     },
 )
