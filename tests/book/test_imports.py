@@ -20,7 +20,7 @@ from marginface.book.papers.interface.selection import TABLE2
 
 plots.style()
 results = TABLE2.obtain()
-assert all(len(group) == 3 for group in results.runs.values()), "these runs are recorded"
+assert all(len(group) == 5 for group in results.runs.values()), "these runs are recorded"
 for shown in (results.data(), results.recipe(), results.table(), results.effects(), results.verdict()):
     assert shown._repr_html_() if hasattr(shown, "_repr_html_") else shown.data
 plots.loss_curves(results.runs)
