@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from marginface.book.obtain import Runs
-from marginface.book.papers import glyphs
-from marginface.book.papers.bases import CHOSEN, LAMBDA, SCALES, START, with_iam, with_pam
+from marginface.book.papers.arcface.table7 import BEST
+from marginface.book.papers.bases import CHOSEN, INTERFACE, LAMBDA, SCALES, START, with_iam, with_pam
 from marginface.book.papers.choosing import RECIPES, Loss
 from marginface.book.papers.interface.losses import variants
 from marginface.book.records import lookup
@@ -18,7 +18,6 @@ from marginface.training.recipes import Recipe, with_seeds
 
 SEEDS = range(10)
 LOW, MIDDLE, HIGH = (QUANTILES.index(each) for each in (0.05, 0.5, 0.95))
-INTERFACE = "InterFace cid&ct"
 MATCHED = f"{INTERFACE}, best m"
 IAM_BETAS = {"NormFace": (0.8,), "CosFace": (0.05, 1.0)}
 # the quantities of `sphere.spreads`, as the page calls them
@@ -38,7 +37,7 @@ def recipes(bed: str) -> dict[str, Recipe]:
     base, chosen = RECIPES[bed], CHOSEN[bed]
     losses = {name: loss for name, loss in chosen.items() if name != INTERFACE}
     losses |= {name: Loss(margin) for name, margin in variants(scale=SCALES[bed]).items()}
-    losses[MATCHED] = chosen[INTERFACE] if INTERFACE in chosen else Loss(glyphs.MATCHED[INTERFACE])
+    losses[MATCHED] = BEST[bed][INTERFACE]
     for name, betas in IAM_BETAS.items():
         losses |= {f"{name} + {beta:g} × IAM": with_iam(chosen[name], beta, SCALES[bed]) for beta in betas}
     for version, weight in LAMBDA[bed].items():

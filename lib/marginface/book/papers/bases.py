@@ -1,7 +1,7 @@
 """The losses that are compared, or that IAM and PAM are added to, each at its best: its setting on each test bed, and what was
 tried."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ FIVE_SEEDS = [0, 1, 2, 3, 4]
 LOWERED = Annealing(decay=1.2)  # λ of L-Softmax, ten times as fast as SphereFace's, for trainings of hundreds of steps
 SCALES = {"faces": SCALE, "glyphs": glyphs.SCALE}  # s of IAM on a loss that has none
 BETA = 0.8  # of IAM on NormFace: the one with most of Table 3's printed bests
+INTERFACE = "InterFace cid&ct"
 WITH_IAM = "NormFace with IAM"  # whose scale is chosen, too: another may suit it better than NormFace alone
 
 
@@ -80,7 +81,7 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
             CosFace(SCALE / 2, 0.35), *(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5)), CosFace(2 * SCALE, 0.35)
         ),
         "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
-        "InterFace cid&ct": _plain(*(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
+        INTERFACE: _plain(*(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
@@ -100,7 +101,7 @@ CHOSEN: dict[str, dict[str, Loss]] = {
         "NormFace": Loss(NormFace(SCALE / 2)),
         "CosFace": Loss(CosFace(SCALE, 0.35)),
         "ArcFace": Loss(ArcFace(SCALE, 0.9)),
-        "InterFace cid&ct": Loss(InterFace.cid_ct(scale=SCALE, m=0.9)),
+        INTERFACE: Loss(InterFace.cid_ct(scale=SCALE, m=0.9)),
         "Center loss": _center(0.001),
         "ℓ2": Loss(L2Softmax(8.0)),
         "Ring loss": _ring(0.003),
@@ -192,9 +193,9 @@ def _settings(loss: Loss) -> dict[str, Any]:
     return vars(loss.margin) | {name: value for term in loss.added if isinstance(term, Fresh) for name, value in term.settings}
 
 
-def table(names: Sequence[str] | None = None) -> pd.DataFrame:
+def table(names: Collection[str] | None = None, beds: Collection[str] = tuple(RECIPES)) -> pd.DataFrame:
     """What was tried on people and characters set aside, of some losses or of all."""
-    return choosing.table({bed: candidates(bed) for bed in RECIPES}, chosen_of, SEEDS, names)
+    return choosing.table({bed: candidates(bed) for bed in beds}, chosen_of, SEEDS, names)
 
 
 def chosen_of(bed: str, name: str) -> Loss:

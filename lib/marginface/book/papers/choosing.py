@@ -1,6 +1,6 @@
 """How settings are chosen: what errs least, of several candidates, on people and characters set aside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,7 +97,7 @@ def table(
     candidates: Mapping[str, Candidates],
     chosen: Callable[[str, str], Loss | None],
     seeds: Sequence[int],
-    names: Sequence[str] | None = None,
+    names: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """What was tried: every candidate's errors, in percent; "–" without a record.
 
@@ -129,4 +129,4 @@ def as_printed(results: Results, names: Sequence[str], base: str, over: Callable
         claims = [replace(over(*pair), among=pair) for pair in pairs]
         *over_base, worth = effects.explore(claims, results.trained)
         lines.append((name, over_base[0].difference if over_base else "–", worth.difference))
-    return pd.DataFrame(lines, columns=["loss", f"{AS_PRINTED}, over {base}", f"at its best, over {AS_PRINTED}"])
+    return pd.DataFrame(lines, columns=["loss", f"{AS_PRINTED}, over {base} {AS_PRINTED}", f"at its best, over {AS_PRINTED}"])

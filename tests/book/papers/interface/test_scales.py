@@ -18,7 +18,7 @@ def test_every_scale_has_table_1_and_the_middle_one_is_trained_longer_too() -> N
 def test_the_papers_recipe_has_one_length() -> None:
     rows = SCALES.ask("paper").rows
     assert len({row.recipe for row in rows.values()}) == len(rows) == 3 * len(EQUAL_MARGINS)
-    assert {f"{row.recipe.epochs} epochs" in name for name, row in rows.items()} == {True}
+    assert all(f"{row.recipe.epochs} epochs" in name for name, row in rows.items())
 
 
 def test_a_split_is_held_against_arcface_of_the_same_scale_and_length_alone() -> None:

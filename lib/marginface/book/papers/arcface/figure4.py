@@ -61,7 +61,7 @@ def short_of_one(run: Run, stretch: int) -> float:
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Three rows of Table 7; with profile "paper" on the network of §2.8."""
-    found = table7.rows(SimpleNamespace(**vars(chosen), scale=64.0, m=0.5))
+    found = table7.rows(SimpleNamespace(**{**table7.TABLE7.parameters, **vars(chosen)}))
     if chosen.profile == "paper":
         return {name: replace(found[name], recipe=replace(found[name].recipe, backbone="LResNet34E-IR")) for name in DRAWN}
     return {name: found[name] for name in DRAWN}

@@ -14,7 +14,7 @@ from marginface.book.items import Item, Results, beside
 from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers import bases, choosing, faces, glyphs
 from marginface.book.papers.arcface.varied import SEEDS
-from marginface.book.papers.bases import CHOSEN, LOWERED
+from marginface.book.papers.bases import CHOSEN, INTERFACE, LOWERED
 from marginface.book.papers.choosing import AS_PRINTED, Loss
 from marginface.book.papers.faces import FACES
 from marginface.book.records import lookup
@@ -35,7 +35,6 @@ PRINTED = {
     SMALLER: {"method": "ArcFace(m=0.4)"},
     "ArcFace": {"method": "ArcFace(m=0.5)"},
 }
-INTERFACE = "InterFace cid&ct"
 # of each test bed the losses at the scale and margin that were best for them on what is set aside
 BEST: dict[str, dict[str, Loss]] = {
     "faces": {name: CHOSEN["faces"][name] for name in glyphs.MATCHED},
@@ -62,7 +61,7 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     bed = bed_of(chosen.data)
     large = _is_large(chosen)
     base = replace(FACES if large else choosing.RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
-    losses = of_large(faces.SCALE, faces.M) if large else BEST[bed] | {SMALLER: next_smaller(bed)}
+    losses = of_large() if large else BEST[bed] | {SMALLER: next_smaller(bed)}
     if not large and chosen.data != glyphs.MANY:
         losses |= as_printed(chosen.scale, chosen.m, ANNEALED[bed])
     return baselines(chosen.data) | {name: Row(loss.on(base), printed_of(name)) for name, loss in losses.items()}
@@ -81,30 +80,29 @@ def next_smaller(bed: str) -> Loss:
     return Loss(max(below, key=lambda each: first(each.m)))
 
 
-def of_large(s: float, m: float) -> dict[str, Loss]:
+def of_large() -> dict[str, Loss]:
     """The losses at 112 pixels, where ArcFace's margin alone was chosen, with the recipe, and CosFace has 3/4 of it."""
+    s, m = faces.SCALE, faces.M
+    return {"Softmax": Loss(Softmax()), "NormFace": Loss(NormFace(s))} | _with_margins(
+        s, m, SphereFace(4, Annealing(), s), CosFace(s, 0.75 * m)
+    )
+
+
+def as_printed(s: float, m: float, annealing: Annealing) -> dict[str, Loss]:
+    """The losses with a margin as printed where s = 64 and ArcFace's m = 0.5; SphereFace keeps the embeddings' norms."""
+    own = _with_margins(s, m, SphereFace(4, annealing), CosFace(s, 0.7 * m))
+    return {f"{name}, {AS_PRINTED}": loss for name, loss in own.items()}
+
+
+def _with_margins(s: float, m: float, sphereface: SphereFace, cosface: CosFace) -> dict[str, Loss]:
     margins: dict[str, Margin] = {
-        "Softmax": Softmax(),
-        "NormFace": NormFace(s),
-        "SphereFace": SphereFace(4, Annealing(), s),
-        "CosFace": CosFace(s, 0.75 * m),
+        "SphereFace": sphereface,
+        "CosFace": cosface,
         "ArcFace": ArcFace(s, m),
         INTERFACE: InterFace.cid_ct(scale=s, m=m),
         SMALLER: ArcFace(s, 0.8 * m),
     }
     return {name: Loss(margin) for name, margin in margins.items()}
-
-
-def as_printed(s: float, m: float, annealing: Annealing) -> dict[str, Loss]:
-    """The losses with a margin as printed where s = 64 and ArcFace's m = 0.5; SphereFace keeps the embeddings' norms."""
-    own: dict[str, Margin] = {
-        "SphereFace": SphereFace(4, annealing),
-        "CosFace": CosFace(s, 0.7 * m),
-        "ArcFace": ArcFace(s, m),
-        INTERFACE: InterFace.cid_ct(scale=s, m=m),
-        SMALLER: ArcFace(s, 0.8 * m),
-    }
-    return {f"{name}, {AS_PRINTED}": Loss(margin) for name, margin in own.items()}
 
 
 def printed_of(name: str) -> dict[str, str]:

@@ -25,7 +25,8 @@ from marginface.evaluation.statistics import borda, estimate
 from marginface.training import Run
 
 NULL_ROWS = ("ArcFace", "f = 0")
-OUTSIDE = (*NULL_ROWS, *(name for name, _ in losses.CONTROLS.values()))  # shown, and not among what can be chosen
+CONTROL_ROWS = tuple(name for name, _ in losses.CONTROLS.values())
+OUTSIDE = (*NULL_ROWS, *CONTROL_ROWS)  # shown, and not among what can be chosen
 DRAWS = 10_000
 
 
@@ -240,7 +241,7 @@ def explored(number: int, results: Results) -> list[Above]:
     base, same = NULL_ROWS
     pairs = [(name, base) for name in results.runs if name != base]
     wanted = selected(number, results.runs, values_of(number, results.settings))
-    pairs += [(wanted, name) for name in results.runs if wanted is not None and name in OUTSIDE and name not in NULL_ROWS]
+    pairs += [(wanted, name) for name in results.runs if wanted is not None and name in CONTROL_ROWS]
     tests = tuple(tests_of(results.runs))
     return [Above(row, over, tests, f"{row} over {over}{', the same loss' * (row == same)}") for row, over in pairs]
 
