@@ -137,13 +137,33 @@ def test_an_older_record_is_read_and_repacked(run: Run, runs_folder: Path) -> No
     read = records.lookup(QUICK)
     assert read is not None
     assert all(np.array_equal(read.arrays[name], array) for name, array in old.items())
-    records.repack(path)
+    records.pack(path, ())
     found = records.lookup(QUICK)
     assert found is not None
-    assert list(found.arrays) == list(run.arrays), "no page reads the scores of single pairs"
-    assert all(np.array_equal(found.arrays[name], array) for name, array in run.arrays.items())
+    assert list(found.arrays) == list(old), "what has no test of all pairs keeps everything"
+    assert all(np.array_equal(found.arrays[name], array) for name, array in old.items())
     assert (found.recipe, found.metrics, found.curves) == (read.recipe, read.metrics, read.curves)
     assert found.provenance == read.provenance
+
+
+def test_what_no_page_reads_is_left_out(run: Run, runs_folder: Path) -> None:
+    """What decides of all pairs stays, and what the pages of a run name; of a candidate metrics alone. Twice is as once."""
+    some = np.arange(9, dtype=np.uint16)
+    names = ["LFW correct", "LFW all pairs counts", "planted identification cmc", "trained own", "theta_histogram"]
+    run.arrays, run.metrics = dict.fromkeys(names, some), {"LFW": 0.9, "LFW all pairs AUC": 0.95}
+    for reads, kept in {
+        ("theta_histogram", "planted"): names[1:],
+        ("LFW correct",): [names[0], names[1], names[3]],
+        (): [names[1], names[3]],
+        None: [],
+    }.items():
+        path = records.store(run)
+        records.pack(path, reads)
+        once, found = path.read_bytes(), records.read(path)
+        records.pack(path, reads)
+        assert path.read_bytes() == once
+        assert list(found.arrays) == kept
+        assert (found.metrics, found.curves) == (run.metrics, records.read(path).curves)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from marginface.book import papers, runs
+from marginface.book import papers, records, runs
 from marginface.margins import NormFace
 from marginface.regularizers import IAM
-from marginface.training import checkpoints
+from marginface.training import Run, checkpoints
 from marginface.training.recipes import Recipe
 
 QUICK = Recipe(NormFace(10), (IAM(0.2),), data="digits", epochs=1, batch_size=64, optimizer="adam", lr=1e-3)
@@ -49,6 +50,26 @@ def test_missing_runs_are_run_once(runs_folder: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
     runs.run_missing(recipes[:1], force=True)
     assert "[1/1]" in capsys.readouterr().err
+
+
+def test_records_are_packed_by_what_their_pages_read(runs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What no page asks for is left as it is: it may be somebody's own."""
+    known, own = QUICK, replace(QUICK, seed=7)
+    run = Run(known, {"LFW": 0.9, "LFW all pairs AUC": 0.95}, {}, {"LFW correct": np.zeros(9, bool)}, "", "", {})
+    for recipe in (known, own):
+        records.store(replace(run, recipe=recipe, provenance={}))
+    runs.pack_all({known: ("theta_histogram",), replace(QUICK, seed=8): ()})
+    assert [list(records.read(runs_folder / f"{recipe.key}.json").arrays) for recipe in (known, own)] == [[], ["LFW correct"]]
+    assert "1 of 2 records are packed" in capsys.readouterr().err
+
+
+def test_pages_say_what_they_read() -> None:
+    """All that ask for a run together; nobody more than the metrics of what settings were chosen among."""
+    reads = papers.reads()
+    assert set(reads) == {recipe for own in papers.grids().values() for recipe in own}
+    assert {recipe for recipe, own in reads.items() if own is None} == {r for r in reads if r.data.endswith("/choice")}
+    arcface = next(iter(papers.find("InterFace", "Table I").grid()))  # type: ignore[union-attr]
+    assert {"theta_histogram", "LFW correct", "templates "} <= set(reads[arcface] or ())
 
 
 @pytest.mark.slow

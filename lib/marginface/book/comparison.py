@@ -17,6 +17,7 @@ from marginface.evaluation.statistics import estimate
 from marginface.training import Run
 
 TESTS = ("LFW", "CFP-FF", "CFP-FP")
+LISTS = tuple(f"{test} correct" for test in (*TESTS, "glyphs seen", "glyphs unseen"))  # what of a fixed list was judged rightly
 
 
 def measures(runs: Runs) -> list[str]:

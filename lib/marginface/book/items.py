@@ -38,7 +38,9 @@ class Item:
     `explored` beside them is shown and not judged. Both are about all runs with a seed, or about those that are `compared`.
     `judge` replaces the verdict that follows from claims or statements, `tabulate` the table that sets printed beside measured.
 
-    `needs` are tests that its runs must have been put to: records from before there were these count as missing.
+    `needs` are tests that its runs must have been put to: records from before there were these count as missing. `reads` are
+    arrays of its runs that it shows or judges by, as their names begin, beside what decides of all pairs: what no page reads is
+    left out when records are packed.
 
     `beds` are what else its rows are trained on, by name. Their records are shown and judged, with as many seeds as every row
     there has.
@@ -58,6 +60,7 @@ class Item:
     tabulate: Callable[["Results"], pd.DataFrame] | None = None
     beds: Mapping[str, Bed] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def obtain(
         self,

@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -84,13 +85,19 @@ def store(run: Run) -> Path:
     return path
 
 
-def repack(path: Path) -> None:
-    """Write a record anew as `store` would today, with everything that it says but the scores of single pairs.
+def pack(path: Path, reads: Collection[str] | None) -> None:
+    """Write a record anew as `store` would today, with its metrics and curves, and of its arrays those that are read.
 
-    These took 24 kB, and no page reads them: what they tell, all pairs of the same people tell better and in less room.
+    Arguments: reads: how the names of arrays begin that pages read, beside what is kept of all pairs and of the classes that
+        were trained; None where metrics are all that is read, as of what a setting was chosen among. A record without all pairs
+        keeps what it has.
     """
     run = read(path)
-    run.arrays = {name: array for name, array in run.arrays.items() if not name.endswith(" scores")}
+    if reads is None:
+        run.arrays = {}
+    elif any(" all pairs " in measure for measure in run.metrics):
+        kept = ("trained ", *reads)
+        run.arrays = {name: array for name, array in run.arrays.items() if " all pairs " in name or name.startswith(kept)}
     content = _text(_to_json(run))
     with writing(path) as file:
         file.write(content.encode())

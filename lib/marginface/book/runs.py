@@ -3,6 +3,7 @@
 python -m marginface.book.runs                                what is missing, the first seed of every row first
 python -m marginface.book.runs --only 'iam/*' --seeds 0-9     more seeds
 python -m marginface.book.runs --limit 10m --jobs 2           for ten minutes; the next call goes on from there
+python -m marginface.book.runs --pack                         makes none, and leaves out of records what no page reads
 """
 
 import argparse
@@ -15,7 +16,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ import torch
 from marginface import training
 from marginface.backbones.baselines import NAMES as FITTED
 from marginface.book import descriptions, rehearsals
-from marginface.book.records import RUNS, commit, folder, lookup, stale, store
+from marginface.book.records import RUNS, commit, folder, lookup, pack, stale, store
 from marginface.book.workers import start_worker
+from marginface.data.progress import track
 from marginface.training import Run
 from marginface.training.recipes import Recipe
 
@@ -276,6 +278,16 @@ def overview(grids: dict[str, list[Recipe]]) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("–")
 
 
+def pack_all(reads: Mapping[Recipe, Collection[str] | None]) -> None:
+    """Pack every record in the folder that a page asks for, by what is read of it; the others are left as they are."""
+    known, found = {recipe.key: own for recipe, own in reads.items()}, list(folder().glob("*.json"))
+    before, asked = sum(path.stat().st_size for path in found), [path for path in found if path.stem in known]
+    for path in track(asked, "packing records"):
+        pack(path, known[path.stem])
+    after = sum(path.stat().st_size for path in found)
+    say(f"{len(asked)} of {len(found)} records are packed: {before / 1e6:.1f} MB are {after / 1e6:.1f}")
+
+
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -306,12 +318,15 @@ def main() -> None:
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
     parser.add_argument("--retest", action="store_true", help="test again what is recorded and has left its last checkpoint")
+    parser.add_argument("--pack", action="store_true", help="make none: take out of records what no page reads")
     parser.add_argument(
         "--jobs", type=jobs_of, metavar="N", help="how many at once; else a core each, or some that share a GPU"
     )
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
     options = parser.parse_args()
+    if options.pack:
+        return pack_all(papers.reads())
     wanted = [name for name in known for pattern in options.only.split(",") if fnmatch(name, pattern.strip())]
     if not wanted:
         near = get_close_matches(options.only, known, n=1, cutoff=0)[0]

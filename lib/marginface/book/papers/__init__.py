@@ -47,6 +47,15 @@ def grids() -> dict[str, list[Recipe]]:
     return {page: [*dict.fromkeys(recipe for each in own for recipe in each)] for page, own in rounds().items()}
 
 
+def reads() -> dict[Recipe, tuple[str, ...] | None]:
+    """Of every recorded run which arrays its pages read, for `records.pack`."""
+    found: dict[Recipe, tuple[str, ...] | None] = dict.fromkeys(recipe for own in grids().values() for recipe in own)
+    for item in ITEMS:
+        for recipe in item.grid():
+            found[recipe] = tuple(dict.fromkeys((*(found[recipe] or ()), *item.reads)))
+    return found
+
+
 def by_worth(pages: Collection[str], seeds: Sequence[int] | None = None) -> list[Recipe]:
     """The recipes of these pages' runs, the first seed of every row before further seeds."""
     chosen = [own for page, own in rounds(seeds).items() if page in pages]

@@ -170,5 +170,6 @@ FIGURE4 = Item(
     claims=claims,
     judge=judge,
     tabulate=tabulate,
+    reads=("theta_histogram",),
     beds={"glyphs": Bed(range(10), {"data": glyphs.GLYPHS.data, "epochs": glyphs.GLYPHS.epochs})},
 )

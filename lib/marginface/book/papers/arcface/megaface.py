@@ -248,6 +248,7 @@ def _item(name: str, notebook: str) -> Item:
         rows=rows,
         seeds=SEEDS,
         needs=(SEARCH,),
+        reads=(SEARCH,),
         beds={bed: Bed(there.seeds, there.settings) for bed, there in item.beds.items()},
     )
 

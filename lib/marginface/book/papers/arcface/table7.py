@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from marginface.book import published
+from marginface.book.comparison import LISTS
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results, beside
@@ -206,6 +207,7 @@ TABLE7 = Item(
     explored=explored,
     compared=at_best,
     tabulate=tabulate,
+    reads=("theta_histogram", *LISTS),
     beds={
         "other half": Bed(SEEDS, {"data": lambda asked: other_half(asked.data)}, joined=True),
         "faces, 112 pixels": Bed(SEEDS, {"data": FACES.data, "epochs": FACES.epochs}),

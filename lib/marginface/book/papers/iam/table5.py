@@ -148,6 +148,7 @@ def _item(number: int) -> Item:
         claims=partial(claims, number),
         explored=partial(explored, number),
         tabulate=ranks if number == 6 else None,
+        reads=(RANK,) if number == 6 else (),
         beds={"glyphs": Bed(FIVE_SEEDS, ON_GLYPHS)},
     )
 

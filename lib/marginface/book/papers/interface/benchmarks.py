@@ -192,6 +192,7 @@ def _item(number: int, numeral: str) -> Item:
         claims=partial(claims, number),
         explored=partial(explored, number),
         tabulate=partial(beside, number),
+        reads=("templates ", "identification "),
     )
 
 

@@ -13,7 +13,7 @@ from scipy import special
 
 from marginface.book import effects
 from marginface.book.audit.numbers import borda as audit
-from marginface.book.comparison import tests_of
+from marginface.book.comparison import LISTS, tests_of
 from marginface.book.effects import Above
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
@@ -275,6 +275,7 @@ def _item(number: int, numeral: str, **parameters: Any) -> Item:
         claims=partial(claims, number),
         explored=partial(explored, number),
         judge=partial(selection_verdict, number),
+        reads=LISTS,
     )
 
 

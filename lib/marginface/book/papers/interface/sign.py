@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from marginface.book.comparison import LISTS
 from marginface.book.effects import Above
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row, Runs
@@ -101,4 +102,5 @@ SIGN = Item(
     claims=claims,
     explored=explored,
     tabulate=comparison_table,
+    reads=("theta_histogram", *LISTS),
 )

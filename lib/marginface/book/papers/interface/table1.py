@@ -9,6 +9,7 @@ import numpy as np
 
 from marginface.book import effects, published
 from marginface.book.audit.numbers import borda as audit
+from marginface.book.comparison import LISTS
 from marginface.book.effects import Within
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
@@ -95,4 +96,5 @@ TABLE1 = Item(
     explored=explored,
     judge=equivalence_verdict,
     tabulate=partial(table, 1),
+    reads=("theta_histogram", *LISTS),
 )

@@ -132,6 +132,7 @@ def _item(number: int) -> Item:
         claims=partial(claims, number),
         explored=partial(explored, number),
         tabulate=partial(tabulate, number),
+        reads=TESTS,
         beds={"glyphs": Bed(FIVE_SEEDS, ON_GLYPHS | {"start_step": START[ON_GLYPHS["data"]]})},
     )
 

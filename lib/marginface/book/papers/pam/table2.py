@@ -211,5 +211,6 @@ TABLE2 = Item(
     claims=claims,
     explored=explored,
     tabulate=tabulate,
+    reads=(VIDEOS,),
     beds={"glyphs": Bed(FIVE_SEEDS, ON_GLYPHS | {"start_step": START[ON_GLYPHS["data"]]})},
 )
