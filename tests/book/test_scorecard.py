@@ -53,7 +53,17 @@ def test_an_answer_is_what_the_page_says() -> None:
     frame = answer(TABLE5, "in the mean").frame
     assert frame["changes the errors by"].tolist() == [each.difference for each in pooled]
     assert frame["on"].tolist() == [each.bed for each in pooled] == ["faces", "glyphs"]
-    assert len(answer(TABLE5).frame) == len(recorded.judged())
+    whole, judged = answer(TABLE5), recorded.judged()
+    assert len(whole.frame) == len(judged)
+    assert answer(TABLE5, "in the mean").comes_to == ""
+    told = re.fullmatch(
+        r"On faces the errors change by (\S+) to (\S+) % \(.*\), on glyphs by (\S+) to (\S+) % \(.*\)\.", whole.comes_to
+    )
+    assert told
+    shares = [[100 * each.share for each in judged if each.bed == bed] for bed in ("faces", "glyphs")]
+    assert [float(end) for end in told.groups()] == pytest.approx([f(own) for own in shares for f in (min, max)], abs=0.06)
+    assert sum(map(int, re.findall(r"[(,] ?(\d+) ", whole.comes_to))) == len(judged)
+    assert f"<strong>{whole.comes_to[:20]}" in whole._repr_html_()
 
 
 def test_every_claim_is_in_the_papers_own_words(shared: Path) -> None:

@@ -18,12 +18,14 @@ from marginface.book.papers.interface.sign import SIGN
 from marginface.book.papers.interface.table1 import TABLE1
 from marginface.book.papers.pam.table2 import TABLE2
 from marginface.book.records import folder
+from marginface.book.telling import in_short
 from marginface.book.verdicts import WORDS, Verdict
 
 if TYPE_CHECKING:
     from marginface.book.plots.display import Table
 
 SHOWN = 3  # lines of evidence
+FEW = 2  # lines of a table that need no sentence above them
 # the words by what they say to a reader in a hurry
 KINDS = {
     "holds": ("reproduced", "holds"),
@@ -119,7 +121,7 @@ def of_paper(paper: str) -> str:
 
 
 def answer(item: Item, *about: str) -> "Table":
-    """What was found for an item's claims, a line each, or for those whose text has one of some words."""
+    """What was found for an item's claims, a line each, or for those whose text has one of some words; above it in short."""
     from marginface.book.plots.display import Table
 
     results = item.recorded()
@@ -127,7 +129,8 @@ def answer(item: Item, *about: str) -> "Table":
         return Table(pd.DataFrame(), "Nothing is recorded yet.")
     judged = [each for each in results.judged() if not about or any(words in each.claim.text for words in about)]
     lines = [(each.claim.text, each.bed, each.difference, each.printed or "–", each.judged) for each in judged]
-    return Table(pd.DataFrame(lines, columns=["", "on", "changes the errors by", "printed", "which is"]))
+    frame = pd.DataFrame(lines, columns=["", "on", "changes the errors by", "printed", "which is"])
+    return Table(frame, comes_to=in_short(judged) if len(judged) > FEW else "")
 
 
 # what the trainings came to: the item, one of its claims, and a sentence that wants the number

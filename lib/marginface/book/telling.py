@@ -56,8 +56,7 @@ def caption(effects: Sequence[Effect]) -> str:
         parts.append("An arrow at the right stands for what lies beyond +100 %; the table has the number.")
     claims = [each for each in effects if each.word != EXPLORED]
     if claims:
-        counted = ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in claims).most_common())
-        parts.append(f"{'One claim' if len(claims) == 1 else f'Of {len(claims)} claims'}: {counted}.")
+        parts.append(f"{'One claim' if len(claims) == 1 else f'Of {len(claims)} claims'}: {_counted(claims)}.")
     clear = [each for each in claims or effects if min(each.interval) > 0 or max(each.interval) < 0]
     if clear:
         most = max(clear, key=lambda each: min(abs(np.log1p(end)) for end in each.interval))
@@ -66,6 +65,21 @@ def caption(effects: Sequence[Effect]) -> str:
     else:
         parts.append("No interval leaves out zero.")
     return " ".join([*parts, *([f"An error is {errors}."] if errors else [])])
+
+
+def in_short(effects: Sequence[Effect]) -> str:
+    """What claims came to on each test bed, in a sentence: by how much the errors change, and the words."""
+    parts = []
+    for bed in dict.fromkeys(each.bed for each in effects):
+        own = [each for each in effects if each.bed == bed]
+        least, most = (end(own, key=lambda each: each.share).difference.partition(" [")[0] for end in (min, max))
+        span = least if least == most else f"{least.removesuffix(' %')} to {most}"
+        parts.append(f"{', on' if parts else 'On'} {bed} {'' if parts else 'the errors change '}by {span} ({_counted(own)})")
+    return f"{''.join(parts)}."
+
+
+def _counted(effects: Sequence[Effect]) -> str:
+    return ", ".join(f"{n} {word}" for word, n in Counter(each.word for each in effects).most_common())
 
 
 def _errors(effects: Sequence[Effect]) -> str:

@@ -34,17 +34,19 @@ def style() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table as a page shows it: without its index, and beneath it what its numbers stand on."""
+    """A table as a page shows it: without its index, above it what it comes to, and beneath it what its numbers stand on."""
 
     frame: pd.DataFrame
     stands_on: str = ""
+    comes_to: str = ""
 
     def _repr_html_(self) -> str:
         note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
         if self.frame.columns.empty:  # there is no table, but why
             return note
         table = INTERVAL.sub(r"\1,&nbsp;\2", self.frame.to_html(index=False, border=0)).replace(" %", "&nbsp;%")
-        return f'<div class="wide" tabindex="0">{table}</div>{note}'
+        before = f"<p><strong>{escape(self.comes_to)}</strong></p>".replace(" %", "&nbsp;%") if self.comes_to else ""
+        return f'{before}<div class="wide" tabindex="0">{table}</div>{note}'
 
 
 def table(frame: pd.DataFrame, stands_on: str = "") -> None:
