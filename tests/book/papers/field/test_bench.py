@@ -117,7 +117,7 @@ def test_parts_in_words() -> None:
 
 def test_the_table_has_settings() -> None:
     table = tabulate(results(BENCH, lambda name: 0.1)).set_index("loss")
-    assert table.setting["UniformFace"].startswith("ArcFace(scale=16, m=0.2) + UniformFace(")
+    assert table.setting["UniformFace"].startswith("ArcFace(scale=16, m=0.6) + UniformFace(")
 
 
 def test_what_spoils_is_in_the_rows_and_steps_are_alike() -> None:
