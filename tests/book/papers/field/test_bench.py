@@ -70,6 +70,22 @@ def test_papers_settings_that_vary_much_take_nothing_from_what_is_claimed() -> N
     assert one["AdaFace over ArcFace"].startswith("-3")
 
 
+def test_a_loss_that_scatters_as_no_other_does_takes_nothing_from_the_others() -> None:
+    """Where seeds are few, as with ten thousand characters, all rows together say how far a loss scatters."""
+    made = results(BENCH, lambda name: 0.07 if name == "AdaFace" else 0.1)
+    shaken = {name: list(group) for name, group in made.runs.items()}
+    for n, run in enumerate(shaken["CosFace"]):
+        shaken["CosFace"][n] = replace(run, metrics=dict.fromkeys(run.metrics, 1 - 0.1 * 2**n / 4))
+    words, same = {}, {}
+    for seeds in (5, 3):
+        few = replace(made, runs={name: group[:seeds] for name, group in shaken.items()})
+        words[seeds] = {each.claim.row: each.word for each in few.judged()}["AdaFace"]
+        same[seeds] = alike(few).set_index("loss").iloc[:, -1]["AdaFace"]
+    assert words == {5: "holds", 3: "undecided"}
+    assert same[5] == "CosFace"
+    assert len(same[3].split("; ")) > 20
+
+
 def test_halves_are_joined_where_both_are_recorded() -> None:
     """AdaFace errs less on one half and more on the other: over both it is told from nobody."""
     first = results(BENCH, lambda name: 0.08 if name == "AdaFace" else 0.1)

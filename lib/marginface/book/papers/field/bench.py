@@ -23,6 +23,7 @@ from marginface.training import recipes
 
 BASE = "ArcFace"
 FIVE_SEEDS = range(5)
+KNOWN = 5  # seeds from which on a row's own spread is known well enough
 TOLD = ("holds", "opposite")  # apart
 BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
@@ -72,7 +73,14 @@ def over(results: Results, name: str, base: str = BASE) -> Above:
     both = [[published.value(each, results.rows[row].printed) for each in own] for row in (name, base)]
     known = [value for values in both for value in values if value is not None]
     share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
-    return Above(name, base, tuple(results.tests), f"{name} over {base}", share)
+    text = f"{name} over {base}"
+    return Above(name, base, tuple(results.tests), text, share, among=_alone((name, base), results.runs))
+
+
+def _alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
+    """These rows, whose own spread says how sure their difference is, for a loss may scatter as others do not; none, which
+    stands for all, where they have too few seeds to know it."""
+    return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
 
 
 def tabulate(results: Results) -> pd.DataFrame:
@@ -95,7 +103,9 @@ def alike(results: Results) -> pd.DataFrame:
     rows = {name: tuple(f"{name} {n}" for n in range(len(halves))) for name in ordered}
     runs = {row: half[name] for name in ordered for row, half in zip(rows[name], halves, strict=True)}
     pairs = list(combinations(ordered, 2))
-    found = effects.judge([Above(rows[a], rows[b], tuple(results.tests), f"{a} over {b}") for a, b in pairs], runs)
+    tests = tuple(results.tests)
+    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=_alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
+    found = effects.judge(claims, runs)
     same: dict[str, list[str]] = {name: [] for name in ordered}
     for (a, b), each in zip(pairs, found, strict=True):
         if each.word not in TOLD:
