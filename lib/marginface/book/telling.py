@@ -69,7 +69,7 @@ def caption(effects: Sequence[Effect]) -> str:
 
 def in_short(effects: Sequence[Effect]) -> str:
     """What claims came to on each test bed, in a sentence: by how much the errors change, and the words."""
-    parts = []
+    parts: list[str] = []
     for bed in dict.fromkeys(each.bed for each in effects):
         own = [each for each in effects if each.bed == bed]
         least, most = (end(own, key=lambda each: each.share).difference.partition(" [")[0] for end in (min, max))
