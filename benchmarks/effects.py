@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from marginface.book.errors import error, influence
+from marginface.book.errors import deciding, error, influence
 from marginface.book.items import Results
 from marginface.book.papers import ITEMS
 from marginface.book.simulation import Design, runs_of, study
@@ -45,11 +45,12 @@ def recorded(results: Results) -> Iterator[tuple[str, tuple[float, ...]]]:
     """The spreads on every test of a page."""
     groups = list(results.compared.values())
     for test in results.tests:
-        logs = np.array([[np.log(error(run, test)) for run in group] for group in groups])
-        known = [[influence(run, test) for run in group] for group in groups]
-        moved = np.array([[each[1] for each in group if each is not None] for group in known])
-        if moved.ndim == 3:
-            yield test, spreads(logs, moved)
+        measure = deciding(test, [run for group in groups for run in group])
+        logs = np.array([[np.log(error(run, measure)) for run in group] for group in groups])
+        known = [[influence(run, measure) for run in group] for group in groups]
+        moved = [[each[1] for each in group if each is not None] for group in known]
+        if [len(group) for group in moved] == [len(group) for group in groups]:
+            yield test, spreads(logs, np.array(moved))
 
 
 def main() -> None:
