@@ -191,14 +191,14 @@ def printed_settings(results: Results) -> "Table":
 
 
 def tried() -> pd.DataFrame:
-    """Settings of the recipe on faces with their errors on people set aside as far as they were tried; the first is taken."""
+    """Settings of the recipe on faces with their errors on people set aside as far as they were tried; the first is the recipe."""
     own, lines = FACES.to_json(), []
     for recipe in (FACES, *faces.SETTINGS):
         differs = [f"{name} = {value}" for name, value in recipe.to_json().items() if value != own.get(name)]
         runs = [run for run in map(lookup, with_seeds(on_choice(recipe), faces.SEEDS)) if run is not None]
         if runs:
             share = np.exp(np.mean([choosing.loss_of_choice("faces", run) for run in runs]))
-            lines.append((", ".join(differs) or "the recipe above (chosen)", f"{100 * share:.2f}"))
+            lines.append((", ".join(differs) or "the recipe above", f"{100 * share:.2f}"))
     return pd.DataFrame(lines, columns=["settings", "errors, %"])
 
 
