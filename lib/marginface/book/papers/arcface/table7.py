@@ -191,7 +191,7 @@ def printed_settings(results: Results) -> "Table":
 
 
 def tried() -> pd.DataFrame:
-    """Settings of the recipe on faces with their errors on people set aside as far as they were tried; the first is the recipe."""
+    """The recipe at 112 pixels and settings beside its own with their errors on people set aside, as far as they were tried."""
     own, lines = FACES.to_json(), []
     for recipe in (FACES, *faces.SETTINGS):
         differs = [f"{name} = {value}" for name, value in recipe.to_json().items() if value != own.get(name)]
