@@ -324,6 +324,22 @@ def test_the_figure_has_a_line_a_claim_and_a_panel_a_test_bed() -> None:
     assert hollow[0].get_xdata()[0] == pytest.approx(-20)  # type: ignore[index]
 
 
+def test_test_beds_with_nothing_in_common_are_beneath_each_other() -> None:
+    """Side by side each would leave the lines of the others empty; beds with one difference in common share their lines."""
+    (one,) = made("holds")
+    named = [("a", "faces"), ("b", "faces"), ("c", "glyphs"), ("b", "large faces"), ("c", "many glyphs"), ("d", "many glyphs")]
+    figure = forest([replace(one, bed=bed, claim=replace(one.claim, text=text)) for text, bed in named])
+    found = [
+        ([axes.get_title() for axes in part.axes], [each.get_text() for each in part.axes[0].get_yticklabels()])
+        for part in figure.subfigs
+    ]
+    assert found == [
+        (["on faces", "on large faces"], ["a", "b"]),
+        (["on glyphs", "on many glyphs"], ["c", "d"]),
+    ]
+    assert all(len(axes.lines) > 1 for axes in figure.axes)
+
+
 def test_what_lies_far_to_the_right_is_an_arrow_at_the_edge() -> None:
     """Where nearly nothing is an error, a few more are many times as many; they are not to flatten all other lines."""
     near, far = made("holds", "explored")

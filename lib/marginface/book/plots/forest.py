@@ -53,21 +53,38 @@ class Forest:
 def forest(effects: Sequence[Effect]) -> Figure:
     """One line a difference: filled for claims, grey for what was explored; hollow what is printed; a panel for each test bed.
 
-    The band about zero is what counts as equivalent. An arrow stands for what lies beyond `EDGE`.
+    Test beds with some difference in common stand side by side, others beneath them. The band about zero is what counts as
+    equivalent. An arrow stands for what lies beyond `EDGE`.
     """
-    beds = list(dict.fromkeys(each.bed for each in effects))
-    lines = list(dict.fromkeys(each.claim.text for each in effects))
-    height = 1.1 + 0.3 * len(lines)
-    figure, panels = plt.subplots(1, len(beds), figsize=(9, height), sharey=True, squeeze=False, layout="constrained")
-    for axes, bed in zip(panels[0], beds, strict=True):
-        axes.axvline(0, color="0.4", linewidth=1)
-        for each in effects:
-            if each.bed == bed:
-                _line(axes, each, lines.index(each.claim.text))
-        axes.set(title=f"on {bed}", xlabel="change, %")
-    panels[0][0].set_yticks(range(len(lines)), lines)
-    panels[0][0].set_ylim(len(lines) - 0.5, -0.5)
+    rows = _side_by_side(effects)
+    lines = [list(dict.fromkeys(each.claim.text for each in effects if each.bed in beds)) for beds in rows]
+    heights = [0.8 + 0.3 * len(own) for own in lines]
+    figure = plt.figure(figsize=(9, 0.3 + sum(heights)), layout="constrained")
+    for part, beds, own in zip(
+        figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0], rows, lines, strict=True
+    ):
+        panels = part.subplots(1, len(beds), sharey=True, squeeze=False)[0]
+        for axes, bed in zip(panels, beds, strict=True):
+            axes.axvline(0, color="0.4", linewidth=1)
+            for each in effects:
+                if each.bed == bed:
+                    _line(axes, each, own.index(each.claim.text))
+            axes.set(title=f"on {bed}", xlabel="change, %")
+        panels[0].set_yticks(range(len(own)), own)
+        panels[0].set_ylim(len(own) - 0.5, -0.5)
     return figure
+
+
+def _side_by_side(effects: Sequence[Effect]) -> list[list[str]]:
+    """The test beds in rows: a bed joins the first row of which one has a difference of the same name."""
+    texts: dict[str, set[str]] = {}
+    for each in effects:
+        texts.setdefault(each.bed, set()).add(each.claim.text)
+    rows: list[list[str]] = []
+    for bed, own in texts.items():
+        row = next((row for row in rows if any(own & texts[other] for other in row)), None)
+        rows.append([bed]) if row is None else row.append(bed)
+    return rows
 
 
 def _line(axes: Axes, effect: Effect, place: int) -> None:
