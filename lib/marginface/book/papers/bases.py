@@ -69,6 +69,12 @@ def _both(s: float, centers: Sequence[float], radii: Sequence[float]) -> dict[st
     }
 
 
+# scales and margins that ArcFace and InterFace are tried with on faces
+ON_FACES = tuple(
+    (s, m)
+    for s, margins in ((SCALE / 2, (0.5, 0.9)), (SCALE, (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1)), (2 * SCALE, (0.3, 0.5, 0.9)))
+    for m in margins
+)
 ON_GLYPHS = ("Softmax", "NormFace", "CosFace", "ArcFace")  # chosen there with the losses of other papers
 CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
     "glyphs": {name: _plain(*glyphs.CANDIDATES[name]) for name in ON_GLYPHS}
@@ -80,8 +86,8 @@ CANDIDATES: dict[str, dict[str, tuple[Loss, ...]]] = {
         "CosFace": _plain(
             CosFace(SCALE / 2, 0.35), *(CosFace(SCALE, m) for m in (0.1, 0.2, 0.35, 0.5)), CosFace(2 * SCALE, 0.35)
         ),
-        "ArcFace": _plain(*(ArcFace(SCALE, m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
-        INTERFACE: _plain(*(InterFace.cid_ct(scale=SCALE, m=m) for m in (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1))),
+        "ArcFace": _plain(*(ArcFace(s, m) for s, m in ON_FACES)),
+        INTERFACE: _plain(*(InterFace.cid_ct(scale=s, m=m) for s, m in ON_FACES)),
     }
     | _both(SCALE, (0.001, 0.003, 0.01, 0.03), (4.0, 8.0, 16.0, 32.0)),
 }
