@@ -325,8 +325,6 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--data-root")
     options = parser.parse_args()
-    if options.pack:
-        return pack_all(papers.reads())
     wanted = [name for name in known for pattern in options.only.split(",") if fnmatch(name, pattern.strip())]
     if not wanted:
         near = get_close_matches(options.only, known, n=1, cutoff=0)[0]
@@ -335,6 +333,8 @@ def main() -> None:
     jobs = options.jobs or at_once(options.device)
     os.nice(10)  # what is worked on meanwhile comes first
     try:
+        if options.pack:  # a record that cannot be read is named
+            return pack_all(papers.reads())
         runs = run_missing(
             recipes,
             device=options.device,

@@ -74,10 +74,10 @@ def over(results: Results, name: str, base: str = BASE) -> Above:
     known = [value for values in both for value in values if value is not None]
     share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
     text = f"{name} over {base}"
-    return Above(name, base, tuple(results.tests), text, share, among=among((name, base), results.runs))
+    return Above(name, base, tuple(results.tests), text, share, among=_alone((name, base), results.runs))
 
 
-def among(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
+def _alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
     """These rows, whose own spread says how sure their difference is, for a loss may scatter as others do not; none, which
     stands for all, where they have too few seeds to know it."""
     return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
@@ -93,7 +93,7 @@ def tabulate(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
+def _halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     """The runs of the methods at their best on all halves of the people that are recorded: of each its rows, and the runs of
     these."""
     joined = [there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs]
@@ -105,12 +105,12 @@ def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
 def alike(results: Results) -> pd.DataFrame:
     """The methods at their best in the order of their errors, each with those that it cannot be told from: any two are
     compared, on all halves of the people that are recorded, and all comparisons are one family."""
-    rows, runs = halves(results)
+    rows, runs = _halves(results)
     shares = {name: float(np.mean([_logs(runs, row, results.tests) for row in own])) for name, own in rows.items()}
     ordered = sorted(shares, key=lambda name: shares[name])
     pairs = list(combinations(ordered, 2))
     tests = tuple(results.tests)
-    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=among((*rows[a], *rows[b]), runs)) for a, b in pairs]
+    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=_alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
     found = effects.judge(claims, runs)
     same: dict[str, list[str]] = {name: [] for name in ordered}
     for (a, b), each in zip(pairs, found, strict=True):
