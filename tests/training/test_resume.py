@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -25,6 +26,7 @@ from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.training import Run, checkpoints, train
 from marginface.training.loop import Loop, NonFiniteLossError
 from marginface.training.recipes import RECIPES, Recipe
+from marginface.training.trainer import _readers_understood
 from marginface.triplet import Triplet
 
 # everything that has a state: dropout, augmentation, momentum, a moving average, a regularizer with centres, clipping
@@ -327,6 +329,21 @@ def test_a_killed_reader_is_an_error_and_keeps_the_last_checkpoint(people: FaceD
     assert 1 <= step <= 6
     assert f"at step {step + 1}:" in str(told.value)
     assert signal.getsignal(signal.SIGCHLD) == before
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_reader_that_ends_while_it_hands_over_a_batch_is_the_same_error(error: Exception) -> None:
+    """PyTorch sees a broken connection where the end of the other process isn't yet known."""
+    loop: Any = SimpleNamespace(step=4)
+    with pytest.raises(OSError, match="a process that reads images ended at step 5:"), _readers_understood(loop):
+        raise error
+
+
+def test_what_a_reader_itself_raised_keeps_its_kind() -> None:
+    loop: Any = SimpleNamespace(step=4)
+    raised = EOFError("Caught EOFError in DataLoader worker process 0.\nEOFError: the image ends early")
+    with pytest.raises(EOFError, match="the image ends early"), _readers_understood(loop):
+        raise raised
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def train(
             pin_memory=fabric.device.type == "cuda",
         )
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        with _readers_understood(loop):
+        with _readers_understood(loop) if workers else nullcontext():
             while loop.step < steps:
                 for images, labels in loop.epoch(_read(batches_to_device)):
                     loop.learn(images, labels, log)
@@ -251,17 +251,21 @@ def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 @contextmanager
 def _readers_understood(loop: Loop) -> Iterator[None]:
-    """What a reader raised comes from it as text, with the lines of the other process before the message."""
+    """What a reader raised comes from it as text, with the lines of the other process before the message.
+
+    Of a reader that was killed either PyTorch tells, or, where its end isn't yet known, the connection that broke.
+    """
     try:
         yield
-    except (ValueError, OSError) as error:
-        if str(error).startswith("Caught "):
-            message = re.split(rf"^(?:[\w.]+\.)?{type(error).__name__}: ", str(error), flags=re.MULTILINE)[-1]
+    except (ValueError, OSError, EOFError, RuntimeError) as error:
+        told = str(error)
+        if "DataLoader worker (pid" in told or (
+            isinstance(error, ConnectionError | EOFError) and not told.startswith("Caught ")
+        ):
+            raise OSError(f"a process that reads images ended at step {loop.step + 1}: {told}") from error
+        if told.startswith("Caught ") and isinstance(error, ValueError | OSError):
+            message = re.split(rf"^(?:[\w.]+\.)?{type(error).__name__}: ", told, flags=re.MULTILINE)[-1]
             raise type(error)(message.rstrip()) from error
-        raise
-    except RuntimeError as error:
-        if "DataLoader worker (pid" in str(error):
-            raise OSError(f"a process that reads images ended at step {loop.step + 1}: {error}") from error
         raise
 
 
