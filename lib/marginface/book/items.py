@@ -252,7 +252,8 @@ class Results:
         for bed, there in self.beds.items():
             theirs = [_renamed(claim, bed) for claim in claims(there)] if there.runs else []
             if theirs and self.item.beds[bed].joined:
-                own = [_together(*both) for both in zip(own, theirs, strict=True)]
+                same = {claim.text: claim for claim in theirs}
+                own = [_together(claim, same[claim.text]) for claim in own]
             else:
                 others += theirs
         return own + others

@@ -8,11 +8,13 @@ import pytest
 from tests.book.papers.made import results
 
 from marginface.book.items import Results
+from marginface.book.obtain import Bed
 from marginface.book.papers.choosing import AS_PRINTED
 from marginface.book.papers.field.bench import BENCH, MANY, alike, as_printed, claims, parts, spread, tabulate
 from marginface.book.papers.field.methods import METHODS
 from marginface.book.papers.field.spoiled import MADE_FOR, SPOILED, SPOILED_SETS, STEPS
 from marginface.book.papers.glyphs import GLYPHS
+from marginface.book.papers.interface.losses import SMALL
 from marginface.book.records import lookup
 from marginface.margins import ArcFace
 
@@ -25,10 +27,7 @@ def test_every_method_is_there_at_its_best_and_as_printed() -> None:
     alone = {name for name in METHODS if f"{name}, {AS_PRINTED}" not in rows}
     assert alone >= {"Softmax", "AdaCos, fixed", "AdaCos, dynamic"}
     assert rows[f"ArcFace, {AS_PRINTED}"].recipe.margin == ArcFace()
-    many = BENCH.beds["glyphs, 10,000 characters"].of(BENCH.ask().settings)
-    assert many.data == MANY
-    assert BENCH.rows is not None
-    assert set(BENCH.rows(many)) == set(METHODS), "at their best alone"
+    assert set(BENCH.ask(data=MANY, epochs=1).rows) == set(METHODS), "at their best alone"
 
 
 def test_with_the_papers_profile_it_is_interfaces_recipe() -> None:
@@ -38,7 +37,7 @@ def test_with_the_papers_profile_it_is_interfaces_recipe() -> None:
 
 
 def test_claims_are_over_arcface_with_what_interfaces_table_prints() -> None:
-    made = results(BENCH, lambda name: 0.1)
+    made = results(BENCH, lambda name: 0.1, data=SMALL.data, epochs=SMALL.epochs)
     found = {claim.text: claim for claim in claims(made)}
     assert set(found) == {f"{name} over ArcFace" for name in METHODS if name != "ArcFace"}
     elastic = found["ElasticFace-Arc over ArcFace"].printed
@@ -49,6 +48,10 @@ def test_claims_are_over_arcface_with_what_interfaces_table_prints() -> None:
 def wild(row: str) -> float:
     """Papers' settings are far off, and by how much is up to chance."""
     return 0.4 if row.endswith(AS_PRINTED) else 0.07 if row == "AdaFace" else 0.1
+
+
+def test_claims_are_in_the_order_of_errors() -> None:
+    assert next(claim.row for claim in claims(results(BENCH, wild))) == "AdaFace"
 
 
 def test_a_group_of_alike_and_one_that_errs_less() -> None:
@@ -90,7 +93,8 @@ def test_halves_are_joined_where_both_are_recorded() -> None:
     """AdaFace errs less on one half and more on the other: over both it is told from nobody."""
     first = results(BENCH, lambda name: 0.08 if name == "AdaFace" else 0.1)
     second = moved(results(BENCH, lambda name: 0.125 if name == "AdaFace" else 0.1, draw=1))
-    table = alike(replace(first, beds={"other half": second})).set_index("loss")
+    both = replace(BENCH, beds={"other half": Bed(range(5), joined=True)})
+    table = alike(replace(first, item=both, beds={"other half": second})).set_index("loss")
     assert float(table["errors, %"]["AdaFace"]) == pytest.approx(10, abs=0.3)
     assert alike(first).loss[0] == "AdaFace"
 
@@ -133,7 +137,7 @@ def test_parts_in_words() -> None:
 
 def test_the_table_has_settings() -> None:
     table = tabulate(results(BENCH, lambda name: 0.1)).set_index("loss")
-    assert table.setting["UniformFace"].startswith("ArcFace(scale=16, m=0.6) + UniformFace(")
+    assert table.setting["UniformFace"].startswith("ArcFace(scale=32, m=0.6) + UniformFace(")
 
 
 def test_what_spoils_is_in_the_rows_and_steps_are_alike() -> None:

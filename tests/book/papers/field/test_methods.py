@@ -92,8 +92,7 @@ def test_recipes_are_told_apart_and_come_back() -> None:
 
 
 def test_what_was_tried_has_a_mark_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MATCHED, "faces", {})
     monkeypatch.setitem(MATCHED, "glyphs", {"ArcFace": candidates("glyphs")["ArcFace"][0]})
-    tried = table()
-    assert len(tried) == sum(len(losses) for bed in SCALES for losses in candidates(bed).values())
-    assert tried.settings.str.endswith("(chosen)").sum() == 2 * 3 + 1
+    tried = table("glyphs")
+    assert len(tried) == sum(len(losses) for losses in candidates("glyphs").values())
+    assert tried.settings.str.endswith("(chosen)").sum() == 3 + 1

@@ -150,6 +150,6 @@ def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]
     return {"field": choosing.rounds({bed: candidates(bed) for bed in SCALES}, SEEDS if seeds is None else seeds)}
 
 
-def table(names: Sequence[str] | None = None) -> pd.DataFrame:
-    """What was tried on people and characters set aside, of some methods or of all."""
-    return choosing.table({bed: candidates(bed) for bed in SCALES}, matched, SEEDS, names)
+def table(bed: str) -> pd.DataFrame:
+    """What was tried on people or characters set aside."""
+    return choosing.table({bed: candidates(bed)}, matched, SEEDS)
