@@ -75,14 +75,23 @@ def test_adaface_keeps_moving_averages_of_norms() -> None:
     assert kept(head, "deviation").item() == pytest.approx(deviation)
 
 
-def test_adaface_gives_short_embeddings_a_negative_angle() -> None:
-    """m > 0 with ẑ = -1 turns the target's angle back, and takes nothing from it."""
+def test_adaface_gives_short_embeddings_arcfaces_margin() -> None:
+    """ẑ = -1: all of m is added to the angle, and nothing taken from the cosine."""
     head = head_of(AdaFace(8, m=0.4)).eval()
     kept(head, "mean").fill_(50)
     kept(head, "deviation").fill_(1)
     x, y = batches(1)[0]
     expected = 8 * (cosines(head, x, y).arccos() + 0.4).cos()
     torch.testing.assert_close(head.logits(x, y)[torch.arange(5), y], expected)
+
+
+def test_adacos_does_not_push_samples_away_from_their_class() -> None:
+    """With three classes that lie opposite to a sample log(B) is below 0."""
+    head = MarginHead(2, 3, AdaCos())
+    head.weight.data.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.3], [-1.0, -0.3]]))
+    for _ in range(3):
+        head(torch.tensor([[1.0, 0.2]]), torch.tensor([0]))
+        assert kept(head, "s").item() >= 0
 
 
 def test_curricularface_keeps_a_moving_average_of_cosines() -> None:

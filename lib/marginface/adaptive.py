@@ -189,7 +189,7 @@ class AdaCos(Margin):
 
     Fixed, it is s = √2 log(C - 1) (Eq. 12). Dynamic, it begins there, and each batch has log(B) / cos(min(π/4, median θ_y)),
     where B is the mean over its samples of Σ_j≠y e^(s cos θ_j) with the s before (Eq. 15, 16): a second pass over all classes,
-    without a gradient. With two classes s is 0, and nothing is learned.
+    without a gradient. With two classes s is 0, and nothing is learned; with few it may come out below 0, and counts as 0.
     """
 
     dynamic: bool = True
@@ -211,7 +211,7 @@ class AdaCos(Margin):
         with torch.no_grad():
             others = batch.gather(batch.others(s))
         median = angle(batch.gather(batch.cosine).clamp(-1, 1)).median()
-        s = (others.logsumexp(dim=0) - math.log(len(others))) / median.clamp_max(math.pi / 4).cos()
+        s = ((others.logsumexp(dim=0) - math.log(len(others))) / median.clamp_max(math.pi / 4).cos()).clamp_min(0)
         return Scaled(s), {"s": s}
 
     def unmet(self, kept: Mapping[str, Tensor], num_classes: int, number: int) -> Margin:
@@ -279,7 +279,7 @@ class DynArcFace(Margin):
 
 @dataclass(frozen=True)
 class CircleLoss(Margin):
-    """T = [1 + m - c]₊ (c - 1 + m), U = [c + m]₊ (c - m), brackets without a gradient (Sun et al. 2020, Eq. 8, at class level).
+    """T = [1 + m - c]₊ (c - 1 + m), U = [c + m]₊ (c - m), brackets without a gradient (Sun et al. 2020, Eq. 5, 6, by class).
 
     The further a cosine is from where it should be, 1 + m or -m, the faster it moves. γ of the paper is `scale`.
     """

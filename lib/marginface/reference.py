@@ -277,7 +277,7 @@ def dynarcface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, slope: float
 
 
 def circleloss(x: Tensor, W: Tensor, y: Tensor, s: float, m: float) -> Tensor:
-    """Circle loss Eq. 8 with class weights as proxies, γ = s; the weights α_p and α_n carry no gradient."""
+    """Circle loss Eq. 5 and 6 with class weights as proxies, γ = s; the weights α_p and α_n carry no gradient."""
     loss = []
     for i in range(len(x)):
         cos = [torch.cos(theta(x[i], w)) for w in W]

@@ -109,7 +109,7 @@ class ShardedMarginHead(MarginHead):
         return sharded.train(head.training)
 
     def gather(self) -> MarginHead:
-        """The whole head, on every rank. All ranks have to call this."""
+        """The whole head, on every rank; what `sample_rate` drew is forgotten. All ranks have to call this."""
         sizes = [part.stop - part.start for part in _parts(self._classes, self.ranks.world)]
 
         def join(table: Tensor) -> Tensor:

@@ -313,7 +313,7 @@ def main() -> None:
 
     known = sorted(papers.grids())
     parser = argparse.ArgumentParser(prog="python -m marginface.book.runs", description="Run the book's recorded runs.")
-    parser.add_argument("--only", metavar="NOTEBOOKS", default="*", help="such as iam/table2, or 'interface/*'")
+    parser.add_argument("--only", metavar="NOTEBOOKS", default="*", help="such as iam/table2, or 'iam/*'")
     parser.add_argument("--seeds", type=seeds_of, help="such as 0-9 or 0,3,5, for every row; else those that the pages show")
     parser.add_argument("--limit", type=seconds_of, metavar="TIME", help="such as 10m: stop then and keep all that is done")
     parser.add_argument("--force", action="store_true", help="run again what is recorded")

@@ -122,7 +122,7 @@ def power(effects: Sequence[Effect]) -> str:
     if isinstance(judged[0].claim, Within):
         what = f"what is no change to be within ± {span}"
     else:
-        of_angles = judged[0].claim.value is not None or is_angle(judged[0].claim.measures[0])
-        what = f"an angle that is smaller by {span}" if of_angles else f"a change that removes {span} of the errors"
+        of_errors = judged[0].claim.value is None and not is_angle(judged[0].claim.measures[0])
+        what = f"a change that removes {span} of the errors" if of_errors else f"what is compared to be smaller by {span}"
     family = f"{len(judged)} claims are one family, and this is at Holm's first step" if len(judged) > 1 else "One claim"
     return f"These runs show {what} with a probability of 80 % ({family}: {100 * judged[0].level:.1f} %)."

@@ -62,8 +62,9 @@ def main() -> None:
     \b
     marginface align photographs/ aligned/
     marginface train --data aligned/ --out runs/mine
-    marginface evaluate runs/mine/best.pt --people others/
-    marginface threshold runs/mine/best.pt --people others/ --far 1e-3
+    marginface align others/ others-aligned/
+    marginface evaluate runs/mine/best.pt --people others-aligned/
+    marginface threshold runs/mine/best.pt --people others-aligned/ --far 1e-3
     marginface verify runs/mine/best.pt a.jpg b.jpg
     """
 

@@ -51,6 +51,7 @@ def test_the_papers_settings_are_the_defaults_of_the_classes() -> None:
         "ElasticFace-Cos+": "of two kinds",
         "AdaCos, fixed": "of two kinds",
         "SphereFace2": "the weight of its authors' code",
+        "UniformFace": "added to SphereFace with the annealing",
     }
     printed = {name: loss for name, method in METHODS.items() if (loss := method.as_printed)}
     for name, loss in printed.items():
@@ -59,7 +60,8 @@ def test_the_papers_settings_are_the_defaults_of_the_classes() -> None:
     assert printed["UniformFace"].added == (UniformFace(pairs="batch"),)
     assert printed["Marginal loss"].added == (MarginalLoss(1.0),)
     assert printed["Range loss"].added == (RangeLoss(5e-5, 1e-4, 2e4),)
-    assert METHODS.keys() - printed == {"Dyn-ArcFace"}, "of whose paper no setting was to be had"
+    assert printed["Partial FC"].sample_rate == 0.1
+    assert METHODS.keys() - printed == {"Dyn-ArcFace", "Contrastive loss"}, "of whose papers no setting was to be had"
 
 
 @pytest.mark.parametrize("bed", SCALES)

@@ -85,9 +85,12 @@ METHODS: dict[str, Method] = {
     "InterFace": Method(lambda s, m: Loss(InterFace.cid_ct(scale=_few(64 * s), m=_few(0.5 * m))), "InterFace_cid&ct"),
     "CurricularFace": Method(lambda s, m: Loss(CurricularFace(_few(64 * s), _few(0.5 * m))), "CurricularFace"),
     "AdaFace": Method(lambda s, m: Loss(AdaFace(_few(64 * s), _few(0.4 * m)))),
-    # lengths lie between 5 and 55 with 128 numbers as they do between 10 and 110 with the paper's 512
+    # lengths lie between 5 and 55 with 128 numbers as they do between 10 and 110 with the paper's 512; the bound of λ goes with
+    # them, with s and with m
     "MagFace": Method(
-        lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m), 5.0, 55.0)), "MagFace", printed=Loss(MagFace())
+        lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m), 5.0, 55.0, _few(17.5 * s * m))),
+        "MagFace",
+        printed=Loss(MagFace()),
     ),
     "ElasticFace-Arc": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.05)), "ElasticFace-Arc"),
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
@@ -101,29 +104,37 @@ METHODS: dict[str, Method] = {
     ),
     # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper
     "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace"),
-    # with many classes all pairs would take longer than the network
+    # with many classes all pairs would take longer than the network; the paper adds it to SphereFace
     "UniformFace": Method(
-        lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")), "UniformFace"
+        lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")),
+        "UniformFace",
+        printed=_with(Loss(SphereFace(4, Annealing())), UniformFace(1.0, "batch")),
     ),
     "CircleLoss": Method(lambda s, m: Loss(CircleLoss(_few(256 * s), _few(0.25 * m))), "CircleLoss", margins=AROUND),
     "CircleLoss, pairs": Method(lambda s, m: Loss(CirclePairLoss(_few(0.4 * m), _few(80 * s))), scales=AROUND, margins=AROUND),
     "Marginal loss": Method(
         lambda s, m: _with(Loss(Softmax()), MarginalLoss(s, margin=_few(0.3 * m))), scales=(0.1, 1.0, 10.0), margins=AROUND
     ),
-    # the margin goes with the lengths of a network's embeddings, and ours are a tenth as long as the paper's
+    # squares of lengths are in the margin and in what the weights weigh, and ours are a tenth as long as the paper's
     "Range loss": Method(
         lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
-        scales=(0.1, 1.0, 10.0),
+        scales=(10.0, 100.0, 1000.0),
         margins=(0.005, 0.01, 0.02),
     ),
+    # the paper names no margin, and has no unit lengths
     "Contrastive loss": Method(
-        lambda s, m: Loss(ContrastiveLoss(m)), scales=(1.0,), margins=tuple(n / 5 for n in range(1, 10))
+        lambda s, m: Loss(ContrastiveLoss(m)), scales=(1.0,), margins=tuple(n / 5 for n in range(1, 10)), known=False
     ),
+    # of cosines, lengths want no penalty
     "N-pair loss": Method(
-        lambda s, m: Loss(NPairLoss(scale=_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
+        lambda s, m: Loss(NPairLoss(0.0, _few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
     ),
     # of a thousand classes 300, of which some 120 are the batch's: with the paper's tenth there would be hardly any others
-    "Partial FC": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3), "Partial-FC-ArcFace"),
+    "Partial FC": Method(
+        lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3),
+        "Partial-FC-ArcFace",
+        printed=Loss(ArcFace(), sample_rate=0.1),
+    ),
 }
 # of each method the candidate that errs least on what is set aside, when all were tried
 MATCHED: dict[str, dict[str, Loss]] = {bed: {} for bed in SCALES}
