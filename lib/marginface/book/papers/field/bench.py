@@ -1,4 +1,4 @@
-"""The bench: the field's losses trained alike, each at its paper's setting and at its own best, and judged over ArcFace."""
+"""The bench: the field's losses trained alike, each at its own best, and judged over ArcFace; and at their papers' settings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,6 @@ from marginface.book.papers import choosing
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, RECIPES
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import METHODS
-from marginface.book.papers.glyphs import MANY
 from marginface.training import recipes
 
 BASE = "ArcFace"
@@ -27,19 +26,22 @@ BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """Every method whose setting is chosen, at that and, where there are not too many classes, at its paper's; with profile
-    "paper" all at the paper's, by InterFace's recipe, whose tables quote them."""
+    """Every method whose setting is chosen, at that; with profile "paper" all at their papers' settings, by InterFace's recipe,
+    whose tables quote them."""
     if chosen.profile == "paper":
         base = recipes.RECIPES["interface/arcface-ms1mv2"]
-        known = {name: loss for name, method in METHODS.items() if (loss := method.as_printed)}
-        return {name: Row(loss.on(base), quoted(name)) for name, loss in known.items()}
-    bed = bed_of(chosen.data)
-    base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
-    best = methods.at_best(bed)
-    found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
-    for name, loss in best.items() if chosen.data != MANY else ():
-        if (printed := METHODS[name].as_printed) not in (None, loss):
-            found[f"{name}, {AS_PRINTED}"] = Row(printed.on(base), quoted(name))
+        return {name: Row(loss.on(base), quoted(name)) for name, method in METHODS.items() if (loss := method.as_printed)}
+    base = replace(RECIPES[bed_of(chosen.data)], data=chosen.data, epochs=chosen.epochs)
+    return {name: Row(loss.on(base), quoted(name)) for name, loss in methods.at_best(bed_of(chosen.data)).items()}
+
+
+def both_rows(chosen: SimpleNamespace) -> dict[str, Row]:
+    """The same, and where the paper has another setting the method at that, too."""
+    found = rows(chosen)
+    for name, best in [*found.items()] if chosen.profile != "paper" else ():
+        printed = METHODS[name].as_printed
+        if printed is not None and (recipe := printed.on(best.recipe)) != best.recipe:
+            found[f"{name}, {AS_PRINTED}"] = Row(recipe, best.printed)
     return found
 
 
@@ -48,16 +50,11 @@ def quoted(name: str) -> dict[str, str]:
     return {"method": METHODS[name].quoted} if METHODS[name].quoted else {}
 
 
-def at_best(results: Results) -> Runs:
-    """The runs that are compared: what others vary from seed to seed, as with a scale for many more classes, is not theirs."""
-    return {name: group for name, group in results.trained.items() if name in METHODS}
-
-
 def claims(results: Results) -> list[Above]:
     """Each method at its best over ArcFace at its best, in the order of their errors."""
-    best = at_best(results)
-    ordered = sorted(best, key=lambda name: float(np.mean(_logs(best, name, results.tests))))
-    return [over(results, name) for name in ordered if name != BASE and BASE in best]
+    runs = results.trained
+    ordered = sorted(runs, key=lambda name: float(np.mean(_logs(runs, name, results.tests))))
+    return [over(results, name) for name in ordered if name != BASE and BASE in runs]
 
 
 def as_printed(results: Results) -> pd.DataFrame:
@@ -97,7 +94,7 @@ def _halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     """The runs of the methods at their best on all halves of the people that are recorded: of each its rows, and the runs of
     these."""
     joined = [there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs]
-    every = [at_best(half) for half in (results, *joined)]
+    every = [half.trained for half in (results, *joined)]
     rows = {name: tuple(f"{name} {n}" for n in range(len(every))) for name in every[0]}
     return rows, {row: half[name] for name, own in rows.items() for row, half in zip(own, every, strict=True)}
 
@@ -121,19 +118,20 @@ def alike(results: Results) -> pd.DataFrame:
 
 
 def parts(results: Results) -> str:
-    """What part of the spread is the loss, what the seed, and what the search was worth, in a sentence or two."""
-    best = at_best(results)
-    loss, middle, seed = spread(np.array([_logs(best, name, results.tests) for name in best]))
-    told = (
+    """What part of the spread is the loss, and what the seed, in a sentence."""
+    loss, middle, seed = spread(np.array([_logs(results.trained, name, results.tests) for name in results.trained]))
+    return (
         f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
         f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
     )
-    pairs = [(name, f"{name}, {AS_PRINTED}") for name in best if f"{name}, {AS_PRINTED}" in results.runs]
-    if not pairs:
-        return told
+
+
+def worth(results: Results) -> str:
+    """What the search was worth, in a sentence."""
+    pairs = [(name, f"{name}, {AS_PRINTED}") for name in METHODS if f"{name}, {AS_PRINTED}" in results.runs]
     logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
-    worth = np.expm1(np.median([ours - theirs for ours, theirs in logs]))
-    return f"{told} The search changed the errors of {len(pairs)} losses by {100 * worth:+.0f} % in the median."
+    changed = np.expm1(np.median([ours - theirs for ours, theirs in logs]))
+    return f"The search changed the errors of {len(pairs)} losses by {100 * changed:+.0f} % in the median."
 
 
 def spread(logs: Floats) -> tuple[float, float, float]:
@@ -163,7 +161,15 @@ BENCH = Item(
     notebook="field/bench",
     parameters=ON_GLYPHS,
     rows=rows,
+    seeds=range(5),
     claims=claims,
-    compared=at_best,
     tabulate=tabulate,
+)
+PRINTED = Item(
+    "The field",
+    "The papers' settings",
+    notebook="field/printed",
+    parameters=ON_GLYPHS,
+    rows=both_rows,
+    tabulate=as_printed,
 )
