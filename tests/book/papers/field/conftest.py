@@ -8,6 +8,9 @@ from marginface.book.papers.field import methods
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each method the candidate in the middle."""
-    for bed in methods.SCALES:
-        middle = {name: losses[len(losses) // 2] for name, losses in methods.candidates(bed).items()}
+    for bed, scales in methods.SCALES.items():
+        middle = {
+            name: tuple(each[len(each) // 2] for each in (method.scales or scales, method.margins or methods.MARGINS))
+            for name, method in methods.METHODS.items()
+        }
         monkeypatch.setitem(methods.MATCHED, bed, middle)

@@ -5,7 +5,18 @@ import pytest
 from marginface import sampling
 from marginface.adaptive import AdaptiveFace
 from marginface.book.papers import choosing, grids
-from marginface.book.papers.field.methods import MATCHED, METHODS, SCALES, SEEDS, at_best, candidates, choices, matched, table
+from marginface.book.papers.field.methods import (
+    MARGINS,
+    MATCHED,
+    METHODS,
+    SCALES,
+    SEEDS,
+    at_best,
+    candidates,
+    choices,
+    matched,
+    table,
+)
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import Recipe, loss_kinds
 
@@ -23,8 +34,10 @@ def test_each_is_tried_at_nine_settings_where_it_has_any(bed: str) -> None:
 @pytest.mark.parametrize("bed", SCALES)
 def test_what_is_chosen_is_the_best_when_all_were_tried(bed: str) -> None:
     known = choosing.standings(bed, candidates(bed), SEEDS)
-    for name, loss in MATCHED[bed].items():
+    for name in MATCHED[bed]:
         assert len(known[name]) == len(candidates(bed)[name]), name
+        loss = matched(bed, name)
+        assert loss is not None
         assert known[name][loss] == min(known[name].values()), name
 
 
@@ -94,7 +107,7 @@ def test_recipes_are_told_apart_and_come_back() -> None:
 
 
 def test_what_was_tried_has_a_mark_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MATCHED, "glyphs", {"ArcFace": candidates("glyphs")["ArcFace"][0]})
+    monkeypatch.setitem(MATCHED, "glyphs", {"ArcFace": (SCALES["glyphs"][0], MARGINS[0])})
     tried = table("glyphs")
     assert len(tried) == sum(len(losses) for losses in candidates("glyphs").values())
     assert tried.settings.str.endswith("(chosen)").sum() == 3 + 1

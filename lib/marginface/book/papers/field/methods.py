@@ -136,8 +136,37 @@ METHODS: dict[str, Method] = {
         printed=Loss(ArcFace(), sample_rate=0.1),
     ),
 }
-# of each method the candidate that errs least on what is set aside, when all were tried
-MATCHED: dict[str, dict[str, Loss]] = {bed: {} for bed in SCALES}
+# of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin
+MATCHED: dict[str, dict[str, tuple[float, float]]] = {
+    "faces": {},
+    "glyphs": {
+        "NormFace": (NINE[3], 1.0),
+        "SphereFace": (0.25, 1.8),
+        "SphereFace-R": (0.5, 1.8),
+        "SphereFace2": (0.25, 1.2),
+        "CosFace": (0.25, 1.2),
+        "ArcFace": (0.5, 1.2),
+        "InterFace": (0.5, 1.2),
+        "CurricularFace": (0.25, 1.2),
+        "AdaFace": (0.25, 1.8),
+        "MagFace": (0.25, 1.2),
+        "ElasticFace-Arc": (0.25, 0.6),
+        "ElasticFace-Cos": (0.25, 1.8),
+        "ElasticFace-Arc+": (0.25, 1.2),
+        "ElasticFace-Cos+": (0.25, 1.8),
+        "Sub-center ArcFace": (0.5, 1.8),
+        "Dyn-ArcFace": (0.5, 1.8),
+        "AdaptiveFace": (0.25, 1.2),
+        "UniformFace": (0.25, 1.2),
+        "CircleLoss": (0.25, 0.5),
+        "CircleLoss, pairs": (0.5, 0.5),
+        "Marginal loss": (10.0, 1.0),
+        "Range loss": (10.0, 0.005),
+        "Contrastive loss": (1.0, 1.8),
+        "N-pair loss": (NINE[2], 1.0),
+        "Partial FC": (0.25, 1.2),
+    },
+}
 
 
 def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
@@ -147,8 +176,10 @@ def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
 
 def matched(bed: str, name: str) -> Loss | None:
     """A method at the setting that was chosen on a test bed; None where nothing was chosen yet."""
-    only, *others = METHODS[name].candidates(bed)
-    return MATCHED[bed].get(name) if others else only
+    method = METHODS[name]
+    only, *others = method.candidates(bed)
+    chosen = MATCHED[bed].get(name)
+    return only if not others else method.at(*chosen) if chosen else None
 
 
 def at_best(bed: str) -> dict[str, Loss]:
