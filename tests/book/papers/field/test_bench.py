@@ -10,7 +10,7 @@ from tests.book.papers.made import results
 from marginface.book.items import Results
 from marginface.book.obtain import Bed
 from marginface.book.papers.choosing import AS_PRINTED
-from marginface.book.papers.field.bench import BENCH, PRINTED, alike, as_printed, claims, parts, spread, tabulate, worth
+from marginface.book.papers.field.bench import BENCH, PRINTED, _spans, alike, as_printed, claims, parts, spread, tabulate, worth
 from marginface.book.papers.field.methods import METHODS
 from marginface.book.papers.field.spoiled import MADE_FOR, SPOILED, SPOILED_SETS, STEPS
 from marginface.book.papers.glyphs import GLYPHS
@@ -49,6 +49,11 @@ def adaface(row: str) -> float:
     return 0.07 if row == "AdaFace" else 0.1
 
 
+@pytest.mark.parametrize(("numbers", "text"), [([], "–"), ([2], "2"), ([2, 3, 4, 6, 8, 9], "2–4, 6, 8–9")])
+def test_numbers_in_a_row_are_a_span(numbers: list[int], text: str) -> None:
+    assert _spans(numbers) == text
+
+
 def test_claims_are_in_the_order_of_errors() -> None:
     assert next(claim.row for claim in claims(results(BENCH, adaface))) == "AdaFace"
 
@@ -57,7 +62,7 @@ def test_a_group_of_alike_and_one_that_errs_less() -> None:
     table = alike(results(BENCH, adaface))
     assert table.loss[0] == "AdaFace"
     assert table.iloc[0, -1] == "–"
-    assert len(str(table.iloc[1, -1]).split("; ")) >= 20
+    assert table.iloc[1, -1] == f"3–{len(METHODS)}"
     assert len(table) == len(METHODS)
 
 
@@ -71,10 +76,12 @@ def test_a_loss_that_scatters_as_no_other_does_takes_nothing_from_the_others() -
     for seeds in (5, 3):
         few = replace(made, runs={name: group[:seeds] for name, group in shaken.items()})
         words[seeds] = {each.claim.row: each.word for each in few.judged()}["AdaFace"]
-        same[seeds] = alike(few).set_index("loss").iloc[:, -1]["AdaFace"]
+        table = alike(few).set_index("loss")
+        same[seeds] = table.loc["AdaFace"].iloc[-1], table.loc["CosFace"].iloc[0]
     assert words == {5: "holds", 3: "undecided"}
-    assert same[5] == "CosFace"
-    assert len(same[3].split("; ")) > 20
+    spans, place = same[5]
+    assert spans == str(place), "not told from CosFace alone"
+    assert same[3] == (f"3–{len(METHODS)}", 1)
 
 
 def test_halves_are_joined_where_both_are_recorded() -> None:

@@ -111,3 +111,15 @@ def test_what_was_tried_has_a_mark_where_it_is_chosen(monkeypatch: pytest.Monkey
     tried = table("glyphs")
     assert len(tried) == sum(len(losses) for losses in candidates("glyphs").values())
     assert tried.settings.str.endswith("(chosen)").sum() == 3 + 1
+
+
+def test_what_stands_at_the_end_of_what_was_tried_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, scale, most = SCALES["glyphs"]
+    chosen = {
+        "ArcFace": (scale, MARGINS[1]),
+        "CosFace": (most, MARGINS[1]),
+        "N-pair loss": (METHODS["N-pair loss"].scales[3], 1.0),
+    }  # type: ignore[index]
+    monkeypatch.setitem(MATCHED, "glyphs", chosen)
+    assert ends("glyphs").startswith("Of 3 losses 1 err least")
+    assert ends("glyphs").endswith(": CosFace.")

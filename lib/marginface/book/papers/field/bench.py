@@ -109,12 +109,19 @@ def alike(results: Results) -> pd.DataFrame:
     tests = tuple(results.tests)
     claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=_alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
     found = effects.judge(claims, runs)
-    same: dict[str, list[str]] = {name: [] for name in ordered}
+    same: dict[str, list[int]] = {name: [] for name in ordered}
     for (a, b), each in zip(pairs, found, strict=True):
         if each.word not in TOLD:
-            same[a].append(b)
-    lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", "; ".join(same[name]) or "–") for n, name in enumerate(ordered, 1)]
-    return pd.DataFrame(lines, columns=["", "loss", "errors, %", "not told from these that err more"])
+            same[a].append(ordered.index(b) + 1)
+    lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", _spans(same[name])) for n, name in enumerate(ordered, 1)]
+    return pd.DataFrame(lines, columns=["", "loss", "errors, %", "of what follows, not told from"])
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Such as "2–5, 8" of 2, 3, 4, 5, 8; a dash for none."""
+    ends = [n for n in numbers if n + 1 not in numbers]
+    starts = [n for n in numbers if n - 1 not in numbers]
+    return ", ".join(f"{a}–{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True)) or "–"
 
 
 def parts(results: Results) -> str:

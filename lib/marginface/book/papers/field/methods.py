@@ -187,6 +187,19 @@ def at_best(bed: str) -> dict[str, Loss]:
     return {name: loss for name in METHODS if (loss := matched(bed, name))}
 
 
+def ends(bed: str) -> str:
+    """Which methods stand at the end of what was tried, in a sentence."""
+    found = []
+    for name, (s, m) in MATCHED[bed].items():
+        tried = (s, METHODS[name].scales or SCALES[bed]), (m, METHODS[name].margins or MARGINS)
+        if any(value in (min(values), max(values)) for value, values in tried if len(values) > 1):
+            found.append(name)
+    return (
+        f"Of {len(MATCHED[bed])} losses {len(found)} err least at the smallest or the largest scale or margin that was tried, and "
+        f"might err less beyond: {', '.join(found)}."
+    )
+
+
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
     """What is to be run for the choices, by what `make runs` calls it."""
     return {"field": choosing.rounds({bed: candidates(bed) for bed in SCALES}, SEEDS if seeds is None else seeds)}
