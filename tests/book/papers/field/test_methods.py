@@ -14,6 +14,7 @@ from marginface.book.papers.field.methods import (
     at_best,
     candidates,
     choices,
+    ends,
     matched,
     table,
 )
