@@ -120,7 +120,7 @@ def test_what_stands_at_the_end_of_what_was_tried_is_named(monkeypatch: pytest.M
         "ArcFace": (scale, MARGINS[1]),
         "CosFace": (most, MARGINS[1]),
         "N-pair loss": (METHODS["N-pair loss"].scales[3], 1.0),
-    }  # type: ignore[index]
+    }
     monkeypatch.setitem(MATCHED, "glyphs", chosen)
     assert ends("glyphs").startswith("Of 3 losses 1 err least")
     assert ends("glyphs").endswith(": CosFace.")

@@ -195,8 +195,8 @@ def ends(bed: str) -> str:
         if any(value in (min(values), max(values)) for value, values in tried if len(values) > 1):
             found.append(name)
     return (
-        f"Of {len(MATCHED[bed])} losses {len(found)} err least at the smallest or the largest scale or margin that was tried, as "
-        f"eight of nine settings are where three scales meet three margins, and might err less beyond: {', '.join(found)}."
+        f"Of {len(MATCHED[bed])} losses {len(found)} err least at the smallest or the largest scale or margin that was tried, "
+        f"as eight of nine settings are where three scales meet three margins, and might err less beyond: {', '.join(found)}."
     )
 
 
