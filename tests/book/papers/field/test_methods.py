@@ -9,6 +9,7 @@ from marginface.book.papers.field.methods import (
     MARGINS,
     MATCHED,
     METHODS,
+    NINE,
     SCALES,
     SEEDS,
     at_best,
@@ -119,7 +120,7 @@ def test_what_stands_at_the_end_of_what_was_tried_is_named(monkeypatch: pytest.M
     chosen = {
         "ArcFace": (scale, MARGINS[1]),
         "CosFace": (most, MARGINS[1]),
-        "N-pair loss": (METHODS["N-pair loss"].scales[3], 1.0),
+        "N-pair loss": (NINE[3], 1.0),
     }
     monkeypatch.setitem(MATCHED, "glyphs", chosen)
     assert ends("glyphs").startswith("Of 3 losses 1 err least")
