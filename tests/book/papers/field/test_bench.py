@@ -10,7 +10,20 @@ from tests.book.papers.made import results
 from marginface.book.items import Results
 from marginface.book.obtain import Bed
 from marginface.book.papers.choosing import AS_PRINTED
-from marginface.book.papers.field.bench import BENCH, PRINTED, _spans, alike, as_printed, claims, parts, spread, tabulate, worth
+from marginface.book.papers.field.bench import (
+    APART,
+    BENCH,
+    PRINTED,
+    _spans,
+    alike,
+    as_printed,
+    claims,
+    explored,
+    parts,
+    spread,
+    tabulate,
+    worth,
+)
 from marginface.book.papers.field.methods import METHODS
 from marginface.book.papers.field.spoiled import MADE_FOR, SPOILED, SPOILED_SETS, STEPS
 from marginface.book.papers.glyphs import GLYPHS
@@ -39,7 +52,9 @@ def test_with_the_papers_profile_it_is_interfaces_recipe() -> None:
 def test_claims_are_over_arcface_with_what_interfaces_table_prints() -> None:
     made = results(BENCH, lambda name: 0.1, data=SMALL.data, epochs=SMALL.epochs)
     found = {claim.text: claim for claim in claims(made)}
-    assert set(found) == {f"{name} over ArcFace" for name in METHODS if name != "ArcFace"}
+    others = {claim.text for claim in explored(made)}
+    assert found.keys() | others == {f"{name} over ArcFace" for name in METHODS if name != "ArcFace"}
+    assert others == {f"{name} over ArcFace" for name in APART}
     elastic = found["ElasticFace-Arc over ArcFace"].printed
     assert elastic == pytest.approx(((100 - 99.82) / (100 - 99.82) * (100 - 98.60) / (100 - 98.27)) ** 0.5 - 1)
     assert found["AdaFace over ArcFace"].printed is None
