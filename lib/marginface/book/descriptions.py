@@ -25,10 +25,12 @@ def describe(recipe: Recipe) -> str:
 
 
 def loss(recipe: Recipe) -> str:
-    """Margin and regularizers with those of their fields that are not at their defaults."""
+    """Margin and regularizers with those of their fields that are not at their defaults, and how many classes a batch meets, if
+    not all."""
     if recipe.backbone in FITTED:
         return "none"
-    return " + ".join(_short(part) for part in (recipe.margin, *recipe.regularizers))
+    sampled = f", {100 * recipe.sample_rate:g} % of the classes" if recipe.sample_rate < 1 else ""
+    return " + ".join(_short(part) for part in (recipe.margin, *recipe.regularizers)) + sampled
 
 
 def _short(part: Any) -> str:

@@ -148,6 +148,7 @@ def test_parts_in_words() -> None:
 
 def test_the_table_has_settings() -> None:
     table = tabulate(results(BENCH, lambda name: 0.1)).set_index("loss")
+    assert table.setting["Partial FC"] == "ArcFace(scale=32, m=0.6), 30 % of the classes"
     assert table.setting["UniformFace"].startswith("ArcFace(scale=32, m=0.6) + UniformFace(")
 
 
