@@ -148,14 +148,6 @@ def parts(results: Results) -> str:
     )
 
 
-def worth(results: Results) -> str:
-    """What the search was worth, in a sentence."""
-    pairs = [(name, f"{name}, {AS_PRINTED}") for name in METHODS if f"{name}, {AS_PRINTED}" in results.runs]
-    logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
-    changed = np.expm1(np.median([ours - theirs for ours, theirs in logs]))
-    return f"The search changed the errors of {len(pairs)} losses by {100 * changed:+.0f} % in the median."
-
-
 def spread(logs: Floats) -> tuple[float, float, float]:
     """Of logarithms of errors (R, S): the standard deviation of the losses, their middle half's width, and that of the seeds.
 
