@@ -1,9 +1,11 @@
 """A run that was interrupted, on one process or on several."""
 
 import csv
+import multiprocessing
 import os
 import pickle
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from marginface.data.batches import Batches
 from marginface.data.images import encode_image
@@ -26,7 +28,7 @@ from marginface.regularizers import IAM, CenterLoss, Fresh, RingLoss
 from marginface.training import Run, checkpoints, train
 from marginface.training.loop import Loop, NonFiniteLossError
 from marginface.training.recipes import RECIPES, Recipe
-from marginface.training.trainer import _readers_understood
+from marginface.training.trainer import _read, _readers_understood
 from marginface.triplet import Triplet
 
 # everything that has a state: dropout, augmentation, momentum, a moving average, a regularizer with centres, clipping
@@ -337,6 +339,21 @@ def test_a_reader_that_ends_while_it_hands_over_a_batch_is_the_same_error(error:
     loop: Any = SimpleNamespace(step=4)
     with pytest.raises(OSError, match="a process that reads images ended at step 5:"), _readers_understood(loop):
         raise error
+
+
+def test_readers_end_with_an_error_that_somebody_holds(people: FaceData) -> None:
+    """Else PyTorch's handler, put back, would raise that one of them was killed in the middle of what comes after."""
+
+    def broken() -> Iterator[Any]:
+        readers = iter(DataLoader(people.train, num_workers=1))
+        yield next(readers)
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ConnectionResetError) as held:
+        list(_read(broken()))
+    assert held.value.__traceback__ is not None
+    assert set(multiprocessing.active_children()) == before
 
 
 def test_what_a_reader_itself_raised_keeps_its_kind() -> None:

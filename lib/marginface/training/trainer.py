@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -235,7 +236,8 @@ def _fabric(device: str, precision: Any) -> Fabric:
 def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Its batches. A reader that was killed is an error of the read that waits for it.
 
-    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint.
+    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint. So the
+    readers end here, too, where there is an error, though that holds on to all that led to it.
     """
     told = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if told else None
@@ -244,6 +246,9 @@ def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             if told:  # the first batch started the readers, and with them PyTorch's handler
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             yield batch
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         if told:
             signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
