@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from marginface import adaptive, adjacent, margins, pairwise, regularizers, spread, triplet
 from marginface.adjacent import PAM
 from marginface.batches import Scaled
+from marginface.data.catalog import unspoiled
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, NormFace, Ramp, Softmax, SphereFace
 from marginface.pairwise import PairLoss
 from marginface.regularizers import IAM, Fresh, Stateful, Stateless
@@ -229,7 +230,8 @@ def with_seeds(recipe: Recipe, seeds: Sequence[int]) -> list[Recipe]:
 
 def on_choice(recipe: Recipe) -> Recipe:
     """The recipe on what its data set aside: people of the training half, or characters, on which alone anything is chosen."""
-    return replace(recipe, data=f"{recipe.data}/choice")
+    whole, how = unspoiled(recipe.data)
+    return replace(recipe, data=f"{whole}/choice" + f"/{how}" * bool(how))
 
 
 def _drops(steps: int, *at: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from marginface.training import Run
 from marginface.training.recipes import Recipe, on_choice, with_seeds
 
 RECIPES = {"faces": SMALL, "glyphs": GLYPHS}  # of each test bed
+STEPS = 981  # of a run on the sound glyphs: of a spoiled set with fewer images, each is seen more often
 DECIDE = {
     "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
     "glyphs": (glyphs.DECIDES,),
@@ -54,9 +55,16 @@ AS_PRINTED = "as printed"  # what is added to the name of a loss at its paper's 
 Candidates = Mapping[str, Sequence[Loss]]  # of each loss, by name, what it is chosen among
 
 
+def recipe_of(bed: str) -> Recipe:
+    """The recipe of a test bed or, as of "glyphs/wrong30", of the same with a training set that is spoiled."""
+    name, _, how = bed.partition("/")
+    base = RECIPES[name]
+    return replace(base, data=f"{base.data}/{how}", steps=STEPS) if how else base
+
+
 def tried(bed: str, loss: Loss, seeds: Sequence[int]) -> list[Recipe]:
     """The runs by which a candidate is judged."""
-    return with_seeds(on_choice(loss.on(RECIPES[bed])), list(seeds))
+    return with_seeds(on_choice(loss.on(recipe_of(bed))), list(seeds))
 
 
 def rounds(candidates: Mapping[str, Candidates], seeds: Sequence[int]) -> list[list[Recipe]]:
@@ -75,7 +83,7 @@ def rounds(candidates: Mapping[str, Candidates], seeds: Sequence[int]) -> list[l
 
 def loss_of_choice(bed: str, run: Run) -> float:
     """The mean logarithm of the errors that decide a choice."""
-    return float(np.mean([np.log(error(run, measure)) for measure in DECIDE[bed]]))
+    return float(np.mean([np.log(error(run, measure)) for measure in DECIDE[bed.partition("/")[0]]]))
 
 
 def standings(bed: str, candidates: Candidates, seeds: Sequence[int]) -> dict[str, dict[Loss, float]]:

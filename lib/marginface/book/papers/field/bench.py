@@ -16,10 +16,9 @@ from marginface.book.obtain import Row, Runs
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, RECIPES
 from marginface.book.papers.field import methods
-from marginface.book.papers.field.methods import METHODS
+from marginface.book.papers.field.methods import BASE, METHODS
 from marginface.training import recipes
 
-BASE = "ArcFace"
 # what says nothing of ArcFace: it came before it or with it, is not for faces, or, as Partial FC, saves time and not errors
 APART = (
     *("Softmax", "NormFace", "SphereFace", "CosFace", "Marginal loss", "Range loss", "Contrastive loss", "N-pair loss"),

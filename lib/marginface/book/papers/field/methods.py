@@ -43,7 +43,8 @@ class Method:
 
     What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
     not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `known` says whether
-    one was to be had.
+    one was to be had. `made_for` are ways in which a training set is spoiled (see `spoiled.SPOILED`) that the paper's title or
+    abstract says it is for.
     """
 
     at: Callable[[float, float], Loss]
@@ -52,10 +53,11 @@ class Method:
     margins: tuple[float, ...] | None = None
     printed: Loss | None = None
     known: bool = True
+    made_for: tuple[str, ...] = ()
 
     def candidates(self, bed: str) -> tuple[Loss, ...]:
         """What is tried of it on a test bed: nine settings, or one where it has none."""
-        both = product(self.scales or SCALES[bed], self.margins or MARGINS)
+        both = product(self.scales or SCALES[bed.partition("/")[0]], self.margins or MARGINS)
         return tuple(dict.fromkeys(self.at(s, m) for s, m in both))
 
     @property
@@ -96,14 +98,18 @@ METHODS: dict[str, Method] = {
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
     "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True))),
     "ElasticFace-Cos+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.025, "cos", plus=True))),
-    "Sub-center ArcFace": Method(lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m)))),
+    "Sub-center ArcFace": Method(
+        lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m))), made_for=("wrong10", "wrong30")
+    ),
     "AdaCos, fixed": Method(lambda s, m: Loss(AdaCos(dynamic=False))),
     "AdaCos, dynamic": Method(lambda s, m: Loss(AdaCos()), "Dynamic-AdaCos"),
     "Dyn-ArcFace": Method(
         lambda s, m: Loss(DynArcFace(_few(64 * s), _few(0.4 * m), _few(0.2 * m))), "Dyn-arcFace", known=False
     ),
     # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper
-    "AdaptiveFace": Method(lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace"),
+    "AdaptiveFace": Method(
+        lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace", made_for=("tail20",)
+    ),
     # with many classes all pairs would take longer than the network; the paper adds it to SphereFace
     "UniformFace": Method(
         lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")),
@@ -120,6 +126,7 @@ METHODS: dict[str, Method] = {
         lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
         scales=(10.0, 100.0, 1000.0),
         margins=(0.005, 0.01, 0.02),
+        made_for=("tail20",),
     ),
     # the paper names no margin, and has no unit lengths
     "Contrastive loss": Method(
@@ -134,8 +141,10 @@ METHODS: dict[str, Method] = {
         lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3),
         "Partial-FC-ArcFace",
         printed=Loss(ArcFace(), sample_rate=0.1),
+        made_for=("tail20",),
     ),
 }
+BASE = "ArcFace"  # what the others are compared with
 # of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin
 MATCHED: dict[str, dict[str, tuple[float, float]]] = {
     "faces": {},
@@ -170,8 +179,12 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
 
 
 def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
-    """Of every method what is tried on a test bed."""
-    return {name: method.candidates(bed) for name, method in METHODS.items()}
+    """Of every method what is tried on a test bed; with a training set that is spoiled, such as "glyphs/wrong30", of those
+    that were made for it and of what they are compared with."""
+    how = bed.partition("/")[2]
+    return {
+        name: method.candidates(bed) for name, method in METHODS.items() if not how or name == BASE or how in method.made_for
+    }
 
 
 def matched(bed: str, name: str) -> Loss | None:
@@ -200,9 +213,16 @@ def ends(bed: str) -> str:
     )
 
 
+def spoiled_beds() -> list[str]:
+    """The test beds with training sets for which some method was made."""
+    return [f"glyphs/{how}" for how in sorted({how for method in METHODS.values() for how in method.made_for})]
+
+
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
     """What is to be run for the choices, by what `make runs` calls it."""
-    return {"field": choosing.rounds({bed: candidates(bed) for bed in SCALES}, SEEDS if seeds is None else seeds)}
+    pages = {"field": list(SCALES), "field/spoiled": spoiled_beds()}
+    wanted = SEEDS if seeds is None else seeds
+    return {page: choosing.rounds({bed: candidates(bed) for bed in beds}, wanted) for page, beds in pages.items()}
 
 
 def table(bed: str) -> pd.DataFrame:
