@@ -11,7 +11,7 @@ from scipy import stats
 from marginface.book import effects, errors, judging, published, telling
 from marginface.book.effects import NOTHING, Above, Effect, Within
 from marginface.book.errors import error, influence
-from marginface.book.plots import Forest, forest
+from marginface.book.plots import Forest, Matrix, forest, matrix
 from marginface.book.plots.forest import EDGE
 from marginface.book.simulation import Design, effect, experiments, move, study
 from marginface.evaluation.crossed import Contrast
@@ -457,3 +457,16 @@ def test_what_decides_tells_settings_apart_best_on_people_set_aside() -> None:
     assert faces.sum() == 3
     assert (~faces).sum() == 2
     assert ((area > tar) == faces).all()
+
+
+def test_many_effects_have_a_cell_each_and_a_colour_where_they_are_told() -> None:
+    (less,), (same,) = made("holds"), made("undecided")
+    places = {"sound": {"A": less, "B": same}, "wrong names": {"B": less}}
+    (axes,) = matrix(places).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["A", "B"]
+    assert [text.get_position() for text in axes.texts] == [(0, 0), (0, 1), (1, 1)]
+    assert [text.get_weight() for text in axes.texts] == ["bold", "normal", "bold"]
+    assert [patch.get_x() > 0 for patch in axes.patches] == [False, True]
+    html = Matrix(places, "made up")._repr_html_()
+    assert f"sound: A {axes.texts[0].get_text()}. wrong names: B" in html
+    assert '<p class="stands-on">made up</p>' in html

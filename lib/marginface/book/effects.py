@@ -17,6 +17,7 @@ from marginface.training import Run
 LEVEL = 0.05  # of a family
 MANY = 0.5  # share of errors beyond which a printed share of few errors says nothing of them
 NARROW = 0.003  # an interval up to this wide has a digit more
+TOLD = ("holds", "opposite")  # the words of a claim without a printed size whose rows are told apart
 EXPLORED = "explored"  # the word of what no claim named beforehand
 NOTHING = "there are no two rows here that a claim compares"
 

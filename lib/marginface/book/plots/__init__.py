@@ -15,7 +15,7 @@ from marginface.book.plots.curves import (
 )
 from marginface.book.plots.display import show, source, style, table
 from marginface.book.plots.drawings import arc_margin, residual_unit, sizes_and_speeds
-from marginface.book.plots.forest import Forest, forest
+from marginface.book.plots.forest import Forest, Matrix, forest, matrix
 from marginface.book.plots.geometry import pam_geometry, region_sphere, region_views, sectors, sphere, spheres
 from marginface.book.plots.pipeline import pipeline
 from marginface.book.plots.results import accuracies, loss_curves, parameter, target_logits, theta_histograms
@@ -23,6 +23,7 @@ from marginface.book.plots.searches import effect_curves, search_curves
 
 __all__ = [
     "Forest",
+    "Matrix",
     "accuracies",
     "arc_margin",
     "beta_sizes",
@@ -39,6 +40,7 @@ __all__ = [
     "loss_curves",
     "loss_profile",
     "margin_widths",
+    "matrix",
     "pam_geometry",
     "pam_phi",
     "parameter",

@@ -1,6 +1,6 @@
-"""The standard figure of differences: a line for each, with its interval, what is printed, and zero."""
+"""The standard figures of differences: a line for each, with its interval, what is printed, and zero; and many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -9,12 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from marginface.book.effects import EXPLORED, NOTHING, Effect, Within
+from marginface.book.effects import EXPLORED, NOTHING, TOLD, Effect, Within
 from marginface.book.plots import inline
 from marginface.book.plots.display import COLOURS, Table
 from marginface.book.telling import caption, power, table
 
+FULL = 50.0  # percent; from which on a colour is as strong as it gets
 EDGE = 100.0  # percent; where errors are few, an interval goes far beyond twice as many
 
 
@@ -104,3 +106,55 @@ def _line(axes: Axes, effect: Effect, place: int) -> None:
 def _mark(axes: Axes, share: float, place: int, marker: str, **look: Any) -> None:
     """A mark where the share is, or an arrow at the edge that it lies beyond."""
     axes.plot([min(100 * share, EDGE)], [place], marker=">" if 100 * share > EDGE else marker, **look)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Effects of the same rows in several places, a column for each."""
+
+    places: Mapping[str, Mapping[str, Effect]]
+    stands_on: str = ""
+
+    @property
+    def description(self) -> str:
+        """The figure in words: of every place what is told from none."""
+        said = []
+        for place, own in self.places.items():
+            told = [f"{name} {_percent(each)}" for name, each in own.items() if each.word in TOLD]
+            said.append(f"{place}: {', '.join(told) or 'nothing'}")
+        return f"By how many percent the errors change, where that is more than chance. {'. '.join(said)}."
+
+    def _repr_html_(self) -> str:
+        figure = matrix(self.places)
+        picture = inline.html(figure, self.description)
+        plt.close(figure)
+        note = f'<p class="stands-on">{escape(self.stands_on)}</p>' if self.stands_on else ""
+        return f"{picture}{note}"
+
+
+def matrix(places: Mapping[str, Mapping[str, Effect]]) -> Figure:
+    """A cell for each effect: blue where errors are fewer, orange where they are more, the stronger the more, up to `FULL`."""
+    names = list(dict.fromkeys(name for own in places.values() for name in own))
+    figure, axes = plt.subplots(figsize=(2.2 + 1.2 * len(places), 0.6 + 0.28 * len(names)), layout="constrained")
+    for x, own in enumerate(places.values()):
+        for name, each in own.items():
+            y, told = names.index(name), each.word in TOLD
+            if told:
+                strength = 0.15 + 0.6 * min(abs(100 * each.share) / FULL, 1)
+                colour = COLOURS[0] if each.share < 0 else COLOURS[1]
+                axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=colour, alpha=strength, linewidth=0))
+            axes.text(
+                x, y, _percent(each), ha="center", va="center", weight="bold" if told else "normal", alpha=1 if told else 0.6
+            )
+    axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(names) - 0.5, -0.5))
+    axes.set_xticks(range(len(places)), list(places))
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def _percent(effect: Effect) -> str:
+    return f"{100 * effect.share:+.0f}" if abs(effect.share) >= 0.005 else "0"

@@ -24,10 +24,7 @@ from marginface.book.papers.field.bench import (
     tabulate,
 )
 from marginface.book.papers.field.methods import METHODS
-from marginface.book.papers.field.spoiled import MADE_FOR, SPOILED, SPOILED_SETS, STEPS
-from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.papers.interface.losses import SMALL
-from marginface.book.records import lookup
 from marginface.margins import ArcFace
 
 pytestmark = pytest.mark.usefixtures("chosen")
@@ -147,25 +144,3 @@ def test_the_table_has_settings() -> None:
     table = tabulate(results(BENCH, lambda name: 0.1)).set_index("loss")
     assert table.setting["Partial FC"] == "ArcFace(scale=32, m=0.6), 30 % of the classes"
     assert table.setting["UniformFace"].startswith("ArcFace(scale=32, m=0.6) + UniformFace(")
-
-
-def test_what_spoils_is_in_the_rows_and_steps_are_alike() -> None:
-    rows = SPOILED_SETS.ask().rows
-    assert len(rows) == len(METHODS) * len(SPOILED)
-    assert {row.recipe.steps for row in rows.values()} == {STEPS}
-    assert {row.recipe.data for row in rows.values()} == {f"{GLYPHS.data}/{how}" for how in SPOILED}
-    recorded = lookup(GLYPHS)
-    assert recorded is not None
-    assert recorded.provenance["steps"] == STEPS
-
-
-def test_what_losses_were_made_for_is_claimed_and_the_rest_explored() -> None:
-    made = results(SPOILED_SETS, lambda name: 0.1)
-    assert SPOILED_SETS.claims is not None
-    assert SPOILED_SETS.explored is not None
-    claimed, others = SPOILED_SETS.claims(made), SPOILED_SETS.explored(made)
-    assert len(claimed) == sum(map(len, MADE_FOR.values())) == 4
-    assert len(claimed) + len(others) == (len(METHODS) - 1) * len(SPOILED)
-    table = SPOILED_SETS.tabulate(made) if SPOILED_SETS.tabulate else None
-    assert table is not None
-    assert list(table.columns[1:]) == [f"{title}, %" for title in SPOILED.values()]

@@ -25,7 +25,6 @@ APART = (
     *("CircleLoss, pairs", "Partial FC"),
 )
 KNOWN = 5  # seeds from which on a row's own spread is known well enough
-TOLD = ("holds", "opposite")  # apart
 BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
 
@@ -85,10 +84,10 @@ def over(results: Results, name: str, base: str = BASE) -> Above:
     known = [value for values in both for value in values if value is not None]
     share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
     text = f"{name} over {base}"
-    return Above(name, base, tuple(results.tests), text, share, among=_alone((name, base), results.runs))
+    return Above(name, base, tuple(results.tests), text, share, among=alone((name, base), results.runs))
 
 
-def _alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
+def alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
     """These rows, whose own spread says how sure their difference is, for a loss may scatter as others do not; none, which
     stands for all, where they have too few seeds to know it."""
     return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
@@ -121,11 +120,11 @@ def alike(results: Results) -> pd.DataFrame:
     ordered = sorted(shares, key=lambda name: shares[name])
     pairs = list(combinations(ordered, 2))
     tests = tuple(results.tests)
-    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=_alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
+    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
     found = effects.judge(claims, runs)
     same: dict[str, list[int]] = {name: [] for name in ordered}
     for (a, b), each in zip(pairs, found, strict=True):
-        if each.word not in TOLD:
+        if each.word not in effects.TOLD:
             same[a].append(ordered.index(b) + 1)
     lines = [(n, name, f"{100 * np.exp(shares[name]):.2f}", _spans(same[name])) for n, name in enumerate(ordered, 1)]
     return pd.DataFrame(lines, columns=["", "loss", "errors, %", "of what follows, not told from"])

@@ -191,7 +191,7 @@ def matched(bed: str, name: str) -> Loss | None:
     """A method at the setting that was chosen on a test bed; None where nothing was chosen yet."""
     method = METHODS[name]
     only, *others = method.candidates(bed)
-    chosen = MATCHED[bed].get(name)
+    chosen = MATCHED.get(bed, {}).get(name)
     return only if not others else method.at(*chosen) if chosen else None
 
 

@@ -1,5 +1,6 @@
-"""The bench on spoiled training sets: wrong names, few images of a class, a long tail. Settings are those for a sound one."""
+"""The bench on spoiled training sets: wrong names, few images of a class, a long tail."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,61 +10,77 @@ from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
-from marginface.book.papers.choosing import RECIPES
-from marginface.book.papers.field.methods import METHODS, at_best
+from marginface.book.papers import choosing
+from marginface.book.papers.choosing import STEPS
+from marginface.book.papers.field.methods import BASE, METHODS, SEEDS, at_best, candidates, matched, spoiled_beds
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.evaluation.statistics import estimate
 
-BASE = "ArcFace"
 # how the training set is spoiled, as names of data sets have it, and what the page calls it
 SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "each5": "5 images a class", "tail20": "long tail"}
-STEPS = 981  # of a run on the sound set: where images are fewer, they are seen more often
-# what losses were made for, by the titles and abstracts of their papers
-MADE_FOR = {
-    "Sub-center ArcFace": ("wrong10", "wrong30"),  # "… by Large-scale Noisy Web Faces"
-    "AdaptiveFace": ("tail20",),  # a margin by class, since face data are unbalanced
-    "Range loss": ("tail20",),  # "… with Long-Tailed Training Data"
-}
+THERE = "chosen there"
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """Every method at the setting that was chosen for it, on every training set."""
+    """Every method at the setting for a sound training set, on every spoiled one; and what was made for such a set and what it
+    is compared with at the setting that was chosen there, where that is another."""
     bed = bed_of(chosen.data)
-    base = replace(RECIPES[bed], steps=chosen.steps)
-    return {
-        f"{name}, {title}": Row(loss.on(replace(base, data=f"{chosen.data}/{how}")))
-        for how, title in SPOILED.items()
-        for name, loss in at_best(bed).items()
-    }
+    base = replace(choosing.RECIPES[bed], steps=chosen.steps)
+    found: dict[str, Row] = {}
+    for how, title in SPOILED.items():
+        there = replace(base, data=f"{chosen.data}/{how}")
+        found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in at_best(bed).items()}
+        for name in METHODS:
+            own = matched(f"{bed}/{how}", name)
+            if own is not None and own != matched(bed, name):
+                found[f"{name}, {title}, {THERE}"] = Row(own.on(there))
+    return found
 
 
 def claims(results: Results) -> list[Above]:
-    """That a loss errs less than ArcFace on what it was made for."""
-    return [each for name, kinds in MADE_FOR.items() for how in kinds for each in _over(results, name, how)]
+    """That a loss errs less than ArcFace on what it was made for, both at the settings that were chosen there."""
+    found = []
+    for name, how in _made_for():
+        if row := _chosen_there(results, name, how):
+            text = f"{name} over {BASE}, {SPOILED[how]}"
+            found.append(Above(row, _chosen_there(results, BASE, how), tuple(results.tests), text))
+    return found
 
 
 def explored(results: Results) -> list[Above]:
-    """All others."""
-    others = [(name, how) for how in SPOILED for name in METHODS if name != BASE and how not in MADE_FOR.get(name, ())]
-    return [each for name, how in others for each in _over(results, name, how)]
+    """What a choice on the spoiled set is worth."""
+    pairs = [(row, row.removesuffix(f", {THERE}")) for row in results.runs]
+    return [Above(row, old, tuple(results.tests), f"{row}, over the sound set's") for row, old in pairs if row != old]
 
 
-def _over(results: Results, name: str, how: str) -> list[Above]:
-    """The claim over ArcFace, if both are there."""
-    row, base = (f"{each}, {SPOILED[how]}" for each in (name, BASE))
-    return [Above(row, base, tuple(results.tests), f"{row}, over {BASE}")] if {row, base} <= results.runs.keys() else []
+def _made_for() -> Iterator[tuple[str, str]]:
+    return ((name, how) for name, method in METHODS.items() for how in method.made_for)
+
+
+def _chosen_there(results: Results, name: str, how: str) -> str:
+    """The row of a method at the setting that was chosen on a spoiled set; "" where none was, or where ArcFace has none."""
+    bed, plain = bed_of(results.settings.data), f"{name}, {SPOILED[how]}"
+    if any(matched(f"{bed}/{how}", each) is None for each in (name, BASE)):
+        return ""
+    return row if (row := f"{plain}, {THERE}") in results.rows else plain
 
 
 def tabulate(results: Results) -> pd.DataFrame:
     """A line for each method, a column for each training set: the mean over the tests and seeds, in percent."""
     lines = []
     for name in METHODS:
-        line = {"loss": name}
-        for title in SPOILED.values():
-            if (row := f"{name}, {title}") in results.runs:
-                line[f"{title}, %"] = estimate(results.values(row, results.tests)).format()
-        lines.append(line)
+        for suffix in ("", f", {THERE}"):
+            line = {"loss": name + suffix}
+            for title in SPOILED.values():
+                if (row := f"{name}, {title}{suffix}") in results.runs:
+                    line[f"{title}, %"] = estimate(results.values(row, results.tests)).format()
+            lines += [line] if len(line) > 1 else []
     return pd.DataFrame(lines).fillna("–")
+
+
+def table() -> pd.DataFrame:
+    """What was tried on the spoiled sets, tested on characters set aside."""
+    return choosing.table({bed: candidates(bed) for bed in spoiled_beds()}, matched, SEEDS)
 
 
 SPOILED_SETS = Item(

@@ -1,0 +1,89 @@
+"""The bench on spoiled training sets."""
+
+import pytest
+from tests.book.papers.made import results
+
+from marginface.book.items import Results
+from marginface.book.papers import choosing
+from marginface.book.papers.choosing import STEPS
+from marginface.book.papers.field import methods
+from marginface.book.papers.field.methods import MATCHED, METHODS, SEEDS, candidates, matched, spoiled_beds
+from marginface.book.papers.field.spoiled import SPOILED, SPOILED_SETS, THERE, claims, explored, table, tabulate
+from marginface.book.papers.glyphs import GLYPHS
+from marginface.book.records import lookup
+from marginface.training.recipes import on_choice
+
+
+@pytest.fixture
+def there(chosen: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the spoiled sets Sub-center ArcFace has the smallest scale and margin, all others the sound set's."""
+    for bed in spoiled_beds():
+        own = {name: MATCHED["glyphs"][name] for name in candidates(bed)}
+        least = {"Sub-center ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[0])} if "wrong" in bed else {}
+        monkeypatch.setitem(MATCHED, bed, own | least)
+
+
+def made() -> Results:
+    return results(SPOILED_SETS, lambda row: 0.07 if row.startswith("Sub-center") and row.endswith(THERE) else 0.1)
+
+
+@pytest.mark.usefixtures("chosen")
+def test_what_spoils_is_in_the_rows_and_steps_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bed in spoiled_beds():
+        monkeypatch.setitem(MATCHED, bed, {})
+    rows = SPOILED_SETS.ask().rows
+    assert len(rows) == len(METHODS) * len(SPOILED)
+    assert {row.recipe.steps for row in rows.values()} == {STEPS}
+    assert {row.recipe.data for row in rows.values()} == {f"{GLYPHS.data}/{how}" for how in SPOILED}
+    recorded = lookup(GLYPHS)
+    assert recorded is not None
+    assert recorded.provenance["steps"] == STEPS
+
+
+@pytest.mark.usefixtures("there")
+def test_what_losses_were_made_for_is_claimed_at_the_settings_chosen_there() -> None:
+    found = {(claim.row, claim.over) for claim in claims(made())}
+    assert found == {
+        ("Sub-center ArcFace, 10 % wrong, chosen there", "ArcFace, 10 % wrong"),
+        ("Sub-center ArcFace, 30 % wrong, chosen there", "ArcFace, 30 % wrong"),
+        ("AdaptiveFace, long tail", "ArcFace, long tail"),
+        ("Range loss, long tail", "ArcFace, long tail"),
+        ("Partial FC, long tail", "ArcFace, long tail"),
+    }
+    assert {claim.row for claim in explored(made())} == {row for row, _ in found if THERE in row}
+    words = {each.claim.row: each.word for each in made().judged()}
+    assert {row for row, word in words.items() if word == "holds"} == {row for row, _ in found if THERE in row}
+
+
+@pytest.mark.usefixtures("chosen")
+def test_nothing_is_claimed_before_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bed in spoiled_beds():
+        monkeypatch.setitem(MATCHED, bed, {"Sub-center ArcFace": MATCHED["glyphs"]["Sub-center ArcFace"]})
+    assert claims(made()) == []
+
+
+@pytest.mark.usefixtures("there")
+def test_the_table_has_a_column_for_each_set_and_a_line_for_what_was_chosen_there() -> None:
+    shown = tabulate(made()).set_index("loss")
+    assert list(shown.columns) == [f"{title}, %" for title in SPOILED.values()]
+    assert list(shown.index)[:2] == ["Softmax", "NormFace"]
+    own = shown.loc[f"Sub-center ArcFace, {THERE}"]
+    assert own["10 % wrong, %"].startswith("93.")
+    assert own["long tail, %"] == "–"
+
+
+@pytest.mark.parametrize("bed", spoiled_beds())
+def test_what_is_chosen_is_the_best_when_all_were_tried(bed: str) -> None:
+    known = choosing.standings(bed, candidates(bed), SEEDS)
+    for name in MATCHED.get(bed, {}):
+        assert len(known[name]) == 9, name
+        loss = matched(bed, name)
+        assert loss is not None
+        assert known[name][loss] == min(known[name].values()), name
+
+
+def test_it_is_chosen_on_characters_set_aside() -> None:
+    recipes = [recipe for each in methods.choices()["field/spoiled"] for recipe in each]
+    assert {recipe.data for recipe in recipes} == {f"glyphs/1000/32/choice/{how}" for how in ("wrong10", "wrong30", "tail20")}
+    assert on_choice(choosing.recipe_of("glyphs/wrong30")).data == "glyphs/1000/32/choice/wrong30"
+    assert len(table()) == len(recipes) == 72
