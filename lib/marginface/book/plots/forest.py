@@ -143,9 +143,8 @@ def matrix(places: Mapping[str, Mapping[str, Effect]]) -> Figure:
                 strength = 0.15 + 0.6 * min(abs(100 * each.share) / FULL, 1)
                 colour = COLOURS[0] if each.share < 0 else COLOURS[1]
                 axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=colour, alpha=strength, linewidth=0))
-            axes.text(
-                x, y, _percent(each), ha="center", va="center", weight="bold" if told else "normal", alpha=1 if told else 0.6
-            )
+            look: dict[str, Any] = {"weight": "bold"} if told else {"alpha": 0.6}
+            axes.text(x, y, _percent(each), ha="center", va="center", **look)
     axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.set_xticks(range(len(places)), list(places))
     axes.set_yticks(range(len(names)), names)
