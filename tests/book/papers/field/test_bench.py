@@ -22,6 +22,7 @@ from marginface.book.papers.field.bench import (
     parts,
     spread,
     tabulate,
+    worth,
 )
 from marginface.book.papers.field.methods import METHODS
 from marginface.book.papers.interface.losses import SMALL
@@ -121,6 +122,14 @@ def test_what_the_papers_settings_come_to() -> None:
     assert table.loc["ArcFace"].iloc[0] == "–"
 
 
+def test_what_the_search_was_worth() -> None:
+    """A paper's setting that is the best one, too, has no row of its own."""
+    told = worth(results(PRINTED, lambda row: 0.1 / (0.9 if row.endswith(AS_PRINTED) else 1), noise=0.001))
+    found = re.fullmatch(r"At its best .* errs 10 % less .* of (\d+) losses; (\d+) of them err less, 0 more\.", told)
+    assert found is not None
+    assert found[1] == found[2] == str(sum(name.endswith(AS_PRINTED) for name in PRINTED.ask().rows))
+
+
 @pytest.mark.parametrize("common", [0.01, 0.3])
 def test_the_spread_of_losses_has_nothing_of_the_seeds(common: float) -> None:
     """Not of what a seed does to all alike, however much it is, nor of what it does to each, which is taken away."""
@@ -137,7 +146,9 @@ def test_the_spread_of_losses_has_nothing_of_the_seeds(common: float) -> None:
 
 def test_parts_in_words() -> None:
     told = parts(results(BENCH, lambda row: 0.1, noise=0.001))
-    assert re.search(r"differ by 0\.\d % .* half of them lie within 0\.\d %\), from seed to seed by \d\.\d %\.", told)
+    assert re.search(
+        r"differ by 0\.\d % .* half of them lie within 0\.\d %\), from seed to seed by \d\.\d %\. Of the nine settings", told
+    )
 
 
 def test_the_table_has_settings() -> None:

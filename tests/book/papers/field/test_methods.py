@@ -17,6 +17,7 @@ from marginface.book.papers.field.methods import (
     choices,
     ends,
     matched,
+    searched,
     table,
 )
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
@@ -113,6 +114,22 @@ def test_what_was_tried_has_a_mark_where_it_is_chosen(monkeypatch: pytest.Monkey
     tried = table("glyphs")
     assert len(tried) == sum(len(losses) for losses in candidates("glyphs").values())
     assert tried.settings.str.endswith("(chosen)").sum() == 3 + 1
+
+
+def test_how_far_settings_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of losses of which all nine were tried; the others say nothing."""
+    known: dict[str, dict[object, float]] = {
+        "ArcFace": {n: 0.1 + 0.01 * n for n in range(9)},
+        "CosFace": {n: 0.2 + 0.03 * n for n in range(9)},
+        "AdaFace": dict.fromkeys(range(8), 0.5),
+        "Softmax": {0: 0.3},
+    }
+    monkeypatch.setattr(choosing, "standings", lambda *_: known)
+    assert "in the middle errs 50 % more than the best, and the worst 2.0 times as much (the median of 2 losses)" in searched(
+        "glyphs"
+    )
+    monkeypatch.setattr(choosing, "standings", lambda *_: {})
+    assert searched("faces") == ""
 
 
 def test_what_stands_at_the_end_of_what_was_tried_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

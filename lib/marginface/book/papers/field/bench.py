@@ -93,6 +93,18 @@ def alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
     return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
 
 
+def worth(results: Results) -> str:
+    """What the search was worth, in a sentence."""
+    pairs = [(name, f"{name}, {AS_PRINTED}") for name in METHODS if f"{name}, {AS_PRINTED}" in results.runs]
+    logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
+    changed = [float(np.expm1(ours - theirs)) for ours, theirs in logs]
+    less, more = sum(each < 0 for each in changed), sum(each > 0 for each in changed)
+    return (
+        f"At its best of nine settings a loss errs {100 * -np.median(changed):.0f} % less than at its paper's, the median of "
+        f"{len(pairs)} losses; {less} of them err less, {more} more."
+    )
+
+
 def tabulate(results: Results) -> pd.DataFrame:
     """Every row's setting and what it has on every test: the mean over seeds with its interval, in percent."""
     lines = []
@@ -138,11 +150,12 @@ def _spans(numbers: Sequence[int]) -> str:
 
 
 def parts(results: Results) -> str:
-    """What part of the spread is the loss, and what the seed, in a sentence."""
+    """What part of the spread is the loss, what the seed and what the search, in two sentences."""
     loss, middle, seed = spread(np.array([_logs(results.trained, name, results.tests) for name in results.trained]))
     return (
         f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
-        f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
+        f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %. "
+        f"{methods.searched(bed_of(results.settings.data))}"
     )
 
 
