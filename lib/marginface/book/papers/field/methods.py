@@ -125,8 +125,8 @@ METHODS: dict[str, Method] = {
     # squares of lengths are in the margin and in what the weights weigh, and ours are a tenth as long as the paper's
     "Range loss": Method(
         lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
-        scales=(10.0, 100.0, 1000.0),
-        margins=(0.005, 0.01, 0.02),
+        scales=(3.0, 10.0, 30.0),
+        margins=(0.0025, 0.005, 0.01),
         made_for=("tail20",),
     ),
     # the paper names no margin, and has no unit lengths
@@ -171,7 +171,6 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "CircleLoss": (0.25, 0.5),
         "CircleLoss, pairs": (0.5, 0.5),
         "Marginal loss": (10.0, 1.0),
-        "Range loss": (10.0, 0.005),
         "Contrastive loss": (1.0, 1.8),
         "N-pair loss": (NINE[2], 1.0),
         "Partial FC": (0.25, 1.2),
@@ -215,7 +214,7 @@ def ends(bed: str) -> str:
 
 
 def searched(bed: str) -> str:
-    """How far the settings of a loss lie apart, in a sentence; the best is that of one run each, and so too good by a little."""
+    """How far the settings of a loss lie apart, in a sentence; the best is that of one run each, so too good by a little."""
     known, every = choosing.standings(bed, candidates(bed), SEEDS), candidates(bed)
     whole = [sorted(own.values()) for name, own in known.items() if len(own) == len(every[name]) > 1]
     if not whole:
