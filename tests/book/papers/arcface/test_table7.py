@@ -149,3 +149,12 @@ def test_the_papers_rows_are_its_own_recipes() -> None:
     rows = TABLE7.ask("paper").rows
     assert list(rows) == ["Softmax", "SphereFace", "CosFace", "ArcFace", "ArcFace, smaller m"]
     assert {(row.recipe.data, row.recipe.backbone) for row in rows.values()} == {("faces_ms1m_112x112", "LResNet100E-IR")}
+
+
+@pytest.mark.parametrize(
+    ("data", "side"),
+    [("lfw+cfp/first/64", 64), ("lfw+cfp/first/112/overlap", 112), ("glyphs/1000/32/wrong30", 32), ("photographs/mine", 112)],
+)
+def test_pixels_are_in_the_name_of_the_data_or_as_many_as_aligned_photographs_have(data: str, side: int) -> None:
+    rows = TABLE7.ask(data=data).rows
+    assert rows["raw pixels"].recipe.embedding_dim == side * side

@@ -1,5 +1,6 @@
 """ArcFace Table 7: the losses compared on verification, each at its own best and with the paper's scale and margin."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -132,8 +133,9 @@ def baselines(data: str) -> dict[str, Row]:
 
 
 def pixels_of(data: str) -> int:
-    """The side of the images, by the name of their data."""
-    return int(data.rsplit("/", 1)[1])
+    """The side of the images, by the name of their data; that of aligned photographs where it says nothing."""
+    sides = re.findall(r"/(\d+)(?=/|$)", data)
+    return int(sides[-1]) if sides else LARGE
 
 
 def claims(results: Results) -> list[Above]:
