@@ -32,7 +32,7 @@ from marginface.data.catalog import load
 from marginface.data.files import writing
 from marginface.data.types import FaceData
 from marginface.margins import ArcFace, InterFace, Margin
-from marginface.training.loop import make_learner, make_optimizer
+from marginface.training.making import make_learner, make_optimizer
 from marginface.training.recipes import Recipe
 
 MARGINS: dict[str, Margin] = {"ArcFace": ArcFace(SCALE, 0.3), "InterFace": InterFace.did_ct(scale=SCALE, m=0.3)}

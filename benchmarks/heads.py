@@ -23,23 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from marginface.adaptive import (
-    AdaCos,
-    AdaFace,
-    AdaptiveFace,
-    CircleLoss,
-    CurricularFace,
-    DynArcFace,
-    ElasticFace,
-    MagFace,
-    SphereFace2,
-    SphereFaceR,
-    SubCenterArcFace,
-)
+from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace
 from marginface.regularizers import IAM
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
+from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 DIM = 512
 ALL_PAIRS = "ours, ArcFace + UniformFace, all"  # C / N times the products: of few classes alone

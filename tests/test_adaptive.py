@@ -8,24 +8,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from marginface import reference, streamed
-from marginface.adaptive import (
-    AdaCos,
-    AdaFace,
-    AdaptiveFace,
-    CircleLoss,
-    CurricularFace,
-    DynArcFace,
-    ElasticFace,
-    MagFace,
-    SphereFace2,
-    SphereFaceR,
-    SubCenterArcFace,
-)
+from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, Margin
 from marginface.ranks import Ranks
 from marginface.regularizers import IAM
 from marginface.sharded import ShardedMarginHead
+from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 MEETING: dict[str, Margin] = {
     "AdaFace": AdaFace(8, alpha=0.3),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from marginface import adaptive, margins, reference
+from marginface import adaptive, margins, reference, variants
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.directions import unit
@@ -49,7 +49,7 @@ BIAS = torch.tensor([0.3, -0.2, 0.1, 0.0, -0.4], dtype=torch.float64)
 # every loss with its defaults, also one that is added to margins.py, and some with other settings
 DEFAULTS: dict[str, Margin] = {
     name: kind()
-    for module in (margins, adaptive)
+    for module in (margins, adaptive, variants)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Margin) and kind.__module__ == module.__name__ and name[0] != "_"
     if kind is not Margin
@@ -65,19 +65,19 @@ LOSSES: dict[str, Margin] = DEFAULTS | {
     "InterFace did&ct": InterFace.did_ct(sign="released"),
     "InterFace did&dt": InterFace.did_dt(detach=False),
     "InterFace cid&ct differentiated": InterFace.cid_ct(scale=16.0, detach=False),
-    "CircleLoss": adaptive.CircleLoss(32),  # with more, the literal equation overflows
+    "CircleLoss": variants.CircleLoss(32),  # with more, the literal equation overflows
     "AdaFace of the code": adaptive.AdaFace(alpha=0.01),
     "MagFace of short features": adaptive.MagFace(16, short=0.1, long=4, lam=2),
     "CurricularFace, hard": adaptive.CurricularFace(16, 0.9, 0.5),
     "ElasticFace+": adaptive.ElasticFace(16, sigma=0.4, plus=True),
     "ElasticFace Cos+": adaptive.ElasticFace(16, 0.35, 0.3, "cos", plus=True),
     "AdaCos fixed": adaptive.AdaCos(dynamic=False),
-    "SubCenterArcFace of two": adaptive.SubCenterArcFace(16, 0.3, 2),
-    "SphereFaceR v1": adaptive.SphereFaceR(8, 1.7, "v1"),
-    "SphereFaceR v1 exact": adaptive.SphereFaceR(8, 1.7, "v1", "exact"),
-    "SphereFaceR v2 exact, norms kept": adaptive.SphereFaceR(None, 1.7, "v2", "exact"),
-    "SphereFaceR v0, norms kept": adaptive.SphereFaceR(None, 1.5, "v0"),
-    "SphereFace2 with a bias": adaptive.SphereFace2(8, 0.2, 2, 0.4, bias_begins=0.3),
+    "SubCenterArcFace of two": variants.SubCenterArcFace(16, 0.3, 2),
+    "SphereFaceR v1": variants.SphereFaceR(8, 1.7, "v1"),
+    "SphereFaceR v1 exact": variants.SphereFaceR(8, 1.7, "v1", "exact"),
+    "SphereFaceR v2 exact, norms kept": variants.SphereFaceR(None, 1.7, "v2", "exact"),
+    "SphereFaceR v0, norms kept": variants.SphereFaceR(None, 1.5, "v0"),
+    "SphereFace2 with a bias": variants.SphereFace2(8, 0.2, 2, 0.4, bias_begins=0.3),
     "DynArcFace of few classes": adaptive.DynArcFace(16, 0.3, 0.7, 0.4),
     "AdaptiveFace, λ 3": adaptive.AdaptiveFace(16, lam=3),
 }
@@ -95,7 +95,7 @@ def literal(margin: Margin) -> Literal:
     taken = list(inspect.signature(equation).parameters)[3:]  # after x, W and y
     if isinstance(margin, adaptive.ElasticFace):
         return lambda x, W, y, b: equation(x, W, y, margin.scale, margin.kind, margin.plus, margin.draw(len(x), 0))
-    if isinstance(margin, adaptive.SphereFace2):
+    if isinstance(margin, variants.SphereFace2):
         more = (margin.scale, margin.m, margin.t, margin.lam)
         return lambda x, W, y, b: equation(x, W, y, *more, torch.tensor(margin.shared_bias(len(W)), dtype=x.dtype))
     names = {"s": "scale"}
@@ -267,8 +267,8 @@ IDENTITIES: dict[str, tuple[Margin, Margin]] = {
     "InterFace(α=0) = ArcFace": (InterFace(64, 0.5, alpha=0), ArcFace(64, 0.5)),
     "ArcFace(0) = NormFace": (ArcFace(30, 0), NormFace(30)),
     "SphereFace(1) = WeightNormSoftmax": (SphereFace(1), WeightNormSoftmax()),
-    "SphereFaceR(v0, exact) = F-Norm SphereFace": (adaptive.SphereFaceR(8, 2, "v0", "exact"), SphereFace(2, 0, 8)),
-    "SphereFaceR(m=1) = NormFace": (adaptive.SphereFaceR(30, 1, "v2", "exact"), NormFace(30)),
+    "SphereFaceR(v0, exact) = F-Norm SphereFace": (variants.SphereFaceR(8, 2, "v0", "exact"), SphereFace(2, 0, 8)),
+    "SphereFaceR(m=1) = NormFace": (variants.SphereFaceR(30, 1, "v2", "exact"), NormFace(30)),
     "LSoftmax(1) = Softmax without bias": (LSoftmax(1), Softmax(bias=False)),
 }
 

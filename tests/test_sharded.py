@@ -11,19 +11,7 @@ import torch.distributed as dist
 from tests.processes import Dies, together
 from torch import Tensor
 
-from marginface.adaptive import (
-    AdaCos,
-    AdaFace,
-    AdaptiveFace,
-    CircleLoss,
-    CurricularFace,
-    DynArcFace,
-    ElasticFace,
-    MagFace,
-    SphereFace2,
-    SphereFaceR,
-    SubCenterArcFace,
-)
+from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.adjacent import PAM
 from marginface.angles import psi
 from marginface.heads import MarginHead
@@ -44,6 +32,7 @@ from marginface.ranks import Ranks
 from marginface.regularizers import IAM, CenterLoss, RingLoss, Terms
 from marginface.sharded import ShardedMarginHead
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
+from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 WORLDS = (1, 2, 3, 4, 5)
 DIM, CLASSES = 4, 11

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from marginface import reference, spread
-from marginface.adaptive import SubCenterArcFace
 from marginface.book import descriptions
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, NormFace
@@ -21,6 +20,7 @@ from marginface.regularizers import IAM, Stateless, Terms
 from marginface.sharded import ShardedMarginHead
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace, potential
 from marginface.training.recipes import Recipe
+from marginface.variants import SubCenterArcFace
 
 Equation = Callable[[Tensor, Tensor, Tensor], Tensor]  # x, W, y
 

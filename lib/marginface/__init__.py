@@ -12,19 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from marginface.adaptive import (
-        AdaCos,
-        AdaFace,
-        AdaptiveFace,
-        CircleLoss,
-        CurricularFace,
-        DynArcFace,
-        ElasticFace,
-        MagFace,
-        SphereFace2,
-        SphereFaceR,
-        SubCenterArcFace,
-    )
+    from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
     from marginface.adjacent import PAM
     from marginface.backbones import create, names
     from marginface.data.pairs import load_bin
@@ -50,9 +38,10 @@ if TYPE_CHECKING:
     from marginface.spread import MarginalLoss, RangeLoss, UniformFace
     from marginface.training import train
     from marginface.triplet import Triplet
+    from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 # every loss there, also one that is added: its names are read, since to import it would import torch
-_LOSSES = ("margins", "adaptive")
+_LOSSES = ("margins", "adaptive", "variants")
 _HOMES = {
     "adjacent": ("PAM",),
     "backbones": ("create", "names"),

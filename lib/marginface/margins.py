@@ -11,9 +11,10 @@ without. Angles are in radians. Everything is element-wise and differentiable.
 A loss of one's own is a subclass that overrides some of it. Its settings are numbers, not tensors to be learned: a head knows
 of no parameters but its own. One that may change during training is a `Schedule`.
 
-Losses whose margin hangs on the batch, on samples' norms or on what they keep are in `adaptive`. A loss that is added to
-either module is found where losses are named: `from marginface import …`, records, descriptions, and the tests, which hold it
-against the function of its name in `reference` (`ArcFace` has `arcface`; `L2Softmax` has `l2_softmax`).
+Losses whose margin hangs on the batch, on samples' norms or on what they keep are in `adaptive`, later ones of another form in
+`variants`. A loss that is added to any of them is found where losses are named: `from marginface import …`, records,
+descriptions, and the tests, which hold it against the function of its name in `reference` (`ArcFace` has `arcface`; `L2Softmax`
+has `l2_softmax`).
 """
 
 import math

@@ -8,7 +8,6 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from marginface.adaptive import SphereFaceR
 from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, Ramp, SphereFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
 from marginface.regularizers import IAM, CenterLoss, Fresh
@@ -17,6 +16,7 @@ from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.editing import changed, from_plain, from_toml, named, to_toml, whole, with_loss
 from marginface.training.recipes import RECIPES, SMALL, Recipe, loss_kinds
 from marginface.triplet import Triplet
+from marginface.variants import SphereFaceR
 
 EVERYTHING = replace(
     SMALL,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marginface.adaptive import SubCenterArcFace
 from marginface.data.types import ImageData
 from marginface.margins import NormFace
 from marginface.training import train, trainer
 from marginface.training.film import FRAMES
 from marginface.training.recipes import Recipe
+from marginface.variants import SubCenterArcFace
 
 RECIPE = Recipe(NormFace(8), data="digits", embedding_dim=2, epochs=4, batch_size=16, optimizer="adam", lr=3e-3)
 

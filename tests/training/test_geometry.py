@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from marginface.adaptive import SphereFace2
 from marginface.data.types import FaceData
 from marginface.evaluation.sphere import spreads
 from marginface.heads import MarginHead
@@ -17,6 +16,7 @@ from marginface.training import Recipe, geometry, train
 from marginface.training.learner import Learner
 from marginface.training.testing import embed
 from marginface.triplet import Triplet
+from marginface.variants import SphereFace2
 
 RECIPE = Recipe(CosFace(16, 0.3), data="people", backbone="LResNet10E-IR-w16", embedding_dim=8, batch_size=16, epochs=1)
 

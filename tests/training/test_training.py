@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from marginface import backbones
-from marginface.adaptive import AdaFace, AdaptiveFace, CurricularFace, ElasticFace, MagFace, SphereFace2
+from marginface.adaptive import AdaFace, AdaptiveFace, CurricularFace, ElasticFace, MagFace
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
 from marginface.data.types import DataWarning, FaceData, ImageData
@@ -21,17 +21,12 @@ from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, Pair
 from marginface.regularizers import IAM, Stateless, Terms
 from marginface.spread import MarginalLoss, RangeLoss
 from marginface.training import train
-from marginface.training.loop import (
-    Learner,
-    NonFiniteLossError,
-    _seed_of_step,
-    make_batches,
-    make_learner,
-    make_optimizer,
-    moving_average,
-)
+from marginface.training.learner import Learner
+from marginface.training.loop import NonFiniteLossError, _seed_of_step
+from marginface.training.making import make_batches, make_learner, make_optimizer, moving_average
 from marginface.training.recipes import Recipe
 from marginface.training.testing import embed
+from marginface.variants import SphereFace2
 
 RECIPE = Recipe(CosFace(10, 0.1), (IAM(0.2),), data="digits", epochs=4, batch_size=16, optimizer="adam", lr=3e-3)
 

@@ -13,7 +13,7 @@ from lightning_fabric.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import draw_people
 
-from marginface.adaptive import AdaFace, CircleLoss
+from marginface.adaptive import AdaFace
 from marginface.data import own
 from marginface.data.types import VALIDATION, DataWarning, FaceData, ImageData
 from marginface.margins import ArcFace, L2Softmax, Margin, NormFace
@@ -25,6 +25,7 @@ from marginface.training.loop import Loop
 from marginface.training.recipes import Recipe, loss_kinds
 from marginface.training.validation import NotConvergingWarning, Validation, trouble
 from marginface.triplet import Triplet
+from marginface.variants import CircleLoss
 
 RECIPE = Recipe(
     NormFace(8), data="photographs", backbone="LResNet10E-IR-w16", embedding_dim=8, epochs=4, batch_size=16, lr=0.05, flip=0.5

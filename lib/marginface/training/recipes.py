@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from marginface import adaptive, adjacent, margins, pairwise, regularizers, spread, triplet
+from marginface import adaptive, adjacent, margins, pairwise, regularizers, spread, triplet, variants
 from marginface.adjacent import PAM
 from marginface.batches import Scaled
 from marginface.data.catalog import unspoiled
@@ -209,7 +209,7 @@ def loss_kinds() -> dict[str, type]:
     bases = (Margin, PairLoss, Stateless, Stateful)
     return {
         name: kind
-        for module in (margins, adaptive, regularizers, adjacent, spread, pairwise, triplet)
+        for module in (margins, adaptive, variants, regularizers, adjacent, spread, pairwise, triplet)
         for name, kind in vars(module).items()
         if isinstance(kind, type) and issubclass(kind, (*bases, Annealing, Ramp)) and kind not in (*bases, Scaled)
         if name[0] != "_"

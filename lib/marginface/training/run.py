@@ -8,7 +8,7 @@ import numpy as np
 from marginface.training.recipes import Recipe
 
 if TYPE_CHECKING:
-    from marginface.training.loop import Learner
+    from marginface.training.learner import Learner
 
 
 @dataclass

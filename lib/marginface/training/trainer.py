@@ -31,7 +31,8 @@ from marginface.training.film import Film
 from marginface.training.geometry import geometry
 from marginface.training.learner import Learner
 from marginface.training.logs import Logger, logging
-from marginface.training.loop import Loop, dtype_of, make_batches, make_learner
+from marginface.training.loop import Loop
+from marginface.training.making import dtype_of, make_batches, make_learner
 from marginface.training.memory import keep_memory
 from marginface.training.recipes import Recipe
 from marginface.training.run import Run

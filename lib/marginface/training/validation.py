@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from marginface.adaptive import CircleLoss
 from marginface.data.types import VALIDATION, FaceData
 from marginface.margins import Margin, Ramp, described
 from marginface.ranks import Ranks
 from marginface.training.learner import Learner
 from marginface.training.testing import evaluate
+from marginface.variants import CircleLoss
 
 MEASURE = f"{VALIDATION} AUC"  # what the best state is chosen by: of all pairs, and so least a matter of chance
 LOOKS = (0.25, 0.5)  # after which shares of a run it is asked whether θ has fallen

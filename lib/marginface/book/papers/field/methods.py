@@ -7,19 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from marginface.adaptive import (
-    AdaCos,
-    AdaFace,
-    AdaptiveFace,
-    CircleLoss,
-    CurricularFace,
-    DynArcFace,
-    ElasticFace,
-    MagFace,
-    SphereFace2,
-    SphereFaceR,
-    SubCenterArcFace,
-)
+from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import Loss
 from marginface.margins import ArcFace, CosFace, InterFace, NormFace, Softmax, SphereFace
@@ -27,6 +15,7 @@ from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
 from marginface.settings import Annealing
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import Recipe
+from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
