@@ -160,9 +160,18 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "CircleLoss": (0.25, 0.5),
         "CircleLoss, pairs": (0.5, 0.5),
         "Marginal loss": (10.0, 1.0),
+        "Range loss": (3.0, 0.005),
         "Contrastive loss": (1.0, 1.8),
         "N-pair loss": (NINE[2], 1.0),
         "Partial FC": (0.25, 1.2),
+    },
+    "glyphs/wrong10": {"ArcFace": (0.5, 1.8), "Sub-center ArcFace": (0.25, 1.8)},
+    "glyphs/wrong30": {"ArcFace": (0.25, 1.8), "Sub-center ArcFace": (0.25, 1.8)},
+    "glyphs/tail20": {
+        "ArcFace": (0.25, 1.8),
+        "AdaptiveFace": (0.5, 1.8),
+        "Range loss": (3.0, 0.0025),
+        "Partial FC": (0.5, 1.8),
     },
 }
 
