@@ -88,6 +88,7 @@ METHODS: dict[str, Method] = {
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
     "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True))),
     "ElasticFace-Cos+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.025, "cos", plus=True))),
+    # "… by Large-scale Noisy Web Faces", says the title
     "Sub-center ArcFace": Method(
         lambda s, m: Loss(SubCenterArcFace(_few(64 * s), _few(0.5 * m))), made_for=("wrong10", "wrong30")
     ),
@@ -96,7 +97,8 @@ METHODS: dict[str, Method] = {
     "Dyn-ArcFace": Method(
         lambda s, m: Loss(DynArcFace(_few(64 * s), _few(0.4 * m), _few(0.2 * m))), "Dyn-arcFace", known=False
     ),
-    # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper
+    # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper; a margin for each
+    # class is for data that are unbalanced
     "AdaptiveFace": Method(
         lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace", made_for=("tail20",)
     ),
@@ -111,7 +113,8 @@ METHODS: dict[str, Method] = {
     "Marginal loss": Method(
         lambda s, m: _with(Loss(Softmax()), MarginalLoss(s, margin=_few(0.3 * m))), scales=(0.1, 1.0, 10.0), margins=AROUND
     ),
-    # squares of lengths are in the margin and in what the weights weigh, and ours are a tenth as long as the paper's
+    # squares of lengths are in the margin and in what the weights weigh, and ours are a tenth as long as the paper's; "… with
+    # Long-Tailed Training Data", says the title
     "Range loss": Method(
         lambda s, m: _with(Loss(Softmax()), RangeLoss(_few(5e-5 * s), _few(1e-4 * s), _few(2e4 * m))),
         scales=(3.0, 10.0, 30.0),
@@ -126,7 +129,8 @@ METHODS: dict[str, Method] = {
     "N-pair loss": Method(
         lambda s, m: Loss(NPairLoss(0.0, _few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
     ),
-    # of a thousand classes 300, of which some 120 are the batch's: with the paper's tenth there would be hardly any others
+    # of a thousand classes 300, of which some 120 are the batch's: with the paper's tenth there would be hardly any others; its
+    # abstract is about long tails, too
     "Partial FC": Method(
         lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3),
         "Partial-FC-ArcFace",
