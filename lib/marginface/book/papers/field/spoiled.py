@@ -1,6 +1,5 @@
 """The bench on spoiled training sets: wrong names, few images of a class, a long tail."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -39,28 +38,27 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
 
 def claims(results: Results) -> list[Above]:
     """That a loss errs less than ArcFace on what it was made for, both at the settings that were chosen there."""
-    found = []
-    for name, how in _made_for():
-        if row := _chosen_there(results, name, how):
-            text = f"{name} over {BASE}, {SPOILED[how]}"
-            found.append(Above(row, _chosen_there(results, BASE, how), tuple(results.tests), text))
-    return found
+    return [each for name, method in METHODS.items() for how in method.made_for for each in _over(results, name, how)]
 
 
 def explored(results: Results) -> list[Above]:
-    """What a choice on the spoiled set is worth."""
+    """The same of others whose settings were chosen there, and what that choice is worth."""
+    others = [each for name, method in METHODS.items() for how in method.explored for each in _over(results, name, how)]
     pairs = [(row, row.removesuffix(f", {THERE}")) for row in results.runs]
-    return [Above(row, old, tuple(results.tests), f"{row}, over the sound set's") for row, old in pairs if row != old]
+    tests = tuple(results.tests)
+    return others + [Above(row, old, tests, f"{row}, over the sound set's") for row, old in pairs if row != old]
 
 
-def _made_for() -> Iterator[tuple[str, str]]:
-    return ((name, how) for name, method in METHODS.items() for how in method.made_for)
+def _over(results: Results, name: str, how: str) -> list[Above]:
+    """The comparison with ArcFace, if both were chosen there."""
+    row, base = _chosen_there(results, name, how), _chosen_there(results, BASE, how)
+    return [Above(row, base, tuple(results.tests), f"{name} over {BASE}, {SPOILED[how]}")] if row and base else []
 
 
 def _chosen_there(results: Results, name: str, how: str) -> str:
-    """The row of a method at the setting that was chosen on a spoiled set; "" where none was, or where ArcFace has none."""
+    """The row of a method at the setting that was chosen on a spoiled set; "" where none was."""
     bed, plain = bed_of(results.settings.data), f"{name}, {SPOILED[how]}"
-    if any(matched(f"{bed}/{how}", each) is None for each in (name, BASE)):
+    if matched(f"{bed}/{how}", name) is None:
         return ""
     return row if (row := f"{plain}, {THERE}") in results.rows else plain
 
