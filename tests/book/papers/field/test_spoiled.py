@@ -52,7 +52,7 @@ def test_what_losses_were_made_for_is_claimed_at_the_settings_chosen_there() -> 
     }
     others = {(claim.row, claim.over) for claim in explored(made())}
     assert others == {("SphereFace2, 30 % wrong", "ArcFace, 30 % wrong")} | {
-        (row, row.removesuffix(f", {THERE}")) for row, _ in found if THERE in row
+        (row, str(row).removesuffix(f", {THERE}")) for row, _ in found if THERE in row
     }
     words = {each.claim.row: each.word for each in made().judged()}
     assert {row for row, word in words.items() if word == "holds"} == {row for row, _ in found if THERE in row}
