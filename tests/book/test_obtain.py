@@ -18,6 +18,7 @@ from marginface.data.catalog import load
 from marginface.data.images import encode_image
 from marginface.data.recordio import write_records
 from marginface.data.types import DataMissingError, FaceData, ImageData
+from marginface.margins import ArcFace
 from marginface.training import Run, checkpoints, train
 from marginface.training.loop import Loop
 
@@ -39,6 +40,14 @@ def test_smoke_runs_are_labelled_and_never_stored(runs_folder: Path) -> None:
     assert len(results["loss"]) == 2
     assert {run.data_label for run in results["loss"]} == {"digits (8×8), not MNIST"}
     assert not runs_folder.exists()
+
+
+def test_rows_of_one_loss_on_data_with_one_stand_in_are_one_smoke_run(runs_folder: Path) -> None:
+    rows = {data: Row(replace(QUICK, data=data)) for data in ("mnist", "digits")}
+    rows["another loss"] = Row(replace(QUICK, margin=ArcFace(8, 0.3)))
+    (mnist,), (digits,), (other,) = obtain.obtain(rows, [0], "smoke").values()
+    assert mnist is digits
+    assert other is not mnist
 
 
 def test_without_mnist_the_book_falls_back_to_digits_and_says_so(runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

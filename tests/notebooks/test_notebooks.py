@@ -25,7 +25,7 @@ from _ext.marginface_book import complete  # noqa: E402
 from install_cell import install_cell, notebooks  # noqa: E402
 
 WITHOUT_PATH = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-COMPARING = ("angles",)  # sets recorded runs side by side, and judges nothing
+COMPARING = ("angles", "field/printed", "field/start")  # set runs side by side, and judge nothing
 NAMES = [str(path.relative_to(ROOT / "notebooks").with_suffix("")) for path in notebooks()]
 
 

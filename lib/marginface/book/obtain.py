@@ -76,7 +76,8 @@ def obtain(
     """
     wanted = {name: row.recipes(seeds) for name, row in rows.items()}
     if profile == "smoke":
-        return {name: [_on_stand_in(r, device, epochs=1, max_steps=8) for r in group] for name, group in wanted.items()}
+        made: dict[Recipe, Run] = {}  # several data sets have one stand-in
+        return {name: [_smoke(recipe, device, made) for recipe in group] for name, group in wanted.items()}
     if profile == "paper":
         data = _papers_data({row.recipe.data for row in rows.values()}, root)
         return {name: [_as_printed(r, data[r.data], device, root) for r in group] for name, group in wanted.items()}
@@ -131,10 +132,17 @@ def _as_printed(recipe: Recipe, data: "ImageData | FaceData", device: str, root:
     return training.train(recipe, data, device=device, out=unfinished(recipe), start=start, workers=workers)
 
 
-def _on_stand_in(recipe: Recipe, device: str, epochs: int | None = None, max_steps: int | None = None) -> Run:
+def _smoke(recipe: Recipe, device: str, made: dict[Recipe, Run]) -> Run:
+    """A few steps, if they were not made for another row."""
+    fitted = dataclasses.replace(recipe, data=stand_in(recipe.data).name, epochs=1, start=None)
+    if fitted not in made:
+        made[fitted] = training.train(fitted, stand_in(recipe.data), device=device, max_steps=8)
+    return made[fitted]
+
+
+def _on_stand_in(recipe: Recipe, device: str) -> Run:
     data = stand_in(recipe.data)
-    fitted = dataclasses.replace(recipe, data=data.name, epochs=epochs or recipe.epochs, start=None)
-    return training.train(fitted, data, device=device, max_steps=max_steps)
+    return training.train(dataclasses.replace(recipe, data=data.name, start=None), data, device=device)
 
 
 @cache

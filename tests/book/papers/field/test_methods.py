@@ -50,6 +50,12 @@ def test_nothing_is_at_its_best_before_it_is_chosen(monkeypatch: pytest.MonkeyPa
     assert matched("glyphs", "ArcFace") is None
 
 
+def test_a_smoke_run_is_of_a_few() -> None:
+    assert list(at_best("glyphs", "smoke")) == [
+        *("Softmax", "ArcFace", "Sub-center ArcFace", "AdaptiveFace", "Range loss", "Partial FC"),
+    ]
+
+
 def test_everything_is_tried_on_what_is_set_aside_alone() -> None:
     (recipes,) = choices()["field"]
     assert {recipe.data for recipe in recipes} == {"lfw+cfp/first/64/choice", "glyphs/1000/32/choice"}

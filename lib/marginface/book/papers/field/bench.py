@@ -34,8 +34,9 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     if chosen.profile == "paper":
         base = recipes.RECIPES["interface/arcface-ms1mv2"]
         return {name: Row(loss.on(base), quoted(name)) for name, method in METHODS.items() if (loss := method.as_printed)}
-    base = replace(RECIPES[bed_of(chosen.data)], data=chosen.data, epochs=chosen.epochs)
-    return {name: Row(loss.on(base), quoted(name)) for name, loss in methods.at_best(bed_of(chosen.data)).items()}
+    bed = bed_of(chosen.data)
+    base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
+    return {name: Row(loss.on(base), quoted(name)) for name, loss in methods.at_best(bed, chosen.profile).items()}
 
 
 def both_rows(chosen: SimpleNamespace) -> dict[str, Row]:

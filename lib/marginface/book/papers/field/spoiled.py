@@ -28,8 +28,8 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for how, title in SPOILED.items():
         there = replace(base, data=f"{chosen.data}/{how}")
-        found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in at_best(bed).items()}
-        for name in METHODS:
+        found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in at_best(bed, chosen.profile).items()}
+        for name in at_best(bed, chosen.profile):
             own = matched(f"{bed}/{how}", name)
             if own is not None and own != matched(bed, name):
                 found[f"{name}, {title}, {THERE}"] = Row(own.on(there))
