@@ -125,8 +125,6 @@ def table(
 def as_printed(results: Results, names: Sequence[str], base: str, over: Callable[[str, str], Above]) -> pd.DataFrame:
     """Losses at their papers' settings over one of them at its own, and what a search is worth: at their best over that.
 
-    Only the two rows of a difference say how far it varies: a scale for many more classes may scatter as no other does.
-
     Arguments: names: of losses that have a row as printed; base: the one of them that the others are compared with; over: the
         claim that a row errs less than another.
     """
@@ -134,7 +132,6 @@ def as_printed(results: Results, names: Sequence[str], base: str, over: Callable
     for name in names:
         printed = f"{name}, {AS_PRINTED}"
         pairs = [(printed, f"{base}, {AS_PRINTED}")] * (name != base and base in names) + [(name, printed)]
-        claims = [replace(over(*pair), among=pair) for pair in pairs]
-        *over_base, worth = effects.explore(claims, results.trained)
+        *over_base, worth = effects.explore([over(*pair) for pair in pairs], results.trained)
         lines.append((name, over_base[0].difference if over_base else "–", worth.difference))
     return pd.DataFrame(lines, columns=["loss", f"{AS_PRINTED}, over {base} {AS_PRINTED}", f"at its best, over {AS_PRINTED}"])

@@ -187,9 +187,12 @@ def printed_settings(results: Results) -> "Table":
     if not names:
         return results.table()
     tests = tuple(results.tests)
-    return results.show(
-        choosing.as_printed(results, names, "ArcFace", lambda row, over: Above(row, over, tests, f"{row} over {over}"))
-    )
+
+    def above(row: str, over: str) -> Above:
+        """Only these two say how far they vary: a scale for many more classes may scatter as no other does."""
+        return Above(row, over, tests, f"{row} over {over}", among=(row, over))
+
+    return results.show(choosing.as_printed(results, names, "ArcFace", above))
 
 
 def tried() -> pd.DataFrame:

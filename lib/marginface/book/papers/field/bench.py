@@ -198,5 +198,6 @@ PRINTED = Item(
     notebook="field/printed",
     parameters=ON_GLYPHS,
     rows=both_rows,
+    seeds=(0, 1),
     tabulate=as_printed,
 )

@@ -1,4 +1,4 @@
-"""The bench on spoiled training sets: wrong names, few images of a class, a long tail."""
+"""The bench on spoiled training sets: with wrong names, with a long tail."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from marginface.book.papers.glyphs import GLYPHS
 from marginface.evaluation.statistics import estimate
 
 # how the training set is spoiled, as names of data sets have it, and what the page calls it
-SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "each5": "5 images a class", "tail20": "long tail"}
+SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
 THERE = "chosen there"
 
 
@@ -87,6 +87,7 @@ SPOILED_SETS = Item(
     notebook="field/spoiled",
     parameters={"data": GLYPHS.data, "steps": STEPS},
     rows=rows,
+    seeds=(0, 1),
     claims=claims,
     explored=explored,
     tabulate=tabulate,
