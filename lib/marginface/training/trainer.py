@@ -237,8 +237,8 @@ def _fabric(device: str, precision: Any) -> Fabric:
 def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Its batches. A reader that was killed is an error of the read that waits for it.
 
-    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint. So the
-    readers end here, too, where there is an error, though that holds on to all that led to it.
+    PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint. An
+    error keeps its frames, and with them the readers, alive; so these are cleared.
     """
     told = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if told else None

@@ -8,7 +8,7 @@ from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import MATCHED, METHODS, SEEDS, candidates, matched, spoiled_beds
-from marginface.book.papers.field.spoiled import SPOILED, SPOILED_SETS, THERE, claims, explored, table, tabulate
+from marginface.book.papers.field.spoiled import SPOILED, SPOILED_SETS, THERE, claims, ends, explored, table, tabulate
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.records import lookup
 from marginface.training.recipes import on_choice
@@ -47,7 +47,7 @@ def test_what_losses_were_made_for_is_claimed_at_the_settings_chosen_there() -> 
         ("Sub-center ArcFace, 10 % wrong, chosen there", "ArcFace, 10 % wrong"),
         ("Sub-center ArcFace, 30 % wrong, chosen there", "ArcFace, 30 % wrong"),
         ("AdaptiveFace, long tail", "ArcFace, long tail"),
-        ("Range loss, long tail", "ArcFace, long tail"),
+        ("Range loss, long tail", "Softmax, long tail"),
         ("Partial FC, long tail", "ArcFace, long tail"),
     }
     others = {(claim.row, claim.over) for claim in explored(made())}
@@ -68,11 +68,19 @@ def test_nothing_is_claimed_before_it_is_chosen(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("there")
 def test_the_table_has_a_column_for_each_set_and_a_line_for_what_was_chosen_there() -> None:
     shown = tabulate(made()).set_index("loss")
-    assert list(shown.columns) == [f"{title}, %" for title in SPOILED.values()]
+    assert list(shown.columns) == [f"{title}: errors, %" for title in SPOILED.values()]
     assert list(shown.index)[:2] == ["Softmax", "NormFace"]
     own = shown.loc[f"Sub-center ArcFace, {THERE}"]
-    assert own["10 % wrong, %"].startswith("93.")
-    assert own["long tail, %"] == "–"
+    assert float(str(own["10 % wrong: errors, %"])) == pytest.approx(7, rel=0.1)
+    assert own["long tail: errors, %"] == "–"
+
+
+def test_how_many_settings_are_the_last_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bed in spoiled_beds():
+        middle = {"ArcFace": (methods.SCALES["glyphs"][1], methods.MARGINS[1])}
+        least = {"Sub-center ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[1])} if "wrong" in bed else {}
+        monkeypatch.setitem(MATCHED, bed, middle | least)
+    assert ends().startswith("2 of 5 settings")
 
 
 @pytest.mark.parametrize("bed", spoiled_beds())

@@ -174,6 +174,11 @@ def spread(logs: Floats) -> tuple[float, float, float]:
     return float(np.sqrt(between)), float(high - low), float(np.sqrt(logs.var(axis=1, ddof=1).mean()))
 
 
+def errors(results: Results, row: str) -> float:
+    """The geometric mean of a row's errors, over tests and seeds."""
+    return float(np.exp(np.mean(_logs(results.runs, row, results.tests))))
+
+
 def _logs(runs: Runs, name: str, tests: Sequence[str]) -> list[float]:
     """The logarithm of a row's errors, of every seed: the mean over tests."""
     every = [run for group in runs.values() for run in group]

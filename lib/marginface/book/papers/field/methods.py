@@ -23,6 +23,7 @@ SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries 
 # so ArcFace has 0.3, 0.6 and 0.9, of which 0.6 was best on glyphs before, and 0.9 by little on faces
 SCALES = {"faces": (0.125, 0.25, 0.5), "glyphs": (0.25, 0.5, 1.0)}
 MARGINS = (0.6, 1.2, 1.8)
+BASE = "ArcFace"  # what the others are compared with
 AROUND = (0.5, 1.0, 1.5)  # of what has nothing to do with the number of classes
 NINE = tuple(2.0 ** (n / 2) for n in range(-8, 1))  # of what has one setting only: 1/16 to 1
 
@@ -34,7 +35,7 @@ class Method:
     What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
     not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `known` says whether
     one was to be had. `made_for` are ways in which a training set is spoiled (see `spoiled.SPOILED`) that the paper's title or
-    abstract says it is for, `explored` others for which its setting is chosen, too.
+    abstract says it is for, `explored` others for which its setting is chosen, too; there it is compared with `over`.
     """
 
     at: Callable[[float, float], Loss]
@@ -45,6 +46,7 @@ class Method:
     known: bool = True
     made_for: tuple[str, ...] = ()
     explored: tuple[str, ...] = ()
+    over: str = BASE
 
     def candidates(self, bed: str) -> tuple[Loss, ...]:
         """What is tried of it on a test bed: nine settings, or one where it has none."""
@@ -98,8 +100,8 @@ METHODS: dict[str, Method] = {
     "Dyn-ArcFace": Method(
         lambda s, m: Loss(DynArcFace(_few(64 * s), _few(0.4 * m), _few(0.2 * m))), "Dyn-arcFace", known=False
     ),
-    # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper; a margin for each
-    # class is for data that are unbalanced
+    # where its margins begin is soon forgotten; how large they become is up to λ / s, 10 / 64 in the paper, which is about data
+    # that are unbalanced
     "AdaptiveFace": Method(
         lambda s, m: Loss(AdaptiveFace(_few(64 * s), lam=_few(10 * m * s))), "AdaptiveFace", made_for=("tail20",)
     ),
@@ -121,6 +123,7 @@ METHODS: dict[str, Method] = {
         scales=(3.0, 10.0, 30.0),
         margins=(0.0025, 0.005, 0.01),
         made_for=("tail20",),
+        over="Softmax",
     ),
     # the paper names no margin, and has no unit lengths
     "Contrastive loss": Method(
@@ -139,7 +142,6 @@ METHODS: dict[str, Method] = {
         made_for=("tail20",),
     ),
 }
-BASE = "ArcFace"  # what the others are compared with
 # of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin
 MATCHED: dict[str, dict[str, tuple[float, float]]] = {
     "faces": {},
@@ -206,13 +208,20 @@ def at_best(bed: str, profile: str = "book") -> dict[str, Loss]:
     return {name: loss for name in (few if profile == "smoke" else METHODS) if (loss := matched(bed, name))}
 
 
-def ends(bed: str) -> str:
-    """Which methods stand at the end of what was tried, in a sentence."""
+def at_ends(bed: str) -> list[str]:
+    """The methods whose setting is the smallest or the largest scale or margin that was tried."""
     found = []
     for name, (s, m) in MATCHED[bed].items():
-        tried = (s, METHODS[name].scales or SCALES[bed]), (m, METHODS[name].margins or MARGINS)
+        scales = METHODS[name].scales or SCALES[bed.partition("/")[0]]
+        tried = (s, scales), (m, METHODS[name].margins or MARGINS)
         if any(value in (min(values), max(values)) for value, values in tried if len(values) > 1):
             found.append(name)
+    return found
+
+
+def ends(bed: str) -> str:
+    """Which methods stand at the end of what was tried, in a sentence."""
+    found = at_ends(bed)
     return (
         f"Of {len(MATCHED[bed])} losses {len(found)} err least at the smallest or the largest scale or margin that was tried, "
         f"as eight of nine settings are where three scales meet three margins, and might err less beyond: {', '.join(found)}."
@@ -233,8 +242,9 @@ def searched(bed: str) -> str:
 
 
 def spoiled_beds() -> list[str]:
-    """The test beds with training sets for which some method was made."""
-    return [f"glyphs/{how}" for how in sorted({how for method in METHODS.values() for how in method.made_for})]
+    """The test beds with training sets on which some settings are chosen."""
+    every = {how for method in METHODS.values() for how in method.made_for + method.explored}
+    return [f"glyphs/{how}" for how in sorted(every)]
 
 
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:

@@ -11,9 +11,9 @@ from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
-from marginface.book.papers.field.methods import BASE, METHODS, SEEDS, at_best, candidates, matched, spoiled_beds
+from marginface.book.papers.field.bench import errors
+from marginface.book.papers.field.methods import MATCHED, METHODS, SEEDS, at_best, at_ends, candidates, matched, spoiled_beds
 from marginface.book.papers.glyphs import GLYPHS
-from marginface.evaluation.statistics import estimate
 
 # how the training set is spoiled, as names of data sets have it, and what the page calls it
 SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
@@ -37,7 +37,7 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
 
 
 def claims(results: Results) -> list[Above]:
-    """That a loss errs less than ArcFace on what it was made for, both at the settings that were chosen there."""
+    """That a loss errs less on what it was made for than what it stands on, both at the settings that were chosen there."""
     return [each for name, method in METHODS.items() for how in method.made_for for each in _over(results, name, how)]
 
 
@@ -50,9 +50,10 @@ def explored(results: Results) -> list[Above]:
 
 
 def _over(results: Results, name: str, how: str) -> list[Above]:
-    """The comparison with ArcFace, if both were chosen there."""
-    row, base = _chosen_there(results, name, how), _chosen_there(results, BASE, how)
-    return [Above(row, base, tuple(results.tests), f"{name} over {BASE}, {SPOILED[how]}")] if row and base else []
+    """The comparison, if both were chosen there."""
+    other = METHODS[name].over
+    row, base = _chosen_there(results, name, how), _chosen_there(results, other, how)
+    return [Above(row, base, tuple(results.tests), f"{name} over {other}, {SPOILED[how]}")] if row and base else []
 
 
 def _chosen_there(results: Results, name: str, how: str) -> str:
@@ -64,16 +65,23 @@ def _chosen_there(results: Results, name: str, how: str) -> str:
 
 
 def tabulate(results: Results) -> pd.DataFrame:
-    """A line for each method, a column for each training set: the mean over the tests and seeds, in percent."""
+    """A line for each method, a column for each training set: what decides, the errors, in the mean of tests and seeds."""
     lines = []
     for name in METHODS:
         for suffix in ("", f", {THERE}"):
             line = {"loss": name + suffix}
             for title in SPOILED.values():
                 if (row := f"{name}, {title}{suffix}") in results.runs:
-                    line[f"{title}, %"] = estimate(results.values(row, results.tests)).format()
+                    line[f"{title}: errors, %"] = f"{100 * errors(results, row):.2f}"
             lines += [line] if len(line) > 1 else []
     return pd.DataFrame(lines).fillna("–")
+
+
+def ends() -> str:
+    """How many of the settings that were chosen there are the last that were tried, in a sentence."""
+    last = sum(len(at_ends(bed)) for bed in spoiled_beds())
+    every = sum(len(MATCHED[bed]) for bed in spoiled_beds())
+    return f"{last} of {every} settings that were chosen there are the smallest or largest that were tried."
 
 
 def table() -> pd.DataFrame:

@@ -11,10 +11,11 @@ from marginface.book.items import Results
 from marginface.book.obtain import Runs
 from marginface.book.papers.field.bench import alone
 from marginface.book.papers.field.methods import BASE, METHODS
-from marginface.book.papers.field.spoiled import SPOILED
+from marginface.book.papers.field.spoiled import SPOILED, THERE
 
 PLAIN = "Softmax"
 SOUND = "sound"  # the training set of the bench
+TUNED = f"{BASE}, {THERE}"
 
 
 @dataclass(frozen=True)
@@ -30,48 +31,80 @@ class Place:
         both = self.rows[name], self.rows[base]
         return Above(*both, self.tests, f"{name} over {base}", among=alone(both, self.runs))
 
-    def judged(self) -> dict[str, Effect]:
-        """Every method over ArcFace, in the order of what they change: one family."""
-        names = [name for name in self.rows if name != BASE]
-        found = dict(zip(names, effects.judge([self.over(name) for name in names], self.runs), strict=True))
-        return dict(sorted(found.items(), key=lambda each: each[1].share))
-
 
 def places(bench: Results, spoiled: Results) -> dict[str, Place]:
-    """The sound training set, and each way of spoiling it, with the settings that were chosen on the sound one."""
+    """The sound training set, and each way of spoiling it: the methods at the settings that were chosen on the sound one and,
+    where there are such rows, at those that were chosen there."""
     found = {SOUND: Place({name: name for name in bench.runs}, bench.runs, tuple(bench.tests))}
     for title in SPOILED.values():
-        rows = {name: row for name in METHODS if (row := f"{name}, {title}") in spoiled.runs}
+        names = {f"{name}{suffix}": f"{name}, {title}{suffix}" for name in METHODS for suffix in ("", f", {THERE}")}
+        rows = {name: row for name, row in names.items() if row in spoiled.runs}
         found[title] = Place(rows, {row: spoiled.runs[row] for row in rows.values()}, tuple(spoiled.tests))
     return found
 
 
-def table(found: Mapping[str, Place]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Compared:
+    """What was found of each place, in the order of what it changes: over ArcFace, and over ArcFace as chosen there."""
+
+    places: Mapping[str, Place]
+    over: Mapping[str, Mapping[str, Effect]]
+    over_tuned: Mapping[str, Mapping[str, Effect]]
+
+
+def compare(found: Mapping[str, Place]) -> Compared:
+    """All methods over ArcFace in all places, and over ArcFace as chosen there where that is another: one family."""
+    wanted = {
+        (base, title): [name for name in place.rows if name not in (BASE, base)]
+        for base in (BASE, TUNED)
+        for title, place in found.items()
+        if base in place.rows
+    }
+    claims = [found[title].over(name, base) for (base, title), names in wanted.items() for name in names]
+    judged = iter(effects.judge(claims, {row: group for place in found.values() for row, group in place.runs.items()}))
+    ordered = {at: sorted(((name, next(judged)) for name in names), key=_share) for at, names in wanted.items()}
+    own, tuned = ({title: dict(ordered[at]) for at in ordered for title in at[1:] if at[0] == base} for base in (BASE, TUNED))
+    return Compared(found, own, tuned)
+
+
+def _share(found: tuple[str, Effect]) -> float:
+    return found[1].share
+
+
+def table(found: Compared) -> pd.DataFrame:
     """A line for each place: what ArcFace is worth there over Softmax, which methods err less than it, and which more; the
-    number of those that cannot be told from it."""
+    number of those that cannot be told from it; and which err less than ArcFace as chosen there."""
     lines = []
-    for title, place in found.items():
+    for title, place in found.places.items():
         (worth,) = effects.explore([place.over(BASE, PLAIN)], place.runs)
-        against = place.judged()
-        less, more = ({name: each for name, each in against.items() if each.word == word} for word in ("holds", "opposite"))
-        lines.append((title, worth.difference, _named(less), _named(more), len(against) - len(less) - len(more)))
+        against = found.over[title]
+        less, more = (_having(against, word) for word in ("holds", "opposite"))
+        tuned = _named(_having(found.over_tuned[title], "holds")) if title in found.over_tuned else "as before"
+        lines.append((title, worth.difference, _named(less), tuned, _named(more), len(against) - len(less) - len(more)))
     return pd.DataFrame(
         lines,
-        columns=["trained on", f"{BASE} over {PLAIN}", f"err less than {BASE}", f"err more than {BASE}", "not told from it"],
+        columns=[
+            *("trained on", f"{BASE} over {PLAIN}", f"err less than {BASE}", f"err less than {TUNED}"),
+            *(f"err more than {BASE}", "not told from it"),
+        ],
     )
 
 
-def sentences(found: Mapping[str, Place]) -> str:
+def sentences(found: Compared) -> str:
     """Which methods err less than ArcFace in some place and more in none, and which the reverse."""
-    words = {title: {name: each.word for name, each in place.judged().items()} for title, place in found.items()}
     told = []
-    for word, other, what in (("holds", "opposite", "less"), ("opposite", "holds", "more")):
-        counts = {name: sum(each.get(name) == word for each in words.values()) for name in METHODS}
-        never = {name for name in METHODS if all(each.get(name) != other for each in words.values())}
-        names = sorted((name for name in METHODS if counts[name] and name in never), key=lambda name: -counts[name])
-        listed = ", ".join(f"{name} ({counts[name]})" for name in names) or "none"
-        told.append(f"On some of {len(words)} training sets, and on no other the reverse, err {what} than {BASE}: {listed}.")
+    for word, other, less, more in (("holds", "opposite", "fewer", "more"), ("opposite", "holds", "more", "fewer")):
+        counts = {name: sum(name in _having(own, word) for own in found.over.values()) for name in METHODS}
+        reverse = {name for own in found.over.values() for name in _having(own, other)}
+        names = [name for name in METHODS if counts[name] and name not in reverse]
+        listed = ", ".join(f"{name} ({counts[name]})" for name in sorted(names, key=lambda name: -counts[name])) or "none"
+        sets = f"at least one of the {len(found.over)} training sets, and {more} on none (in brackets: on how many)"
+        told.append(f"{less.capitalize()} errors than {BASE} on {sets}: {listed}.")
     return " ".join(told)
+
+
+def _having(found: Mapping[str, Effect], word: str) -> dict[str, Effect]:
+    return {name: each for name, each in found.items() if each.word == word}
 
 
 def _named(found: Mapping[str, Effect]) -> str:
