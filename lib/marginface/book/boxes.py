@@ -72,9 +72,10 @@ def untested(item: Item, results: Results) -> str:
     """What the paper has and the page has not: its data, network and length, and tests that nobody can be measured on here."""
     if not results.runs:
         return ""
-    said = [f"the paper's own scale: {_scale(item.ask('paper'))}"]
-    missing = [name for name in _benchmarks(item) if name not in results.tests]
-    return escape("; ".join([*said, ", ".join(missing)] if missing else said))
+    paper, own = item.ask("paper"), {row.recipe for row in results.rows.values()}
+    there = all(row.recipe in own for row in paper.rows.values())
+    missing = ", ".join(name for name in _benchmarks(item) if name not in results.tests)
+    return escape("; ".join(filter(None, ["" if there else f"the paper's own scale: {_scale(paper)}", missing])))
 
 
 def _benchmarks(item: Item) -> list[str]:
