@@ -1,5 +1,7 @@
 """The bench on spoiled training sets."""
 
+from dataclasses import replace
+
 import pytest
 from tests.book.papers.made import results
 
@@ -63,6 +65,14 @@ def test_nothing_is_claimed_before_it_is_chosen(monkeypatch: pytest.MonkeyPatch)
     for bed in spoiled_beds():
         monkeypatch.setitem(MATCHED, bed, {"Sub-center ArcFace": MATCHED["glyphs"]["Sub-center ArcFace"]})
     assert claims(made()) == []
+
+
+@pytest.mark.usefixtures("there")
+def test_a_smoke_run_claims_what_it_trains() -> None:
+    few = replace(made(), runs={row: group for row, group in made().runs.items() if not row.startswith("SphereFace2")})
+    assert {claim.text for claim in explored(made())} - {claim.text for claim in explored(few)} == {
+        "SphereFace2 over ArcFace, 30 % wrong"
+    }
 
 
 @pytest.mark.usefixtures("there")

@@ -57,11 +57,12 @@ def _over(results: Results, name: str, how: str) -> list[Above]:
 
 
 def _chosen_there(results: Results, name: str, how: str) -> str:
-    """The row of a method at the setting that was chosen on a spoiled set; "" where none was."""
+    """The row of a method at the setting that was chosen on a spoiled set; "" where none was, or it was not trained."""
     bed, plain = bed_of(results.settings.data), f"{name}, {SPOILED[how]}"
     if matched(f"{bed}/{how}", name) is None:
         return ""
-    return row if (row := f"{plain}, {THERE}") in results.rows else plain
+    row = there if (there := f"{plain}, {THERE}") in results.rows else plain
+    return row if row in results.runs else ""
 
 
 def tabulate(results: Results) -> pd.DataFrame:
