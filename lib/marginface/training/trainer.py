@@ -159,7 +159,7 @@ def train(
         batches_to_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         with _readers_understood(loop) if workers else nullcontext():
             while loop.step < steps:
-                for images, labels in loop.epoch(_read(batches_to_device)):
+                for images, labels in loop.epoch(_read(batches_to_device, workers)):
                     loop.learn(images, labels, log)
                     if path is not None and (loop.step % save_every == 0 or loop.step == steps):
                         loop.read(log)
@@ -234,11 +234,11 @@ def _fabric(device: str, precision: Any) -> Fabric:
     return fabric
 
 
-def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _read(loader: Any, workers: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Its batches. A reader that was killed is an error of the read that waits for it.
 
     PyTorch would raise it from a signal, in the middle of whatever is under way, such as the writing of a checkpoint. An
-    error keeps its frames, and with them the readers, alive; so these are cleared.
+    error keeps its frames, and with them the readers, alive; so where there are any, these are cleared.
     """
     told = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGCHLD) if told else None
@@ -248,7 +248,8 @@ def _read(loader: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             yield batch
     except Exception as error:
-        traceback.clear_frames(error.__traceback__)
+        if workers:
+            traceback.clear_frames(error.__traceback__)
         raise
     finally:
         if told:

@@ -19,7 +19,7 @@ from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import BASE, METHODS
 from marginface.training import recipes
 
-# what says nothing of ArcFace: it came before it or with it, is not for faces, or, as Partial FC, saves time and not errors
+# what says nothing of ArcFace: it came before it or with it, is not for faces, or, as Partial FC, saves time here
 APART = (
     *("Softmax", "NormFace", "SphereFace", "CosFace", "Marginal loss", "Range loss", "Contrastive loss", "N-pair loss"),
     *("CircleLoss, pairs", "Partial FC"),

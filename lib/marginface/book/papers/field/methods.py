@@ -48,10 +48,13 @@ class Method:
     explored: tuple[str, ...] = ()
     over: str = BASE
 
+    def grid(self, bed: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The scales and the margins that are tried on a test bed, whether its training set is spoiled or not."""
+        return self.scales or SCALES[bed.partition("/")[0]], self.margins or MARGINS
+
     def candidates(self, bed: str) -> tuple[Loss, ...]:
         """What is tried of it on a test bed: nine settings, or one where it has none."""
-        both = product(self.scales or SCALES[bed.partition("/")[0]], self.margins or MARGINS)
-        return tuple(dict.fromkeys(self.at(s, m) for s, m in both))
+        return tuple(dict.fromkeys(self.at(s, m) for s, m in product(*self.grid(bed))))
 
     @property
     def as_printed(self) -> Loss | None:
@@ -211,9 +214,8 @@ def at_best(bed: str, profile: str = "book") -> dict[str, Loss]:
 def at_ends(bed: str) -> list[str]:
     """The methods whose setting is the smallest or the largest scale or margin that was tried."""
     found = []
-    for name, (s, m) in MATCHED[bed].items():
-        scales = METHODS[name].scales or SCALES[bed.partition("/")[0]]
-        tried = (s, scales), (m, METHODS[name].margins or MARGINS)
+    for name, pair in MATCHED[bed].items():
+        tried = zip(pair, METHODS[name].grid(bed), strict=True)
         if any(value in (min(values), max(values)) for value, values in tried if len(values) > 1):
             found.append(name)
     return found

@@ -24,20 +24,20 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """Every method at the setting for a sound training set, on every spoiled one; and what was made for such a set and what it
     is compared with at the setting that was chosen there, where that is another."""
     bed = bed_of(chosen.data)
-    base = replace(choosing.RECIPES[bed], steps=chosen.steps)
+    base, best = replace(choosing.RECIPES[bed], steps=chosen.steps), at_best(bed, chosen.profile)
     found: dict[str, Row] = {}
     for how, title in SPOILED.items():
         there = replace(base, data=f"{chosen.data}/{how}")
-        found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in at_best(bed, chosen.profile).items()}
-        for name in at_best(bed, chosen.profile):
+        found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in best.items()}
+        for name, loss in best.items():
             own = matched(f"{bed}/{how}", name)
-            if own is not None and own != matched(bed, name):
+            if own is not None and own != loss:
                 found[f"{name}, {title}, {THERE}"] = Row(own.on(there))
     return found
 
 
 def claims(results: Results) -> list[Above]:
-    """That a loss errs less on what it was made for than what it stands on, both at the settings that were chosen there."""
+    """That a loss errs less on what it was made for than its `over`, both at the settings that were chosen there."""
     return [each for name, method in METHODS.items() for how in method.made_for for each in _over(results, name, how)]
 
 

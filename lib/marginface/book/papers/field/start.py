@@ -62,8 +62,8 @@ def compare(found: Mapping[str, Place]) -> Compared:
     }
     claims = [found[title].over(name, base) for (base, title), names in wanted.items() for name in names]
     judged = iter(effects.judge(claims, {row: group for place in found.values() for row, group in place.runs.items()}))
-    ordered = {at: sorted(((name, next(judged)) for name in names), key=_share) for at, names in wanted.items()}
-    own, tuned = ({title: dict(ordered[at]) for at in ordered for title in at[1:] if at[0] == base} for base in (BASE, TUNED))
+    ordered = {key: sorted(((name, next(judged)) for name in names), key=_share) for key, names in wanted.items()}
+    own, tuned = ({title: dict(each) for (over, title), each in ordered.items() if over == base} for base in (BASE, TUNED))
     return Compared(found, own, tuned)
 
 
