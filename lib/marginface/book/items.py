@@ -216,17 +216,18 @@ class Results:
         return _table(descriptions.recipe_table({name: row.recipe for name, row in self.rows.items()}, seeds))
 
     def table(self) -> "Table":
-        """Printed beside measured, or what the item tabulates; where nothing is recorded, a sentence that says so."""
-        if self.item.rows and not self.runs:
-            nothing = f"Nothing is recorded here yet; make runs ONLY={self.item.notebook} makes what is missing."
-            if self.settings.profile != "book":
-                nothing = f"Recorded runs alone are shown here, and not with profile {self.settings.profile!r}."
-            return _table(pd.DataFrame(), nothing)
-        return self.show((self.item.tabulate or beside)(self))
+        """Printed beside measured, or what the item tabulates."""
+        return self.show((self.item.tabulate or beside)(self) if self.runs else pd.DataFrame())
 
     def show(self, frame: pd.DataFrame) -> "Table":
-        """A table of these results, with the line beneath it that says what they stand on."""
-        return _table(frame, self.label())
+        """A table of these results, with the line beneath it that says what they stand on; where nothing is recorded, a sentence
+        that says so."""
+        if self.item.rows is None or self.runs:
+            return _table(frame, self.label())
+        nothing = f"Nothing is recorded here yet; make runs ONLY={self.item.notebook} makes what is missing."
+        if self.settings.profile != "book":
+            nothing = f"Recorded runs alone are shown here, and not with profile {self.settings.profile!r}."
+        return _table(pd.DataFrame(), nothing)
 
     def statements(self) -> "Table":
         """The paper's sentences that a computation decides."""

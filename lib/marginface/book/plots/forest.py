@@ -146,7 +146,7 @@ def matrix(places: Mapping[str, Mapping[str, Effect]]) -> Figure:
             look: dict[str, Any] = {"weight": "bold"} if told else {"alpha": 0.6}
             axes.text(x, y, _percent(each), ha="center", va="center", **look)
     axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(names) - 0.5, -0.5))
-    axes.set_xticks(range(len(places)), list(places))
+    axes.set_xticks(range(len(places)), [place.replace(", ", ",\n") for place in places])
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     axes.grid(visible=False)

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from tests.book.papers.made import results
 
-from marginface.book.items import Results
-from marginface.book.obtain import Bed
-from marginface.book.papers.choosing import AS_PRINTED
+from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS
 from marginface.book.papers.field.bench import (
     APART,
     BENCH,
@@ -26,6 +24,7 @@ from marginface.book.papers.field.bench import (
 )
 from marginface.book.papers.field.methods import METHODS
 from marginface.book.papers.interface.losses import SMALL
+from marginface.data.catalog import other_half
 from marginface.margins import ArcFace
 
 pytestmark = pytest.mark.usefixtures("chosen")
@@ -33,7 +32,9 @@ pytestmark = pytest.mark.usefixtures("chosen")
 
 def test_every_method_is_there_at_its_best_and_as_printed() -> None:
     rows = PRINTED.ask().rows
-    assert BENCH.ask().rows == {name: rows[name] for name in METHODS}
+    assert BENCH.ask(**ON_GLYPHS).rows == {name: rows[name] for name in METHODS}
+    assert BENCH.ask().rows.keys() == METHODS.keys()
+    assert {row.recipe.data for row in BENCH.ask().rows.values()} == {SMALL.data}
     alone = {name for name in METHODS if f"{name}, {AS_PRINTED}" not in rows}
     assert alone >= {"Softmax", "AdaCos, fixed", "AdaCos, dynamic"}
     assert rows[f"ArcFace, {AS_PRINTED}"].recipe.margin == ArcFace()
@@ -47,7 +48,7 @@ def test_with_the_papers_profile_it_is_interfaces_recipe() -> None:
 
 
 def test_claims_are_over_arcface_with_what_interfaces_table_prints() -> None:
-    made = results(BENCH, lambda name: 0.1, data=SMALL.data, epochs=SMALL.epochs)
+    made = results(BENCH, lambda name: 0.1)
     found = {claim.text: claim for claim in claims(made)}
     others = {claim.text for claim in explored(made)}
     assert found.keys() | others == {f"{name} over ArcFace" for name in METHODS if name != "ArcFace"}
@@ -96,23 +97,18 @@ def test_a_loss_that_scatters_as_no_other_does_takes_nothing_from_the_others() -
     assert same[3] == (f"3–{len(METHODS)}", 1)
 
 
-def test_halves_are_joined_where_both_are_recorded() -> None:
+def test_halves_are_judged_in_one_and_glyphs_beside_them() -> None:
     """AdaFace errs less on one half and more on the other: over both it is told from nobody."""
     first = results(BENCH, lambda name: 0.08 if name == "AdaFace" else 0.1)
-    second = moved(results(BENCH, lambda name: 0.125 if name == "AdaFace" else 0.1, draw=1))
-    both = replace(BENCH, beds={"other half": Bed(range(5), joined=True)})
-    table = alike(replace(first, item=both, beds={"other half": second})).set_index("loss")
+    second = results(BENCH, lambda name: 0.125 if name == "AdaFace" else 0.1, draw=1, data=other_half(SMALL.data))
+    glyphs = results(BENCH, adaface, **ON_GLYPHS)
+    both = replace(first, beds={"other half": second, "glyphs": glyphs})
+    found = {each.bed: each for each in both.judged() if each.claim.text == "AdaFace over ArcFace"}
+    assert {bed: each.word for bed, each in found.items()} == {"faces": "undecided", "glyphs": "holds"}
+    assert found["faces"].claim.row == ("AdaFace", "AdaFace, other half")
+    table = alike(both).set_index("loss")
     assert float(table["errors, %"]["AdaFace"]) == pytest.approx(10, abs=0.3)
-    assert alike(first).loss[0] == "AdaFace"
-
-
-def moved(made: Results) -> Results:
-    """As if trained on the other half."""
-    runs = {
-        name: [replace(run, recipe=replace(run.recipe, data="lfw+cfp/second/64")) for run in group]
-        for name, group in made.runs.items()
-    }
-    return replace(made, runs=runs)
+    assert alike(first).loss[0] == alike(both.on("glyphs")).loss[0] == "AdaFace"
 
 
 def test_what_the_papers_settings_come_to() -> None:
@@ -137,21 +133,26 @@ def test_the_spread_of_losses_has_nothing_of_the_seeds(common: float) -> None:
     for draw in range(200):
         numbers = np.random.default_rng(draw)
         logs = 0.05 * numbers.normal(size=(27, 1)) + common * numbers.normal(size=(1, 5)) + 0.05 * numbers.normal(size=(27, 5))
-        found.append(spread(logs))
+        found.append(spread([logs[:, :2], logs[:, 2:]] if draw % 2 else [logs]))
     loss, middle, seed = np.mean(np.square(found), axis=0) ** 0.5
     assert loss == pytest.approx(0.05, rel=0.03)
     assert middle == pytest.approx(1.35 * np.hypot(0.05, 0.05 / 5**0.5), rel=0.1)
     assert seed == pytest.approx(np.hypot(common, 0.05), rel=0.1)
 
 
+def test_one_seed_says_nothing_of_the_spread() -> None:
+    made = results(BENCH, lambda row: 0.1)
+    assert parts(replace(made, runs={row: group[:1] for row, group in made.runs.items()})) == ""
+
+
 def test_parts_in_words() -> None:
-    told = parts(results(BENCH, lambda row: 0.1, noise=0.001))
+    told = parts(results(BENCH, lambda row: 0.1, noise=0.001, **ON_GLYPHS))
     assert re.search(
         r"differ by 0\.\d % .* half of them lie within 0\.\d %\), from seed to seed by \d\.\d %\. Of the nine settings", told
     )
 
 
 def test_the_table_has_settings() -> None:
-    table = tabulate(results(BENCH, lambda name: 0.1)).set_index("loss")
+    table = tabulate(results(BENCH, lambda name: 0.1, **ON_GLYPHS)).set_index("loss")
     assert table.setting["Partial FC"] == "ArcFace(scale=32, m=0.6), 30 % of the classes"
     assert table.setting["UniformFace"].startswith("ArcFace(scale=32, m=0.6) + UniformFace(")

@@ -1,13 +1,17 @@
 """Which loss to start with: told from ArcFace or not, place by place."""
 
+from dataclasses import replace
+
 import pytest
 from tests.book.papers.made import results
 
+from marginface.book.items import Results
+from marginface.book.papers.choosing import ON_GLYPHS
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.bench import BENCH
-from marginface.book.papers.field.methods import MATCHED, METHODS
-from marginface.book.papers.field.spoiled import SPOILED, SPOILED_SETS
-from marginface.book.papers.field.start import SOUND, TUNED, Compared, compare, places, sentences, table
+from marginface.book.papers.field.methods import MATCHED, METHODS, SPOILED
+from marginface.book.papers.field.spoiled import SPOILED_SETS
+from marginface.book.papers.field.start import FACES, GLYPHS, TUNED, Compared, compare, places, sentences, table
 
 
 def errors(row: str) -> float:
@@ -21,20 +25,25 @@ def errors(row: str) -> float:
     return 0.07 if good else 0.1
 
 
+def bench() -> Results:
+    """On faces, on one half of the people, and on glyphs."""
+    return replace(results(BENCH, errors), beds={"glyphs": results(BENCH, errors, **ON_GLYPHS)})
+
+
 @pytest.fixture
 def found(chosen: None, monkeypatch: pytest.MonkeyPatch) -> Compared:
     """On one set ArcFace has another setting, which was chosen there."""
     for bed in methods.spoiled_beds():
         monkeypatch.setitem(MATCHED, bed, {})
     monkeypatch.setitem(MATCHED, "glyphs/wrong30", {"ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[0])})
-    return compare(places(results(BENCH, errors), results(SPOILED_SETS, errors)))
+    return compare(places(bench(), results(SPOILED_SETS, errors)))
 
 
 def test_who_errs_less_than_arcface_and_who_more(found: Compared) -> None:
     made = table(found).set_index("trained on")
-    assert list(made.index) == [SOUND, *SPOILED.values()]
+    assert list(made.index) == [FACES, GLYPHS, *(f"{GLYPHS}, {how}" for how in SPOILED.values())]
     for title, line in made.iterrows():
-        wrong, tuned = "wrong" in str(title), title == "30 % wrong"
+        wrong, tuned = "wrong" in str(title), title == "glyphs, 30 % wrong"
         assert line["ArcFace over Softmax"].startswith(("-49", "-50")), title
         assert ("Sub-center ArcFace -" in line["err less than ArcFace"]) == wrong, title
         assert ("CosFace -" in line["err less than ArcFace"]) != wrong, title
@@ -43,20 +52,20 @@ def test_who_errs_less_than_arcface_and_who_more(found: Compared) -> None:
         assert line["err more than ArcFace"].startswith(("Softmax +", "CosFace +")), title
         assert line["not told from it"] == len(METHODS) - 4 - wrong, title
     assert sentences(found) == (
-        "Fewer errors than ArcFace on at least one of the 4 training sets, and more on none (in brackets: on how many): "
-        "AdaFace (4), Sub-center ArcFace (2). "
-        "More errors than ArcFace on at least one of the 4 training sets, and fewer on none (in brackets: on how many): "
-        "Softmax (4)."
+        "Fewer errors than ArcFace on at least one of the 5 training sets, and more on none (in brackets: on how many): "
+        "AdaFace (5), Sub-center ArcFace (2). "
+        "More errors than ArcFace on at least one of the 5 training sets, and fewer on none (in brackets: on how many): "
+        "Softmax (5)."
     )
 
 
 def test_all_that_is_compared_is_one_family(found: Compared) -> None:
     others = len(METHODS) - 1
     every = [each for over in (found.over, found.over_tuned) for own in over.values() for each in own.values()]
-    assert len(every) == 4 * others + 1 + others
+    assert len(every) == 5 * others + 1 + others
     assert {each.level for each in every} == {0.05 / len(every)}
-    assert found.over["10 % wrong"].keys() == METHODS.keys() - {"ArcFace"}
-    assert TUNED in found.over["30 % wrong"]
+    assert found.over["glyphs, 10 % wrong"].keys() == METHODS.keys() - {"ArcFace"}
+    assert TUNED in found.over["glyphs, 30 % wrong"]
     for own in found.over.values():
         assert [each.share for each in own.values()] == sorted(each.share for each in own.values())
 
@@ -66,4 +75,4 @@ def test_what_is_not_recorded_on_a_set_is_left_out() -> None:
     spoiled = results(SPOILED_SETS, errors)
     for row in [row for row in spoiled.runs if row.startswith("AdaFace")]:
         del spoiled.runs[row]
-    assert "AdaFace" not in places(results(BENCH, errors), spoiled)["long tail"].rows
+    assert "AdaFace" not in places(bench(), spoiled)["glyphs, long tail"].rows

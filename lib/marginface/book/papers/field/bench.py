@@ -12,11 +12,12 @@ from marginface.book import comparison, descriptions, effects, published
 from marginface.book.effects import Above
 from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row, Runs
+from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers import choosing
-from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, RECIPES
+from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import BASE, METHODS
+from marginface.data.catalog import other_half
 from marginface.training import recipes
 
 # what says nothing of ArcFace: it came before it or with it, is not for faces, or, as Partial FC, saves time here
@@ -116,19 +117,20 @@ def tabulate(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
+def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     """The runs of the methods at their best on all halves of the people that are recorded: of each its rows, and the runs of
     these."""
     joined = [there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs]
     every = [half.trained for half in (results, *joined)]
-    rows = {name: tuple(f"{name} {n}" for n in range(len(every))) for name in every[0]}
+    bed = bed_of(results.settings.data)
+    rows = {name: tuple(f"{name}, {bed} {n}" for n in range(len(every))) for name in every[0]}
     return rows, {row: half[name] for name, own in rows.items() for row, half in zip(own, every, strict=True)}
 
 
 def alike(results: Results) -> pd.DataFrame:
     """The methods at their best in the order of their errors, each with those that it cannot be told from: any two are
     compared, on all halves of the people that are recorded, and all comparisons are one family."""
-    rows, runs = _halves(results)
+    rows, runs = halves(results)
     shares = {name: float(np.mean([_logs(runs, row, results.tests) for row in own])) for name, own in rows.items()}
     ordered = sorted(shares, key=lambda name: shares[name])
     pairs = list(combinations(ordered, 2))
@@ -151,8 +153,12 @@ def _spans(numbers: Sequence[int]) -> str:
 
 
 def parts(results: Results) -> str:
-    """What part of the spread is the loss, what the seed and what the search, in two sentences."""
-    loss, middle, seed = spread(np.array([_logs(results.trained, name, results.tests) for name in results.trained]))
+    """What part of the spread is the loss, what the seed and what the search, in two sentences; "" of one seed."""
+    rows, runs = halves(results)
+    logs = [np.array([_logs(runs, row, results.tests) for row in half]) for half in zip(*rows.values(), strict=True)]
+    if min((half.shape[1] for half in logs), default=0) < 2:
+        return ""
+    loss, middle, seed = spread(logs)
     return (
         f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
         f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %. "
@@ -160,18 +166,20 @@ def parts(results: Results) -> str:
     )
 
 
-def spread(logs: Floats) -> tuple[float, float, float]:
-    """Of logarithms of errors (R, S): the standard deviation of the losses, their middle half's width, and that of the seeds.
+def spread(logs: Sequence[Floats]) -> tuple[float, float, float]:
+    """Of logarithms of errors (R, S), of each half of the people or of one test bed: the standard deviation of the losses, their
+    middle half's width, and that of the seeds.
 
-    Seeds are crossed with losses: what a seed does to all of them alike adds nothing to the spread of losses.
+    Seeds and halves are crossed with losses: what one of these does to all losses alike adds nothing to the spread of losses.
     """
-    rows, seeds = logs.shape
-    own = logs.mean(axis=1)
-    rest = logs - own[:, None] - logs.mean(axis=0) + logs.mean()
-    residual = (rest**2).sum() / ((rows - 1) * (seeds - 1))
+    every = np.concatenate(logs, axis=1)
+    rows, runs = every.shape
+    own = every.mean(axis=1)
+    rest = every - own[:, None] - every.mean(axis=0) + every.mean()
+    residual = (rest**2).sum() / ((rows - 1) * (runs - 1))
     low, high = np.quantile(own, [0.25, 0.75])
-    between = max(own.var(ddof=1) - residual / seeds, 0.0)
-    return float(np.sqrt(between)), float(high - low), float(np.sqrt(logs.var(axis=1, ddof=1).mean()))
+    between = max(own.var(ddof=1) - residual / runs, 0.0)
+    return float(np.sqrt(between)), float(high - low), float(np.sqrt(np.mean([half.var(axis=1, ddof=1) for half in logs])))
 
 
 def errors(results: Results, row: str) -> float:
@@ -190,12 +198,16 @@ BENCH = Item(
     "The field",
     "The bench",
     notebook="field/bench",
-    parameters=ON_GLYPHS,
+    parameters=PARAMETERS,
     rows=rows,
-    seeds=range(5),
+    seeds=(0, 1),
     claims=claims,
     explored=explored,
     tabulate=tabulate,
+    beds={
+        "other half": Bed((0, 1), {"data": lambda asked: other_half(asked.data)}, joined=True),
+        "glyphs": Bed(range(5), ON_GLYPHS),
+    },
 )
 PRINTED = Item(
     "The field",

@@ -17,6 +17,8 @@ from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import Recipe
 from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
+# how the training set of a test bed may be spoiled, as names of data sets have it, and what pages call it
+SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
 # times the paper's scale, for a thousand classes want smaller ones than the papers' tens of thousands, and times its margin:
@@ -34,7 +36,7 @@ class Method:
 
     What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
     not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `known` says whether
-    one was to be had. `made_for` are ways in which a training set is spoiled (see `spoiled.SPOILED`) that the paper's title or
+    one was to be had. `made_for` are ways in which a training set is spoiled (see `SPOILED`) that the paper's title or
     abstract says it is for, `explored` others for which its setting is chosen, too; there it is compared with `over`.
     """
 
@@ -245,8 +247,7 @@ def searched(bed: str) -> str:
 
 def spoiled_beds() -> list[str]:
     """The test beds with training sets on which some settings are chosen."""
-    every = {how for method in METHODS.values() for how in method.made_for + method.explored}
-    return [f"glyphs/{how}" for how in sorted(every)]
+    return [f"glyphs/{how}" for how in SPOILED]
 
 
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:

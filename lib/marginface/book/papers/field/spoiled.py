@@ -12,11 +12,19 @@ from marginface.book.obtain import Row
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
 from marginface.book.papers.field.bench import errors
-from marginface.book.papers.field.methods import MATCHED, METHODS, SEEDS, at_best, at_ends, candidates, matched, spoiled_beds
+from marginface.book.papers.field.methods import (
+    MATCHED,
+    METHODS,
+    SEEDS,
+    SPOILED,
+    at_best,
+    at_ends,
+    candidates,
+    matched,
+    spoiled_beds,
+)
 from marginface.book.papers.glyphs import GLYPHS
 
-# how the training set is spoiled, as names of data sets have it, and what the page calls it
-SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
 THERE = "chosen there"
 
 

@@ -9,37 +9,39 @@ from marginface.book import effects
 from marginface.book.effects import Above, Effect
 from marginface.book.items import Results
 from marginface.book.obtain import Runs
-from marginface.book.papers.field.bench import alone
-from marginface.book.papers.field.methods import BASE, METHODS
-from marginface.book.papers.field.spoiled import SPOILED, THERE
+from marginface.book.papers.field.bench import alone, halves
+from marginface.book.papers.field.methods import BASE, METHODS, SPOILED
+from marginface.book.papers.field.spoiled import THERE
 
 PLAIN = "Softmax"
-SOUND = "sound"  # the training set of the bench
+FACES, GLYPHS = "faces", "glyphs"  # the training sets of the bench
 TUNED = f"{BASE}, {THERE}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """What the methods were trained on: of each its row, the runs of these, and the tests."""
+    """What the methods were trained on: of each its rows, the runs of these, and the tests."""
 
-    rows: Mapping[str, str]
+    rows: Mapping[str, tuple[str, ...]]
     runs: Runs
     tests: tuple[str, ...]
 
     def over(self, name: str, base: str = BASE) -> Above:
         """That a method errs less than another."""
-        both = self.rows[name], self.rows[base]
-        return Above(*both, self.tests, f"{name} over {base}", among=alone(both, self.runs))
+        ours, others = self.rows[name], self.rows[base]
+        return Above(ours, others, self.tests, f"{name} over {base}", among=alone((*ours, *others), self.runs))
 
 
 def places(bench: Results, spoiled: Results) -> dict[str, Place]:
-    """The sound training set, and each way of spoiling it: the methods at the settings that were chosen on the sound one and,
-    where there are such rows, at those that were chosen there."""
-    found = {SOUND: Place({name: name for name in bench.runs}, bench.runs, tuple(bench.tests))}
-    for title in SPOILED.values():
-        names = {f"{name}{suffix}": f"{name}, {title}{suffix}" for name in METHODS for suffix in ("", f", {THERE}")}
-        rows = {name: row for name, row in names.items() if row in spoiled.runs}
-        found[title] = Place(rows, {row: spoiled.runs[row] for row in rows.values()}, tuple(spoiled.tests))
+    """The bench's faces and glyphs, as far as there are runs, and each way of spoiling the glyphs: the methods at the settings
+    that were chosen on the sound ones and, where there are such rows, at those that were chosen there."""
+    sound = {FACES: bench, GLYPHS: bench.on("glyphs")}
+    found = {title: Place(*halves(there), tuple(there.tests)) for title, there in sound.items() if there.runs}
+    for how in SPOILED.values():
+        names = {f"{name}{suffix}": f"{name}, {how}{suffix}" for name in METHODS for suffix in ("", f", {THERE}")}
+        rows = {name: (row,) for name, row in names.items() if row in spoiled.runs}
+        runs = {row: spoiled.runs[row] for own in rows.values() for row in own}
+        found[f"{GLYPHS}, {how}"] = Place(rows, runs, tuple(spoiled.tests))
     return found
 
 
