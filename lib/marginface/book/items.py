@@ -220,8 +220,8 @@ class Results:
         return self.show((self.item.tabulate or beside)(self) if self.runs else pd.DataFrame())
 
     def show(self, frame: pd.DataFrame) -> "Table":
-        """A table of these results, with the line beneath it that says what they stand on; where nothing is recorded, a sentence
-        that says so."""
+        """A table of these results, with the line beneath it that says what they stand on; where nothing is recorded, a
+        sentence that says so."""
         if self.item.rows is None or self.runs:
             return _table(frame, self.label())
         nothing = f"Nothing is recorded here yet; make runs ONLY={self.item.notebook} makes what is missing."

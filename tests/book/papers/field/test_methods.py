@@ -15,11 +15,13 @@ from marginface.book.papers.field.methods import (
     at_best,
     candidates,
     choices,
+    cost,
     ends,
     matched,
     searched,
     table,
 )
+from marginface.book.records import lookup
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import Recipe, loss_kinds
 
@@ -136,6 +138,16 @@ def test_how_far_settings_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(choosing, "standings", lambda *_: {})
     assert searched("faces") == ""
+
+
+def test_what_a_search_took_is_what_its_records_say() -> None:
+    recipes = [
+        recipe for own in candidates("glyphs").values() for loss in own for recipe in choosing.tried("glyphs", loss, SEEDS)
+    ]
+    runs = [run for recipe in recipes if (run := lookup(recipe))]
+    hours = sum(run.provenance["duration_s"] for run in runs) / 3600
+    assert len(runs) == len(recipes)
+    assert cost("glyphs") == f"It took {len(recipes)} runs, {hours:.1f} hours of one thread."
 
 
 def test_what_stands_at_the_end_of_what_was_tried_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

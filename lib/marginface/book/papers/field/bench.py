@@ -167,8 +167,8 @@ def parts(results: Results) -> str:
 
 
 def spread(logs: Sequence[Floats]) -> tuple[float, float, float]:
-    """Of logarithms of errors (R, S), of each half of the people or of one test bed: the standard deviation of the losses, their
-    middle half's width, and that of the seeds.
+    """Of logarithms of errors (R, S), of each half of the people or of one test bed: the standard deviation of the losses,
+    their middle half's width, and that of the seeds.
 
     Seeds and halves are crossed with losses: what one of these does to all losses alike adds nothing to the spread of losses.
     """

@@ -10,6 +10,7 @@ import pandas as pd
 from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import Loss
+from marginface.book.records import lookup
 from marginface.margins import ArcFace, CosFace, InterFace, NormFace, Softmax, SphereFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
 from marginface.settings import Annealing
@@ -230,6 +231,14 @@ def ends(bed: str) -> str:
         f"Of {len(MATCHED[bed])} losses {len(found)} err least at the smallest or the largest scale or margin that was tried, "
         f"as eight of nine settings are where three scales meet three margins, and might err less beyond: {', '.join(found)}."
     )
+
+
+def cost(bed: str) -> str:
+    """What trying all settings took, in a sentence."""
+    every = [recipe for losses in candidates(bed).values() for loss in losses for recipe in choosing.tried(bed, loss, SEEDS)]
+    runs = [run for recipe in every if (run := lookup(recipe))]
+    hours = sum(run.provenance["duration_s"] * run.provenance["threads"] for run in runs) / 3600
+    return f"It took {len(runs)} runs, {hours:.1f} hours of one thread."
 
 
 def searched(bed: str) -> str:
