@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.directions import norms, unit
+from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
 
 
@@ -161,7 +161,10 @@ def nearest_other(directions: Tensor, weights: Tensor, place: Tensor, chunk_size
     """
     found, size = directions.new_full((len(directions),), -torch.inf), chunk_size or max(1, len(weights))
     for start in range(0, len(weights), size):
-        part = weights[start : start + size]
-        itself = place[:, None] == torch.arange(start, start + len(part), device=place.device)
-        found = torch.maximum(found, (directions @ unit(part).T).masked_fill(itself, -torch.inf).amax(dim=1))
+        part, at = weights[start : start + size], (place - start)[:, None]
+        inside = (at >= 0) & (at < len(part))
+        at = at.clamp(0, len(part) - 1)
+        cosines = (directions @ part.T).div_(nonzero(norms(part)))
+        cosines.scatter_(1, at, cosines.gather(1, at).masked_fill_(inside, -torch.inf))
+        found = torch.maximum(found, cosines.amax(dim=1))
     return found
