@@ -150,7 +150,26 @@ METHODS: dict[str, Method] = {
 }
 # of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin
 MATCHED: dict[str, dict[str, tuple[float, float]]] = {
-    "faces": {},
+    "faces": {
+        "NormFace": (NINE[3], 1.0),
+        "SphereFace": (0.25, 0.6),
+        "SphereFace-R": (0.5, 1.8),
+        "SphereFace2": (0.25, 0.6),
+        "CosFace": (0.25, 1.8),
+        "ArcFace": (0.25, 1.2),
+        "InterFace": (0.25, 1.8),
+        "CurricularFace": (0.25, 1.8),
+        "AdaFace": (0.25, 1.2),
+        "MagFace": (0.25, 1.8),
+        "ElasticFace-Arc": (0.25, 1.2),
+        "ElasticFace-Cos": (0.25, 1.8),
+        "ElasticFace-Arc+": (0.25, 1.2),
+        "ElasticFace-Cos+": (0.25, 1.8),
+        "Sub-center ArcFace": (0.25, 0.6),
+        "Dyn-ArcFace": (0.25, 1.8),
+        "AdaptiveFace": (0.25, 1.2),
+        "UniformFace": (0.25, 1.8),
+    },
     "glyphs": {
         "NormFace": (NINE[3], 1.0),
         "SphereFace": (0.25, 1.8),
