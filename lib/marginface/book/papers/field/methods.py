@@ -169,6 +169,13 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Dyn-ArcFace": (0.25, 1.8),
         "AdaptiveFace": (0.25, 1.2),
         "UniformFace": (0.25, 1.8),
+        "CircleLoss": (0.125, 1.5),
+        "CircleLoss, pairs": (0.5, 1.0),
+        "Marginal loss": (10.0, 1.0),
+        "Range loss": (3.0, 0.0025),
+        "Contrastive loss": (1.0, 1.6),
+        "N-pair loss": (NINE[3], 1.0),
+        "Partial FC": (0.25, 1.2),
     },
     "glyphs": {
         "NormFace": (NINE[3], 1.0),
