@@ -175,8 +175,8 @@ class Results:
 
     @property
     def tests(self) -> list[str]:
-        """The verification sets that all runs were tested on."""
-        return comparison.tests_of(self.runs)
+        """The verification sets that all runs were tested on; none where nothing is recorded."""
+        return comparison.tests_of(self.runs) if self.runs else []
 
     def values(self, row: str, measures: Sequence[str]) -> list[float]:
         """What each run of a row has in the mean of some measures, in percent."""
@@ -209,6 +209,10 @@ class Results:
             kind = "your run, not recorded"
         steps = ", ".join(f"{s:,}" for s in sorted({run.provenance["steps"] for run in runs}))
         return f"{data} · {kind} · seeds {seeds} · {steps} steps · {devices}"
+
+    def labels(self) -> str:
+        """The same of all test beds with runs."""
+        return "; ".join([self.label(), *(there.label() for there in self.beds.values() if there.runs)])
 
     def recipe(self) -> "Table":
         """What all rows share, and what varies: data, network, loss, optimizer, rates, length, augmentation, seeds."""
@@ -273,8 +277,7 @@ class Results:
         from marginface.book.plots.forest import Forest
 
         more = effects.explore(self._everywhere(self.item.explored), self._all_runs)
-        labels = [self.label(), *(there.label() for there in self.beds.values() if there.runs)]
-        return Forest([*self.judged(), *more], "; ".join(labels))
+        return Forest([*self.judged(), *more], self.labels())
 
     def verdict(self) -> Verdict:
         """The item's verdict from these results: the one that its page and the scorecard show."""

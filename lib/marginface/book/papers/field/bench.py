@@ -120,11 +120,19 @@ def tabulate(results: Results) -> pd.DataFrame:
 def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     """The runs of the methods at their best on all halves of the people that are recorded: of each its rows, and the runs of
     these."""
-    joined = [there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs]
-    every = [half.trained for half in (results, *joined)]
+    every = [half.trained for half in _every_half(results)]
     bed = bed_of(results.settings.data)
     rows = {name: tuple(f"{name}, {bed} {n}" for n in range(len(every))) for name in every[0]}
     return rows, {row: half[name] for name, own in rows.items() for row, half in zip(own, every, strict=True)}
+
+
+def stands_on(results: Results) -> str:
+    """What the numbers of all halves of the people stand on."""
+    return "; ".join(half.label() for half in _every_half(results))
+
+
+def _every_half(results: Results) -> list[Results]:
+    return [results, *(there for bed, there in results.beds.items() if results.item.beds[bed].joined and there.runs)]
 
 
 def alike(results: Results) -> pd.DataFrame:
