@@ -228,7 +228,7 @@ class Results:
         sentence that says so."""
         if self.item.rows is None or self.runs:
             return _table(frame, self.label())
-        nothing = f"Nothing is recorded here yet; make runs ONLY={self.item.notebook} makes what is missing."
+        nothing = f"Nothing is recorded here; make runs ONLY={self.item.notebook} makes what this page shows by default."
         if self.settings.profile != "book":
             nothing = f"Recorded runs alone are shown here, and not with profile {self.settings.profile!r}."
         return _table(pd.DataFrame(), nothing)
@@ -303,7 +303,8 @@ def _renamed(claim: Above | Within, bed: str) -> Above | Within:
 def _together(claim: Above | Within, other: Above | Within) -> Above | Within:
     """One claim on other people, too."""
     row, over = (effects.names(one) + effects.names(two) for one, two in ((claim.row, other.row), (claim.over, other.over)))
-    return replace(claim, row=row, over=over, among=claim.among + other.among)
+    among = claim.among + other.among if claim.among and other.among else ()
+    return replace(claim, row=row, over=over, among=among)
 
 
 def beside(results: Results) -> pd.DataFrame:

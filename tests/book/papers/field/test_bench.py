@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.book.papers.made import results
 
+from marginface.book.items import Results
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS
 from marginface.book.papers.field.bench import (
     APART,
@@ -19,6 +20,7 @@ from marginface.book.papers.field.bench import (
     explored,
     parts,
     spread,
+    stands_on,
     tabulate,
     worth,
 )
@@ -97,18 +99,43 @@ def test_a_loss_that_scatters_as_no_other_does_takes_nothing_from_the_others() -
     assert same[3] == (f"3–{len(METHODS)}", 1)
 
 
-def test_halves_are_judged_in_one_and_glyphs_beside_them() -> None:
-    """AdaFace errs less on one half and more on the other: over both it is told from nobody."""
-    first = results(BENCH, lambda name: 0.08 if name == "AdaFace" else 0.1)
-    second = results(BENCH, lambda name: 0.125 if name == "AdaFace" else 0.1, draw=1, data=other_half(SMALL.data))
+def few(made: Results, seeds: int) -> Results:
+    return replace(made, runs={row: group[:seeds] for row, group in made.runs.items()})
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(5, 5), (2, 2), (1, 2), (5, 2), (2, 5)])
+def test_halves_are_judged_in_one_and_glyphs_beside_them(seeds: int, others: int) -> None:
+    """AdaFace errs less on one half and as much more on the other: over both it is told from nobody. AdaCos errs less on both,
+    which one seed alone does not show."""
+
+    def error(row: str, adaface: float) -> float:
+        return {"AdaFace": adaface, "AdaCos, fixed": 0.07}.get(row, 0.1)
+
+    first = few(results(BENCH, lambda row: error(row, 0.08)), seeds)
+    second = few(results(BENCH, lambda row: error(row, 0.125), draw=1, data=other_half(SMALL.data)), others)
     glyphs = results(BENCH, adaface, **ON_GLYPHS)
     both = replace(first, beds={"other half": second, "glyphs": glyphs})
-    found = {each.bed: each for each in both.judged() if each.claim.text == "AdaFace over ArcFace"}
-    assert {bed: each.word for bed, each in found.items()} == {"faces": "undecided", "glyphs": "holds"}
-    assert found["faces"].claim.row == ("AdaFace", "AdaFace, other half")
+    found = {(each.bed, each.claim.text): each for each in both.judged()}
+    assert found["faces", "AdaFace over ArcFace"].claim.row == ("AdaFace", "AdaFace, other half")
+    assert found["faces", "AdaFace over ArcFace"].word == "undecided"
+    assert found["faces", "AdaCos, fixed over ArcFace"].share == pytest.approx(-0.3, abs=0.02)
+    assert (found["faces", "AdaCos, fixed over ArcFace"].word == "holds") is (min(seeds, others) > 1)
+    assert found["glyphs", "AdaFace over ArcFace"].word == "holds"
+    assert next(iter(both.judged())).claim.text == "AdaCos, fixed over ArcFace", "of the least errors on both halves"
     table = alike(both).set_index("loss")
-    assert float(table["errors, %"]["AdaFace"]) == pytest.approx(10, abs=0.3)
-    assert alike(first).loss[0] == alike(both.on("glyphs")).loss[0] == "AdaFace"
+    assert float(table["errors, %"]["AdaFace"]) == pytest.approx(10, abs=0.4)
+    assert alike(both).loss[0] == "AdaCos, fixed"
+    assert alike(both.on("glyphs")).loss[0] == "AdaFace"
+    assert stands_on(both).count("seeds") == 2
+    assert both.labels().count("seeds") == 3
+
+
+def test_a_test_bed_without_runs_says_so() -> None:
+    """As with a smoke run, or where the data that is asked for is one of the other test beds."""
+    bare = results(BENCH, lambda row: 0.1, **ON_GLYPHS).on("other half")
+    assert bare.tests == []
+    assert "Nothing is recorded here" in bare.show(alike(bare))._repr_html_()
+    assert parts(bare) == ""
 
 
 def test_what_the_papers_settings_come_to() -> None:
@@ -133,7 +160,7 @@ def test_the_spread_of_losses_has_nothing_of_the_seeds(common: float) -> None:
     for draw in range(200):
         numbers = np.random.default_rng(draw)
         logs = 0.05 * numbers.normal(size=(27, 1)) + common * numbers.normal(size=(1, 5)) + 0.05 * numbers.normal(size=(27, 5))
-        found.append(spread([logs[:, :2], logs[:, 2:]] if draw % 2 else [logs]))
+        found.append(spread([logs[:, :2] + 1, logs[:, 2:]] if draw % 2 else [logs]))
     loss, middle, seed = np.mean(np.square(found), axis=0) ** 0.5
     assert loss == pytest.approx(0.05, rel=0.03)
     assert middle == pytest.approx(1.35 * np.hypot(0.05, 0.05 / 5**0.5), rel=0.1)

@@ -67,9 +67,8 @@ def explored(results: Results) -> list[Above]:
 
 def _by_errors(results: Results) -> list[str]:
     """What is compared with ArcFace, the least errors first."""
-    runs = results.trained
-    ordered = sorted(runs, key=lambda name: float(np.mean(_logs(runs, name, results.tests))))
-    return [name for name in ordered if name != BASE and BASE in runs]
+    shares = _shares(results)
+    return [name for name in sorted(shares, key=lambda name: shares[name]) if name != BASE and BASE in shares]
 
 
 def as_printed(results: Results) -> pd.DataFrame:
@@ -126,6 +125,13 @@ def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     return rows, {row: half[name] for name, own in rows.items() for row, half in zip(own, every, strict=True)}
 
 
+def _shares(results: Results) -> dict[str, float]:
+    """Of each method the mean logarithm of its errors, over all halves of the people alike."""
+    rows, runs = halves(results)
+    every = {name: [np.mean(_logs(runs, row, results.tests)) for row in own] for name, own in rows.items()}
+    return {name: float(np.mean(own)) for name, own in every.items()}
+
+
 def stands_on(results: Results) -> str:
     """What the numbers of all halves of the people stand on."""
     return "; ".join(half.label() for half in _every_half(results))
@@ -139,7 +145,7 @@ def alike(results: Results) -> pd.DataFrame:
     """The methods at their best in the order of their errors, each with those that it cannot be told from: any two are
     compared, on all halves of the people that are recorded, and all comparisons are one family."""
     rows, runs = halves(results)
-    shares = {name: float(np.mean([_logs(runs, row, results.tests) for row in own])) for name, own in rows.items()}
+    shares = _shares(results)
     ordered = sorted(shares, key=lambda name: shares[name])
     pairs = list(combinations(ordered, 2))
     tests = tuple(results.tests)
@@ -167,20 +173,21 @@ def parts(results: Results) -> str:
     if min((half.shape[1] for half in logs), default=0) < 2:
         return ""
     loss, middle, seed = spread(logs)
-    return (
-        f"From loss to loss the errors at the best settings differ by {100 * loss:.1f} % (the standard deviation of the "
-        f"logarithm; half of them lie within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %. "
-        f"{methods.searched(bed_of(results.settings.data))}"
+    told = (
+        f"From loss to loss the errors differ by {100 * loss:.1f} % (the standard deviation of the logarithm; half of them lie "
+        f"within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
     )
+    return f"{told} {methods.searched(bed_of(results.settings.data))}" if results.settings.profile == "book" else told
 
 
 def spread(logs: Sequence[Floats]) -> tuple[float, float, float]:
     """Of logarithms of errors (R, S), of each half of the people or of one test bed: the standard deviation of the losses,
     their middle half's width, and that of the seeds.
 
-    Seeds and halves are crossed with losses: what one of these does to all losses alike adds nothing to the spread of losses.
+    Halves, or the seeds where there is one, are crossed with losses: what one of these does to all losses alike, and what it
+    does to one, adds nothing to the spread of losses.
     """
-    every = np.concatenate(logs, axis=1)
+    every = np.stack([half.mean(axis=1) for half in logs], axis=1) if len(logs) > 1 else logs[0]
     rows, runs = every.shape
     own = every.mean(axis=1)
     rest = every - own[:, None] - every.mean(axis=0) + every.mean()

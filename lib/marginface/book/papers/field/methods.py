@@ -23,7 +23,7 @@ SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tai
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
 # times the paper's scale, for a thousand classes want smaller ones than the papers' tens of thousands, and times its margin:
-# so ArcFace has 0.3, 0.6 and 0.9, of which 0.6 was best on glyphs before, and 0.9 by little on faces
+# so ArcFace has 0.3, 0.6 and 0.9, of which 0.6 was best on glyphs before these pages were, and 0.9 by little on faces
 SCALES = {"faces": (0.125, 0.25, 0.5), "glyphs": (0.25, 0.5, 1.0)}
 MARGINS = (0.6, 1.2, 1.8)
 BASE = "ArcFace"  # what the others are compared with
@@ -264,7 +264,7 @@ def cost(bed: str) -> str:
     every = [recipe for losses in candidates(bed).values() for loss in losses for recipe in choosing.tried(bed, loss, SEEDS)]
     runs = [run for recipe in every if (run := lookup(recipe))]
     hours = sum(run.provenance["duration_s"] * run.provenance["threads"] for run in runs) / 3600
-    return f"It took {len(runs)} runs, {hours:.1f} hours of one thread."
+    return f"On {bed} {len(runs)} runs were made for it, {hours:.1f} hours of one thread."
 
 
 def searched(bed: str) -> str:
