@@ -30,10 +30,8 @@ def errors(row: str) -> float:
 
 def bench() -> Results:
     """On faces, where MagFace is good on one half of the people and bad on the other, and on glyphs."""
-    halves = (
-        results(BENCH, with_magface(share), data=data) for share, data in ((0.8, SMALL.data), (1.25, other_half(SMALL.data)))
-    )
-    return replace(next(halves), beds={"other half": next(halves), "glyphs": results(BENCH, errors, **ON_GLYPHS)})
+    first, second = results(BENCH, with_magface(0.8)), results(BENCH, with_magface(1.25), data=other_half(SMALL.data))
+    return replace(first, beds={"other half": second, "glyphs": results(BENCH, errors, **ON_GLYPHS)})
 
 
 def with_magface(share: float) -> Callable[[str], float]:
