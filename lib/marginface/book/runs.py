@@ -4,6 +4,7 @@ python -m marginface.book.runs                                what is missing, t
 python -m marginface.book.runs --only 'iam/*' --seeds 0-9     more seeds
 python -m marginface.book.runs --limit 10m --jobs 2           for ten minutes; the next call goes on from there
 python -m marginface.book.runs --pack                         makes none, and leaves out of records what no page reads
+python -m marginface.book.runs --settings                     makes none, and says which of the bench's candidates err least
 """
 
 import argparse
@@ -319,6 +320,7 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
     parser.add_argument("--retest", action="store_true", help="test again what is recorded and has left its last checkpoint")
     parser.add_argument("--pack", action="store_true", help="make none: take out of records what no page reads")
+    parser.add_argument("--settings", action="store_true", help="make none: say which settings the bench is to have")
     parser.add_argument(
         "--jobs", type=jobs_of, metavar="N", help="how many at once; else a core each, or some that share a GPU"
     )
@@ -335,6 +337,8 @@ def main() -> None:
     try:
         if options.pack:  # a record that cannot be read is named
             return pack_all(papers.reads())
+        if options.settings:
+            return print(papers.methods.settled())
         runs = run_missing(
             recipes,
             device=options.device,

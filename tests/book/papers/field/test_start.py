@@ -16,6 +16,8 @@ from marginface.book.papers.field.start import FACES, GLYPHS, TUNED, Compared, c
 from marginface.book.papers.interface.losses import SMALL
 from marginface.data.catalog import other_half
 
+SETS = 2 + len(SPOILED)  # faces, glyphs, and glyphs that are spoiled
+
 
 def errors(row: str) -> float:
     """Sub-center ArcFace is good with wrong names, AdaFace everywhere, Softmax nowhere; CosFace is good here and bad there.
@@ -41,7 +43,7 @@ def with_magface(share: float) -> Callable[[str], float]:
 @pytest.fixture
 def found(chosen: None, monkeypatch: pytest.MonkeyPatch) -> Compared:
     """On one set ArcFace has another setting, which was chosen there."""
-    for bed in methods.spoiled_beds():
+    for bed in methods.SPOILED_BEDS:
         monkeypatch.setitem(MATCHED, bed, {})
     monkeypatch.setitem(MATCHED, "glyphs/wrong30", {"ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[0])})
     return compare(places(bench(), results(SPOILED_SETS, errors)))
@@ -60,10 +62,10 @@ def test_who_errs_less_than_arcface_and_who_more(found: Compared) -> None:
         assert line["err more than ArcFace"].startswith(("Softmax +", "CosFace +")), title
         assert line["not told from it"] == len(METHODS) - 4 - wrong, title
     assert sentences(found) == (
-        "Fewer errors than ArcFace on at least one of the 5 training sets, and more on none (in brackets: on how many): "
-        "AdaFace (5), Sub-center ArcFace (2). "
-        "More errors than ArcFace on at least one of the 5 training sets, and fewer on none (in brackets: on how many): "
-        "Softmax (5)."
+        f"Fewer errors than ArcFace on at least one of the {SETS} training sets, and more on none (in brackets: on how many): "
+        f"AdaFace ({SETS}), Sub-center ArcFace (2). "
+        f"More errors than ArcFace on at least one of the {SETS} training sets, and fewer on none (in brackets: on how many): "
+        f"Softmax ({SETS})."
     )
 
 
@@ -75,7 +77,7 @@ def test_faces_are_both_halves(found: Compared) -> None:
 def test_all_that_is_compared_is_one_family(found: Compared) -> None:
     others = len(METHODS) - 1
     every = [each for over in (found.over, found.over_tuned) for own in over.values() for each in own.values()]
-    assert len(every) == 5 * others + 1 + others
+    assert len(every) == SETS * others + 1 + others
     assert {each.level for each in every} == {0.05 / len(every)}
     assert found.over["glyphs, 10 % wrong"].keys() == METHODS.keys() - {"ArcFace"}
     assert TUNED in found.over["glyphs, 30 % wrong"]

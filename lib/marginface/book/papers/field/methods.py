@@ -19,13 +19,15 @@ from marginface.training.recipes import Recipe
 from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 # how the training set of a test bed may be spoiled, as names of data sets have it, and what pages call it
-SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail", "each5": "5 images each"}
+SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
+SPOILED_BEDS = tuple(f"glyphs/{how}" for how in SPOILED)
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
 # times the paper's scale, for a thousand classes want smaller ones than the papers' tens of thousands, and times its margin:
 # so ArcFace has 0.3, 0.6 and 0.9, of which 0.6 was best on glyphs before these pages were, and 0.9 by little on faces
 SCALES = {"faces": (0.125, 0.25, 0.5), "glyphs": (0.25, 0.5, 1.0)}
 MARGINS = (0.6, 1.2, 1.8)
+CHOICES = {"field": tuple(SCALES), "field/spoiled": SPOILED_BEDS}  # of test beds, by what `make runs` calls their runs
 BASE = "ArcFace"  # what the others are compared with
 AROUND = (0.5, 1.0, 1.5)  # of what has nothing to do with the number of classes
 NINE = tuple(2.0 ** (n / 2) for n in range(-8, 1))  # of what has one setting only: 1/16 to 1
@@ -148,7 +150,8 @@ METHODS: dict[str, Method] = {
         made_for=("tail20",),
     ),
 }
-# of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin
+# of each method the candidate that errs least on what is set aside, when all were tried, by its scale and its margin: what
+# `best` finds, held fast here, so that what is trained does not hang on what is recorded
 MATCHED: dict[str, dict[str, tuple[float, float]]] = {
     "faces": {
         "NormFace": (NINE[3], 1.0),
@@ -212,7 +215,6 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Range loss": (3.0, 0.0025),
         "Partial FC": (0.5, 1.8),
     },
-    "glyphs/each5": {},
 }
 
 
@@ -239,6 +241,29 @@ def at_best(bed: str, profile: str = "book") -> dict[str, Loss]:
     """The methods whose setting is chosen; with profile "smoke", which is to take seconds, a few of them."""
     few = [name for name, method in METHODS.items() if name in (BASE, "Softmax") or method.made_for]
     return {name: loss for name in (few if profile == "smoke" else METHODS) if (loss := matched(bed, name))}
+
+
+def best(bed: str) -> dict[str, tuple[float, float]]:
+    """What `MATCHED` is to have: of each method whose candidates are all recorded the scale and the margin that err least."""
+    every = candidates(bed)
+    known = choosing.standings(bed, every, SEEDS)
+    found = {}
+    for name, method in METHODS.items():
+        if name in every and len(every[name]) == len(known.get(name, {})) > 1:
+            found[name] = min(product(*method.grid(bed)), key=lambda pair: known[name][method.at(*pair)])
+    return found
+
+
+def settled() -> str:
+    """What `MATCHED` lacks or has otherwise than the recorded runs say, as its lines, and which runs are missing for it."""
+    told = []
+    for page, beds in CHOICES.items():
+        for bed in beds:
+            found, have = best(bed), MATCHED.get(bed, {})
+            told += [f'"{bed}": "{name}": {pair},' for name, pair in found.items() if have.get(name) != pair]
+            wanted = [name for name, losses in candidates(bed).items() if len(losses) > 1 and name not in found]
+            told += [f"{bed}: settings of {', '.join(wanted)} were not all tried: make runs ONLY={page}"] if wanted else []
+    return "\n".join(told) or "MATCHED is what the recorded runs say"
 
 
 def at_ends(bed: str) -> list[str]:
@@ -281,16 +306,10 @@ def searched(bed: str) -> str:
     )
 
 
-def spoiled_beds() -> list[str]:
-    """The test beds with training sets on which some settings are chosen."""
-    return [f"glyphs/{how}" for how in SPOILED]
-
-
 def choices(seeds: Sequence[int] | None = None) -> dict[str, list[list[Recipe]]]:
     """What is to be run for the choices, by what `make runs` calls it."""
-    pages = {"field": list(SCALES), "field/spoiled": spoiled_beds()}
     wanted = SEEDS if seeds is None else seeds
-    return {page: choosing.rounds({bed: candidates(bed) for bed in beds}, wanted) for page, beds in pages.items()}
+    return {page: choosing.rounds({bed: candidates(bed) for bed in beds}, wanted) for page, beds in CHOICES.items()}
 
 
 def table(bed: str) -> pd.DataFrame:

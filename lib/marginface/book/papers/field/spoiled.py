@@ -17,11 +17,11 @@ from marginface.book.papers.field.methods import (
     METHODS,
     SEEDS,
     SPOILED,
+    SPOILED_BEDS,
     at_best,
     at_ends,
     candidates,
     matched,
-    spoiled_beds,
 )
 from marginface.book.papers.glyphs import GLYPHS
 
@@ -88,14 +88,14 @@ def tabulate(results: Results) -> pd.DataFrame:
 
 def ends() -> str:
     """How many of the settings that were chosen there are the last that were tried, in a sentence."""
-    last = sum(len(at_ends(bed)) for bed in spoiled_beds())
-    every = sum(len(MATCHED[bed]) for bed in spoiled_beds())
+    last = sum(len(at_ends(bed)) for bed in SPOILED_BEDS)
+    every = sum(len(MATCHED[bed]) for bed in SPOILED_BEDS)
     return f"{last} of {every} settings that were chosen there are the smallest or largest that were tried."
 
 
 def table() -> pd.DataFrame:
     """What was tried on the spoiled sets, tested on characters set aside."""
-    return choosing.table({bed: candidates(bed) for bed in spoiled_beds()}, matched, SEEDS)
+    return choosing.table({bed: candidates(bed) for bed in SPOILED_BEDS}, matched, SEEDS)
 
 
 SPOILED_SETS = Item(
