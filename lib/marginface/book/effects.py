@@ -248,7 +248,9 @@ def _add(
     if (known := influence(run, measure)) is not None:
         people, moved = known
         key = f"{people}, {len(moved)}"  # where the lists of two tests do not go by the same people, these count apart
-        influences.setdefault(key, np.zeros((*shape, len(moved))))[place] += moved / tests
+        if key not in influences:
+            influences[key] = np.zeros((*shape, len(moved)))
+        influences[key][place] += moved / tests
 
 
 def _hypotheses(claim: Above | Within, found: Contrast) -> tuple[float, float]:
