@@ -19,7 +19,7 @@ from marginface.training.recipes import Recipe
 from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
 # how the training set of a test bed may be spoiled, as names of data sets have it, and what pages call it
-SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail"}
+SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail", "each5": "5 images each"}
 SPOILED_BEDS = tuple(f"glyphs/{how}" for how in SPOILED)
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
@@ -215,6 +215,7 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Range loss": (3.0, 0.0025),
         "Partial FC": (0.5, 1.8),
     },
+    "glyphs/each5": {"ArcFace": (0.5, 1.8)},
 }
 
 
