@@ -1,4 +1,4 @@
-"""The bench on spoiled training sets: with wrong names, with a long tail."""
+"""The bench on spoiled training sets: with wrong names, with a long tail, with few images of each."""
 
 from dataclasses import replace
 from types import SimpleNamespace
