@@ -26,7 +26,7 @@ def test_the_scorecard_lists_every_table_and_figure_once() -> None:
     assert first.count('class="chip ') == len(numbered)
     assert first.count("<a href=") == html.count("<a href=")
     assert sum(int(count) for count in re.findall(r"<b>(\d+)</b>", bar(found))) == len(numbered)
-    assert len(findings()) == len(FINDINGS) == 7  # each claim that a finding is about is there, and decided by records
+    assert len(findings()) == len(FINDINGS) == 9  # each claim that a finding is about is there, and decided by records
     assert sum(int(part.split()[0]) for part in tally(found).split(": ")[1].split(", ") if part[0].isdigit()) == len(numbered)
 
 

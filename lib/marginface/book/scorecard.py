@@ -13,6 +13,7 @@ from marginface.book.effects import Effect
 from marginface.book.items import Item
 from marginface.book.papers import find
 from marginface.book.papers.arcface.table7 import TABLE7
+from marginface.book.papers.field.bench import BENCH
 from marginface.book.papers.iam.table5 import TABLE5
 from marginface.book.papers.interface.sign import SIGN
 from marginface.book.papers.interface.table1 import TABLE1
@@ -142,6 +143,14 @@ FINDINGS = (
         "ArcFace against Softmax, each at its best margin and scale, on glyphs, changes the errors by {}",
     ),
     (TABLE7, "glyphs", "ArcFace over CosFace on glyphs seen", "ArcFace against CosFace, in the same way, by {}"),
+    (
+        BENCH,
+        "faces",
+        "SphereFace2 over ArcFace",
+        "SphereFace2, of the losses since ArcFace the one with the fewest errors, against ArcFace, each at its best of nine "
+        "settings, on faces, by {}",
+    ),
+    (BENCH, "glyphs", "SphereFace2 over ArcFace", "The same on glyphs, by {}"),
     (
         SIGN,
         "faces",
