@@ -195,6 +195,14 @@ def test_options_that_make_no_sense_are_refused(
     assert message in capsys.readouterr().err
 
 
+def test_what_the_bench_is_to_have_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(os, "nice", lambda by: None)
+    monkeypatch.setattr(sys, "argv", ["runs", "--settings"])
+    monkeypatch.setattr(papers.methods, "settled", lambda: "all is well")
+    runs.main()
+    assert capsys.readouterr().out == "all is well\n"
+
+
 def test_times_are_written_with_their_unit() -> None:
     assert [runs.seconds_of(t) for t in ("90s", "10m", "1.5h")] == [90, 600, 5400]
     with pytest.raises(argparse.ArgumentTypeError, match="not a length of time"):

@@ -147,8 +147,7 @@ FINDINGS = (
         BENCH,
         "faces",
         "SphereFace2 over ArcFace",
-        "SphereFace2, of the losses since ArcFace the one with the fewest errors, against ArcFace, each at its best of nine "
-        "settings, on faces, by {}",
+        "SphereFace2 against ArcFace, each at its best of nine settings, on faces, by {}",
     ),
     (BENCH, "glyphs", "SphereFace2 over ArcFace", "The same on glyphs, by {}"),
     (

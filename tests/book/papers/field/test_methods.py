@@ -60,7 +60,7 @@ def test_what_is_to_be_chosen_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "standings", lambda bed, *asked: known if bed == "glyphs" else standings(bed, *asked))
     told = settled()
     for name in ("ArcFace", "AdaFace"):
-        assert f'"glyphs": "{name}": {right[name]},\n' in told
+        assert f'MATCHED["glyphs"]["{name}"] = {right[name]}\n' in told
     assert re.search(r"^glyphs: settings of .*CosFace.* were not all tried: make runs ONLY=field$", told, re.MULTILINE)
     assert told.count("MagFace") == 0
 

@@ -90,7 +90,7 @@ def test_how_many_settings_are_the_last_that_were_tried(monkeypatch: pytest.Monk
         middle = {"ArcFace": (methods.SCALES["glyphs"][1], methods.MARGINS[1])}
         least = {"Sub-center ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[1])} if "wrong" in bed else {}
         monkeypatch.setitem(MATCHED, bed, middle | least)
-    assert ends().startswith("2 of 5 settings")
+    assert ends().startswith(f"2 of {len(SPOILED_BEDS) + 2} settings")
 
 
 def test_it_is_chosen_on_characters_set_aside() -> None:

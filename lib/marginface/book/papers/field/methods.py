@@ -245,7 +245,8 @@ def at_best(bed: str, profile: str = "book") -> dict[str, Loss]:
 
 
 def best(bed: str) -> dict[str, tuple[float, float]]:
-    """What `MATCHED` is to have: of each method whose candidates are all recorded the scale and the margin that err least."""
+    """What `MATCHED` is to have: of each method whose candidates are all recorded the scale and the margin that err least, the
+    first of those that err alike."""
     every = candidates(bed)
     known = choosing.standings(bed, every, SEEDS)
     found = {}
@@ -256,12 +257,12 @@ def best(bed: str) -> dict[str, tuple[float, float]]:
 
 
 def settled() -> str:
-    """What `MATCHED` lacks or has otherwise than the recorded runs say, as its lines, and which runs are missing for it."""
+    """What `MATCHED` lacks or has otherwise than the recorded runs say, a line each, and which runs are missing for it."""
     told = []
     for page, beds in CHOICES.items():
         for bed in beds:
             found, have = best(bed), MATCHED.get(bed, {})
-            told += [f'"{bed}": "{name}": {pair},' for name, pair in found.items() if have.get(name) != pair]
+            told += [f'MATCHED["{bed}"]["{name}"] = {pair}' for name, pair in found.items() if have.get(name) != pair]
             wanted = [name for name, losses in candidates(bed).items() if len(losses) > 1 and name not in found]
             told += [f"{bed}: settings of {', '.join(wanted)} were not all tried: make runs ONLY={page}"] if wanted else []
     return "\n".join(told) or "MATCHED is what the recorded runs say"
