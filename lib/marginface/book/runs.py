@@ -320,9 +320,7 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="run again what is recorded")
     parser.add_argument("--retest", action="store_true", help="test again what is recorded and has left its last checkpoint")
     parser.add_argument("--pack", action="store_true", help="make none: take out of records what no page reads")
-    parser.add_argument(
-        "--settings", action="store_true", help="make none: say which settings the bench's losses are to have"
-    )
+    parser.add_argument("--settings", action="store_true", help="make none: say which settings the bench's losses are to have")
     parser.add_argument(
         "--jobs", type=jobs_of, metavar="N", help="how many at once; else a core each, or some that share a GPU"
     )
