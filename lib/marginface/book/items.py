@@ -13,7 +13,7 @@ from marginface.book import comparison, descriptions, effects, obtain, published
 from marginface.book.effects import Above, Effect, Within
 from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.parameters import COMMON, as_seeds, settings
-from marginface.book.records import stale
+from marginface.book.records import hours, stale
 from marginface.book.rehearsals import prepare
 from marginface.book.runs import say
 from marginface.book.verdicts import MEANINGLESS, Claim, Verdict, claims_table, of_claims
@@ -213,6 +213,13 @@ class Results:
     def labels(self) -> str:
         """The same of all test beds with runs."""
         return "; ".join([self.label(), *(there.label() for there in self.beds.values() if there.runs)])
+
+    def cost(self) -> str:
+        """What the recorded runs took, on each test bed, in a sentence."""
+        beds = {"these data": self, **{bed: there for bed, there in self.beds.items() if there.runs}}
+        runs = {bed: [run for group in there.runs.values() for run in group] for bed, there in beds.items()}
+        told = [f"{len(own)} on {bed} {hours(own):.1f}" for bed, own in runs.items()]
+        return f"Of the runs {', '.join(told)} hours of one thread."
 
     def recipe(self) -> "Table":
         """What all rows share, and what varies: data, network, loss, optimizer, rates, length, augmentation, seeds."""

@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -107,6 +107,11 @@ def _text(record: dict[str, Any]) -> str:
     """JSON with a line for each part. Raises: ValueError for a number that JSON does not have."""
     lines = (f'"{part}":{json.dumps(value, separators=(",", ":"), allow_nan=False)}' for part, value in record.items())
     return "{" + ",\n".join(lines) + "}\n"
+
+
+def hours(runs: Iterable[Run]) -> float:
+    """How long recorded runs took, in hours of one thread."""
+    return sum(run.provenance["duration_s"] * run.provenance["threads"] for run in runs) / 3600
 
 
 def stale(run: Run, root: str | Path | None = None) -> str | None:

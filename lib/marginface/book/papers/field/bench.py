@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marginface.book import comparison, descriptions, effects, published
-from marginface.book.effects import Above
+from marginface.book.effects import EXPLORED, Above, Effect
 from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row, Runs
@@ -94,9 +94,30 @@ def alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
     return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
 
 
+def sentences(found: Sequence[Effect]) -> str:
+    """What the figure says, in three sentences: what errs less than ArcFace, what more, and what is known of the rest."""
+    judged = [each for each in found if each.word != EXPLORED]
+    less = _listed([each for each in judged if each.word in ("holds", "smaller than printed")])
+    more = _listed([each for each in judged if each.word == "opposite"])
+    absent = _listed([each for each in judged if each.word == "absent here"])
+    rest = sum(each.word in ("absent here", "undecided") for each in judged)
+    return (
+        f"Of {len(judged)} claims that a loss errs less than {BASE} these hold: {less}. It errs more, beyond chance as well: "
+        f"{more}. The other {rest} are told from {BASE} in neither way; a change as large as the printed one is excluded of: "
+        f"{absent}."
+    )
+
+
+def _listed(found: Sequence[Effect]) -> str:
+    """Losses, with the test bed and the effect."""
+    names = [each.claim.text.removesuffix(f" over {BASE}") for each in found]
+    return "; ".join(f"{name} on {each.bed} {each.difference}" for name, each in zip(names, found, strict=True)) or "none"
+
+
 def worth(results: Results) -> str:
-    """What the search was worth, in a sentence."""
-    pairs = [(name, f"{name}, {AS_PRINTED}") for name in METHODS if f"{name}, {AS_PRINTED}" in results.runs]
+    """What the search was worth, in a sentence, of those losses that are as printed in all but scale and margin."""
+    own = [name for name, method in METHODS.items() if not method.otherwise]
+    pairs = [(name, f"{name}, {AS_PRINTED}") for name in own if f"{name}, {AS_PRINTED}" in results.runs]
     logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
     changed = [float(np.expm1(ours - theirs)) for ours, theirs in logs]
     less, more = sum(each < 0 for each in changed), sum(each > 0 for each in changed)
@@ -167,17 +188,27 @@ def _spans(numbers: Sequence[int]) -> str:
 
 
 def parts(results: Results) -> str:
-    """What part of the spread is the loss, what the seed and what the search, in two sentences; "" of one seed."""
+    """What part of the spread is the loss, what the setting and what the seed, in three sentences; "" of one seed."""
     rows, runs = halves(results)
+    bed = bed_of(results.settings.data)
     logs = [np.array([_logs(runs, row, results.tests) for row in half]) for half in zip(*rows.values(), strict=True)]
     if min((half.shape[1] for half in logs), default=0) < 2:
         return ""
     loss, middle, seed = spread(logs)
     told = (
         f"From loss to loss the errors differ by {100 * loss:.1f} % (the standard deviation of the logarithm; half of them lie "
-        f"within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %."
+        f"within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %"
     )
-    return f"{told} {methods.searched(bed_of(results.settings.data))}" if results.settings.profile == "book" else told
+    setting = methods.spread(bed) if results.settings.profile == "book" else None
+    if setting is None:
+        return f"{told}."
+    squares = np.square([loss, setting, seed])
+    of_loss, of_setting, of_seed = 100 * squares / squares.sum()
+    return (
+        f"{told}, and from setting to setting of one loss, of the nine that were tried, by {100 * setting:.1f} % (the median "
+        f"of losses, on what is set aside). Of these three variances together the loss is {of_loss:.0f} %, the setting "
+        f"{of_setting:.0f} %, the seed {of_seed:.0f} %. {methods.searched(bed)}"
+    )
 
 
 def spread(logs: Sequence[Floats]) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ import pandas as pd
 from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import Loss
-from marginface.book.records import lookup
+from marginface.book.records import hours, lookup
 from marginface.margins import ArcFace, CosFace, InterFace, NormFace, Softmax, SphereFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss
 from marginface.settings import Annealing
@@ -38,9 +38,10 @@ class Method:
     """A loss by how many times its paper's scale `s` and margin `m` it has, and the tables of InterFace's that quote it.
 
     What has no scale or no margin takes what weighs most in its place. `scales` and `margins` are what is tried, where that is
-    not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `known` says whether
-    one was to be had. `made_for` are ways in which a training set is spoiled (see `SPOILED`) that the paper's title or
-    abstract says it is for, `explored` others for which its setting is chosen, too; there it is compared with `over`.
+    not what is tried of all on a test bed. `printed` is the paper's setting, where that is not once each; `otherwise` says
+    whether it differs by more than scale and margin, `known` whether one was to be had. `made_for` are ways in which a training
+    set is spoiled (see `SPOILED`) that the paper's title or abstract says it is for, `explored` others for which its setting is
+    chosen, too; there it is compared with `over`.
     """
 
     at: Callable[[float, float], Loss]
@@ -48,6 +49,7 @@ class Method:
     scales: tuple[float, ...] | None = None
     margins: tuple[float, ...] | None = None
     printed: Loss | None = None
+    otherwise: bool = False
     known: bool = True
     made_for: tuple[str, ...] = ()
     explored: tuple[str, ...] = ()
@@ -79,7 +81,9 @@ def _with(base: Loss, *terms: MarginalLoss | RangeLoss | UniformFace) -> Loss:
 METHODS: dict[str, Method] = {
     "Softmax": Method(lambda s, m: Loss(Softmax())),
     "NormFace": Method(lambda s, m: Loss(NormFace(_few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NormFace(30.0))),
-    "SphereFace": Method(lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing()))),
+    "SphereFace": Method(
+        lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing())), otherwise=True
+    ),
     "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m)))),
     # with its authors' code's weight; it stood out with wrong names at the sound set's setting
     "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0)), explored=("wrong30",)),
@@ -94,6 +98,7 @@ METHODS: dict[str, Method] = {
         lambda s, m: Loss(MagFace(_few(64 * s), _few(0.45 * m), _few(0.8 * m), 5.0, 55.0, _few(17.5 * s * m))),
         "MagFace",
         printed=Loss(MagFace()),
+        otherwise=True,
     ),
     "ElasticFace-Arc": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.05)), "ElasticFace-Arc"),
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
@@ -118,6 +123,7 @@ METHODS: dict[str, Method] = {
         lambda s, m: _with(Loss(ArcFace(_few(64 * s), _few(0.5 * m))), UniformFace(1.0, "batch")),
         "UniformFace",
         printed=_with(Loss(SphereFace(4, Annealing())), UniformFace(1.0, "batch")),
+        otherwise=True,
     ),
     "CircleLoss": Method(lambda s, m: Loss(CircleLoss(_few(256 * s), _few(0.25 * m))), "CircleLoss", margins=AROUND),
     "CircleLoss, pairs": Method(lambda s, m: Loss(CirclePairLoss(_few(0.4 * m), _few(80 * s))), scales=AROUND, margins=AROUND),
@@ -139,7 +145,7 @@ METHODS: dict[str, Method] = {
     ),
     # of cosines, lengths want no penalty
     "N-pair loss": Method(
-        lambda s, m: Loss(NPairLoss(0.0, _few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss())
+        lambda s, m: Loss(NPairLoss(0.0, _few(64 * s))), scales=NINE, margins=(1.0,), printed=Loss(NPairLoss()), otherwise=True
     ),
     # of a thousand classes 300, of which some 120 are the batch's: with the paper's tenth there would be hardly any others; its
     # abstract is about long tails, too
@@ -147,6 +153,7 @@ METHODS: dict[str, Method] = {
         lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m)), sample_rate=0.3),
         "Partial-FC-ArcFace",
         printed=Loss(ArcFace(), sample_rate=0.1),
+        otherwise=True,
         made_for=("tail20",),
     ),
 }
@@ -291,14 +298,25 @@ def cost(bed: str) -> str:
     """What trying all settings took, in a sentence."""
     every = [recipe for losses in candidates(bed).values() for loss in losses for recipe in choosing.tried(bed, loss, SEEDS)]
     runs = [run for recipe in every if (run := lookup(recipe))]
-    hours = sum(run.provenance["duration_s"] * run.provenance["threads"] for run in runs) / 3600
-    return f"On {bed} {len(runs)} runs were made for it, {hours:.1f} hours of one thread."
+    return f"On {bed} {len(runs)} runs were made for it, {hours(runs):.1f} hours of one thread."
+
+
+def _tried(bed: str) -> list[list[float]]:
+    """The errors of all candidates of a loss, the least first, of every loss whose candidates are all recorded."""
+    known, every = choosing.standings(bed, candidates(bed), SEEDS), candidates(bed)
+    return [sorted(own.values()) for name, own in known.items() if len(own) == len(every[name]) > 1]
+
+
+def spread(bed: str) -> float | None:
+    """The standard deviation of the logarithm of a loss's errors over what was tried of it, the median of losses, for of some
+    a setting learns nothing."""
+    whole = _tried(bed)
+    return float(np.median([np.log(own).std(ddof=1) for own in whole])) if whole else None
 
 
 def searched(bed: str) -> str:
     """How far the settings of a loss lie apart, in a sentence; the best is that of one run each, so too good by a little."""
-    known, every = choosing.standings(bed, candidates(bed), SEEDS), candidates(bed)
-    whole = [sorted(own.values()) for name, own in known.items() if len(own) == len(every[name]) > 1]
+    whole = _tried(bed)
     if not whole:
         return ""
     middle, worst = (float(np.median([own[place] / own[0] for own in whole])) for place in (len(whole[0]) // 2, -1))

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pandas as pd
 
+from marginface.book import effects
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Row
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
-from marginface.book.papers.field.bench import errors
+from marginface.book.papers.field.bench import BENCH, errors, over
 from marginface.book.papers.field.methods import (
     MATCHED,
     METHODS,
@@ -84,6 +85,21 @@ def tabulate(results: Results) -> pd.DataFrame:
                     line[f"{title}: errors, %"] = f"{100 * errors(results, row):.2f}"
             lines += [line] if len(line) > 1 else []
     return pd.DataFrame(lines).fillna("–")
+
+
+def beside_sound(results: Results) -> pd.DataFrame:
+    """What is claimed or explored on a spoiled set, and the same two losses on the sound one, at the settings that were chosen
+    there: the bench's records."""
+    bench = BENCH.recorded() if results.settings.profile == "book" else None
+    sound = bench.on("glyphs") if bench else None
+    lines = []
+    for name, method in METHODS.items():
+        for how in (*method.made_for, *method.explored):
+            for claim in _over(results, name, how):
+                (there,) = effects.explore([claim], results.runs)
+                same = effects.explore([over(sound, name, method.over)], sound.runs) if sound and sound.runs else []
+                lines.append((claim.text, there.difference, same[0].difference if same else "–"))
+    return pd.DataFrame(lines, columns=["", "there", "on the sound set"])
 
 
 def ends() -> str:
