@@ -10,7 +10,17 @@ from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import MATCHED, METHODS, SPOILED_BEDS, candidates
-from marginface.book.papers.field.spoiled import SPOILED, SPOILED_SETS, THERE, claims, ends, explored, table, tabulate
+from marginface.book.papers.field.spoiled import (
+    SPOILED,
+    SPOILED_SETS,
+    THERE,
+    beside_sound,
+    claims,
+    ends,
+    explored,
+    table,
+    tabulate,
+)
 from marginface.book.papers.glyphs import GLYPHS
 from marginface.book.records import lookup
 from marginface.training.recipes import on_choice
@@ -98,3 +108,16 @@ def test_it_is_chosen_on_characters_set_aside() -> None:
     assert {recipe.data for recipe in recipes} == {f"glyphs/1000/32/choice/{how}" for how in SPOILED}
     assert on_choice(choosing.recipe_of("glyphs/wrong30")).data == "glyphs/1000/32/choice/wrong30"
     assert len(table()) == len(recipes) == 9 * sum(len(candidates(bed)) for bed in SPOILED_BEDS)
+
+
+def test_the_same_losses_on_the_sound_set() -> None:
+    """From the records: what a loss is worth on a spoiled set may be what it is worth anyway."""
+    recorded = SPOILED_SETS.recorded()
+    assert recorded is not None
+    table = beside_sound(recorded).set_index("")
+    assert len(table) == len(claims(recorded)) + sum(len(method.explored) for method in METHODS.values())
+    own = {each.claim.text: each.difference for each in recorded.judged()}
+    assert own.items() <= table["there"].to_dict().items()
+    assert table["on the sound set"].str.endswith("]").all()
+    smoke = replace(recorded, settings=SPOILED_SETS.ask("smoke").settings)
+    assert set(beside_sound(smoke)["on the sound set"]) == {"–"}

@@ -8,7 +8,7 @@ from marginface.book import published
 from marginface.book.effects import Effect
 from marginface.book.papers.field.methods import BASE, METHODS
 
-TABLES = (6, 7, 8)  # InterFace's of other people's numbers
+TABLES = {6: "VI", 7: "VII", 8: "VIII"}  # InterFace's of other people's numbers
 MAGFACE = {7: ("MagFace+", "ArcFace*")}  # in which of them ArcFace is there as MagFace's authors trained it
 LINE = ["loss", "source", "trained on", "ArcFace trained"]
 
@@ -19,14 +19,14 @@ def printed() -> pd.DataFrame:
     Several sources have one loss on one test, and do not agree.
     """
     frames = [published.table("field", 1)]
-    for number in TABLES:
+    for number, roman in TABLES.items():
         table = published.table("interface", number)
         for name, method in METHODS.items():
             alike = name == "MagFace" and number in MAGFACE
             row, base = MAGFACE[number] if alike else (method.quoted, "Arcface")
             theirs = table[table.method == base].rename(columns={"value": "arcface"})[["benchmark", "metric", "arcface"]]
             own = table[table.method == row].merge(theirs, on=["benchmark", "metric"])
-            source = f"InterFace, Table {number}" + ("" if own.ours.any() else ", quoted")
+            source = f"InterFace, Table {roman}" + ("" if own.ours.any() else ", quoted")
             frames.append(own.assign(loss=name, source=source, alike=int(alike)))
     found = pd.concat(frames).dropna(subset=["value", "arcface"]).query(f"loss != '{BASE}'")
     found["trained on"] = found.train_set.str.replace(r" \[\d+](, \[\d+])*", "", regex=True)
@@ -42,14 +42,15 @@ def beside(found: Sequence[Effect]) -> pd.DataFrame:
     Arguments: found: the differences that are known here, such as "AdaFace over ArcFace".
     """
     here = {(each.bed, each.claim.text): each.difference for each in found}
-    lines = []
+    lines: list[dict[str, str]] = []
     for _, own in printed().groupby(LINE, sort=False):
         line = {name: str(own[name].iloc[0]) for name in LINE} | {"tests": ", ".join(own.test)}
         share = published.share(own.value.tolist(), own.arcface.tolist())
         line["printed"] = "–" if share is None else f"{100 * share:+.1f} %"
         claim = f"{line['loss']} over {BASE}"
         lines.append(line | {f"here, {bed}": here.get((bed, claim), "–") for bed in dict.fromkeys(bed for bed, _ in here)})
-    return pd.DataFrame(sorted(lines, key=lambda line: [*METHODS].index(line["loss"])))
+    lines.sort(key=lambda line: [*METHODS].index(line["loss"]))
+    return pd.DataFrame(lines)
 
 
 def without() -> list[str]:
