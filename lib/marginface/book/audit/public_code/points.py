@@ -1,18 +1,19 @@
 """Where the papers and the public code differ, point by point, each with a computed example.
 
 What the public code does was found by reading and running it; the tests of `heads` hold `sign="released"` and the other
-options against losses and gradients that it gave. No public code for IAM or PAM was found.
+options against losses and gradients that it gave. No public code for IAM or PAM was found. Code of later losses (`later`) was
+read only.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
-from marginface.book.audit.public_code import examples
+from marginface.book.audit.public_code import examples, later
 from marginface.book.audit.public_code.examples import CASIA, DIM, DROPS, EPOCHS, IDENTITIES, IMAGES
+from marginface.book.audit.public_code.point import Point
 from marginface.book.papers.arcface import curves
 from marginface.book.papers.interface import figure1
 from marginface.book.profiles import endpoint_table, half_precision_table, slope
@@ -22,22 +23,8 @@ from marginface.settings import Radians
 from marginface.training.recipes import ARCFACE, INTERFACE
 
 
-@dataclass(frozen=True)
-class Point:
-    """A paper and public code on one point, in words, and what a computation makes of it.
-
-    same: whether they agree; None where the paper does not say.
-    """
-
-    topic: str
-    paper: str
-    code: str
-    same: bool | None
-    example: str
-
-
 def points() -> list[Point]:
-    return [*_on_interface(), *_on_arcface(), *_on_numerics(), *_on_evaluation()]
+    return [*_on_interface(), *_on_arcface(), *later.points(), *_on_numerics(), *_on_evaluation()]
 
 
 def points_table(found: list[Point]) -> pd.DataFrame:
