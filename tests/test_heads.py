@@ -424,14 +424,23 @@ def test_a_large_margin_between_logits_keeps_its_small_loss() -> None:
     assert near(x, y).item() == pytest.approx(math.exp(-64), rel=1e-5, abs=0)
 
 
-def test_autocast_leaves_the_head_in_float32() -> None:
-    head = MarginHead(4, 5, ArcFace())
-    x, y = torch.randn(3, 4), torch.tensor([0, 1, 2])
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = head(x, y)
-    assert loss.dtype == torch.float32
-    assert head.weight.dtype == torch.float32
-    torch.testing.assert_close(loss, head(x, y), rtol=0, atol=0)
+@pytest.mark.parametrize("chunk_size", [2, None])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+@pytest.mark.parametrize("name", LOSSES)
+def test_autocast_leaves_the_head_in_float32(name: str, kind: type[MarginHead], chunk_size: int | None) -> None:
+    """Its loss and gradients, of a first batch and of a second, when what a loss keeps has moved: to the last bit."""
+    whole, batches, found = kind(4, 5, LOSSES[name], [IAM(0.2)], chunk_size), [floats(), floats()], []
+    for inside in (False, True):
+        head = deepcopy(whole)
+        for x, y in batches:
+            leaf = x.clone().requires_grad_()
+            with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+                loss = head(leaf, y)
+            found.append([loss, *torch.autograd.grad(loss, [leaf, *head.parameters()])])
+    for without, under in zip(found[:2], found[2:], strict=True):
+        assert under[0].dtype == torch.float32
+        for mine, theirs in zip(under, without, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
