@@ -92,7 +92,8 @@ def literal(margin: Margin) -> Literal:
     settings = {field.name: getattr(margin, field.name) for field in fields(margin)}  # type: ignore[arg-type]
     if "bias" in settings:
         return lambda x, W, y, b: equation(x, W, y, b if margin.bias else 0 * b)
-    taken = list(inspect.signature(equation).parameters)[3:]  # after x, W and y
+    # after x, W and y, and but for what was kept before a batch, which is a first one
+    taken = [parameter for parameter in list(inspect.signature(equation).parameters)[3:] if parameter != "before"]
     if isinstance(margin, adaptive.ElasticFace):
         return lambda x, W, y, b: equation(x, W, y, margin.scale, margin.kind, margin.plus, margin.draw(len(x), 0))
     if isinstance(margin, variants.SphereFace2):
