@@ -7,6 +7,10 @@ Time is over that of the three matrix products that any head needs: x·Wᵀ, g·
 over the products of its own process. Memory is the peak beyond the class
 weights and their gradient. Every row is a process of its own; the median of several rounds counts, rounds alternate
 between the head and the products.
+
+Losses of pairs have no class weights: their rows say what they take over the same products, of a batch with as many images of
+a person as they ask for. A tenth of the classes is what one process draws, and at least as many as there are samples;
+benchmarks/sharded.py has several processes.
 """
 
 import argparse
@@ -26,7 +30,9 @@ from torch import Tensor, nn
 from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, InterFace
+from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairHead
 from marginface.regularizers import IAM
+from marginface.sharded import ShardedMarginHead
 from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterArcFace
 
@@ -69,8 +75,11 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "ours, AdaFace": lambda C: MarginHead(DIM, C, AdaFace()),
     "ours, MagFace": lambda C: MarginHead(DIM, C, MagFace()),
     "ours, CurricularFace": lambda C: MarginHead(DIM, C, CurricularFace()),
+    "ours, ElasticFace": lambda C: MarginHead(DIM, C, ElasticFace()),
+    "ours, ElasticFace Cos": lambda C: MarginHead(DIM, C, ElasticFace(m=0.35, kind="cos")),
     "ours, ElasticFace+": lambda C: MarginHead(DIM, C, ElasticFace(plus=True)),
     "ours, AdaCos": lambda C: MarginHead(DIM, C, AdaCos()),
+    "ours, AdaCos, fixed": lambda C: MarginHead(DIM, C, AdaCos(dynamic=False)),
     "ours, AdaptiveFace": lambda C: MarginHead(DIM, C, AdaptiveFace()),
     "ours, DynArcFace": lambda C: MarginHead(DIM, C, DynArcFace()),
     "ours, CircleLoss": lambda C: MarginHead(DIM, C, CircleLoss()),
@@ -81,6 +90,10 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "ours, ArcFace + RangeLoss": lambda C: MarginHead(DIM, C, ArcFace(), [RangeLoss(1.0, 1.0, 4.0)]),
     "ours, ArcFace + UniformFace, batch": lambda C: MarginHead(DIM, C, ArcFace(), [UniformFace(1.0, "batch")]),
     ALL_PAIRS: lambda C: MarginHead(DIM, C, ArcFace(), [UniformFace(1.0)]),
+    "ours, ArcFace, a tenth of the classes": lambda C: ShardedMarginHead(DIM, C, ArcFace(), sample_rate=0.1),
+    "ours, ContrastiveLoss": lambda C: PairHead(ContrastiveLoss()),
+    "ours, NPairLoss": lambda C: PairHead(NPairLoss()),
+    "ours, CirclePairLoss": lambda C: PairHead(CirclePairLoss()),
     "plain autograd, ArcFace": PlainArcFace,
     "pytorch-metric-learning, ArcFace": MetricLearningArcFace,
 }
@@ -92,7 +105,8 @@ def measure(name: str, N: int, C: int, device: str, rounds: int) -> dict[str, fl
     torch.manual_seed(0)
     head = HEADS[name](C).to(device)
     x, labels = torch.randn(N, DIM, device=device), torch.randint(C, (N,), device=device)
-    weights = sum(p.numel() * p.element_size() for p in head.parameters())
+    if isinstance(head, PairHead):
+        labels = labels.repeat_interleave(head.loss.each)[:N]
     before = _peak(device)
 
     def step() -> None:
@@ -100,9 +114,11 @@ def measure(name: str, N: int, C: int, device: str, rounds: int) -> dict[str, fl
         head(x.detach().requires_grad_(), labels).backward()
 
     step()
-    extra = _peak(device) - before - weights  # one gradient, as large as the weights
+    gradients = [p.grad for p in head.parameters() if p.grad is not None]
+    extra = _peak(device) - before - sum((g._values() if g.is_sparse else g).nbytes for g in gradients)
     head.zero_grad(set_to_none=True)
-    weight = next(p for p in head.parameters() if p.numel() >= C * DIM).detach().reshape(-1, DIM)[:C]
+    weights = [p.detach().reshape(-1, DIM)[:C] for p in head.parameters() if p.numel() >= C * DIM]
+    weight = weights[0] if weights else torch.randn(C, DIM, device=device)
 
     def products() -> None:
         g = x @ weight.T
@@ -146,19 +162,19 @@ def main() -> None:
         return
     for N, C in [tuple(options.size)] if options.size else SIZES:
         print(f"\nN = {N}, C = {C:,}, d = {DIM}, {options.device}")
-        print(f"{'':36}{'time / products':>16}{'over ArcFace':>14}{'seconds':>10}{'extra MB':>10}")
+        print(f"{'':38}{'time / products':>16}{'over ArcFace':>14}{'seconds':>10}{'extra MB':>10}")
         arcface = math.nan
         few = [name for name in HEADS if C < 10_000 or name != ALL_PAIRS]
         for name in LARGE if C > 500_000 else few:
             command = [sys.executable, __file__, "--device", options.device, "--rounds", str(options.rounds), "--one", name]
             done = subprocess.run([*command, str(N), str(C)], capture_output=True, text=True)
             if done.returncode:
-                print(f"{name:36} {done.stderr.strip().splitlines()[-1]}")
+                print(f"{name:38} {done.stderr.strip().splitlines()[-1]}")
                 continue
             row = json.loads(done.stdout)
             arcface = row["ratio"] if name == "ours, ArcFace" else arcface  # the first
             over = f"{row['ratio']:16.2f}{row['ratio'] / arcface:14.2f}"
-            print(f"{name:36}{over}{row['seconds']:10.2f}{row['extra'] / 1e6:10.0f}", flush=True)
+            print(f"{name:38}{over}{row['seconds']:10.2f}{row['extra'] / 1e6:10.0f}", flush=True)
 
 
 if __name__ == "__main__":

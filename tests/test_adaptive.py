@@ -1,6 +1,7 @@
 """Losses that meet a batch: what they keep, learn and draw. Their values on a first batch are in test_heads."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -99,6 +100,45 @@ def test_adacos_follows_its_batches() -> None:
         s = math.log(others.mean()) / math.cos(min(math.pi / 4, cosines(head, x, y).arccos().median().item()))
         loss = head(x, y)
         torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(s * found, y))
+
+
+LATER: dict[str, tuple[Margin, Callable[[Tensor, Tensor, Tensor, list[float], int], Tensor]]] = {
+    "AdaFace": (AdaFace(8), lambda x, W, y, before, n: reference.adaface(x, W, y, 8, 0.4, 0.333, 0.99, before)),
+    "AdaFace, slow": (
+        AdaFace(8, 0.7, 5.0, 0.3),
+        lambda x, W, y, before, n: reference.adaface(x, W, y, 8, 0.7, 5.0, 0.3, before),
+    ),
+    "CurricularFace": (
+        CurricularFace(8, 0.9, 0.3),
+        lambda x, W, y, before, n: reference.curricularface(x, W, y, 8, 0.9, 0.3, *before),
+    ),
+    "AdaCos": (AdaCos(), lambda x, W, y, before, n: reference.adacos(x, W, y, True, *before)),
+    "AdaCos, fixed": (AdaCos(False), lambda x, W, y, before, n: reference.adacos(x, W, y, False)),
+    "ElasticFace+": (
+        MEETING["ElasticFace+"],
+        lambda x, W, y, before, n: reference.elasticface(x, W, y, 8, "cos", True, ElasticFace(8, 0.3, 0.2).draw(len(x), n)),
+    ),
+}
+
+
+@pytest.mark.parametrize("chunk_size", [2, 99])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+@pytest.mark.parametrize("name", LATER)
+def test_later_batches_equal_the_literal_equation(name: str, kind: type[MarginHead], chunk_size: int) -> None:
+    """Loss and gradients, with what was kept of the batches before."""
+    margin, equation = LATER[name]
+    head = kind(4, 6, margin, chunk_size=chunk_size, keep_bytes=0).double()
+    assert head.kept is not None
+    (first, *later), states = batches(3), []
+    head(*first)
+    for number, (x, y) in enumerate(later, start=1):
+        states.append([value.item() for value in head.kept.buffers()])
+        loss = head(x.requires_grad_(), y)
+        expected = equation(x, head.weight, y, states[-1], number)
+        torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
+        ours, theirs = (torch.autograd.grad(of, [x, head.weight]) for of in (loss, expected))
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+    assert (states[0] != states[1]) == (name not in ("AdaCos, fixed", "ElasticFace+"))
 
 
 @pytest.mark.parametrize("classes", [2, 6])

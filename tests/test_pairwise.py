@@ -135,13 +135,16 @@ def test_lengths_do_not_matter_where_directions_are_taken() -> None:
     assert not torch.isclose(ContrastiveLoss(normalized=False)(longer, y), ContrastiveLoss(normalized=False)(x, y))
 
 
-def test_autocast_leaves_them_in_float32() -> None:
-    x, y = torch.randn(8, 4), torch.arange(8) % 3
-    for loss, _ in LOSSES.values():
-        with torch.autocast("cpu", torch.bfloat16):
-            under = loss(x, y)
-        torch.testing.assert_close(under, loss(x, y), rtol=0, atol=0)
-        assert loss(x.bfloat16(), y).dtype == torch.float32
+@pytest.mark.parametrize("loss", [*(loss for loss, _ in LOSSES.values()), Triplet()], ids=[*LOSSES, "triplet"])
+def test_autocast_leaves_them_in_float32(loss: PairLoss) -> None:
+    """With their gradients, to the last bit."""
+    x, y, found = torch.randn(8, 4, requires_grad=True), torch.arange(8) % 3, []
+    for inside in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            value = loss(x, y)
+        found.append((value, *torch.autograd.grad(value, x)))
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+    assert loss(x.bfloat16(), y).dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", [*KINDS, Triplet])

@@ -6,16 +6,25 @@ from typing import Any
 
 import pytest
 import torch
+from tests.test_sharded import MARGINS
 from torch import Tensor
 
 from marginface import reference
+from marginface.adaptive import AdaCos, ElasticFace
+from marginface.directions import unit
 from marginface.heads import MarginHead
-from marginface.margins import ArcFace, InterFace, Margin, NormFace, Softmax
+from marginface.margins import ArcFace, CombinedMargin, Margin, NormFace, Softmax
 from marginface.regularizers import IAM
 from marginface.sampling import chosen, draw_classes, generator
 from marginface.sharded import ShardedMarginHead
 
 DIM, CLASSES = 4, 12
+SAMPLED = MARGINS | {
+    "CombinedMargin": CombinedMargin(8, 1.1, 0.3, 0.2),
+    "ElasticFace": ElasticFace(8, sigma=0.3),
+    "ElasticFace Cos": ElasticFace(8, 0.35, 0.3, "cos"),
+    "AdaCos fixed": AdaCos(dynamic=False),
+}
 OPTIMIZERS: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
     "adam": lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1),
@@ -71,30 +80,37 @@ def test_there_is_room_for_the_whole_batch(classes: int, rate: float, samples: i
     assert len(index) == count
 
 
-@pytest.mark.parametrize(
-    "margin", [ArcFace(8), Softmax(), InterFace.did_dt(scale=8, detach=False)], ids=lambda m: type(m).__name__
-)
-def test_it_is_the_loss_of_the_classes_that_were_met(margin: Margin) -> None:
+@pytest.mark.parametrize("name", SAMPLED)
+def test_it_is_the_loss_of_the_classes_that_were_met(name: str) -> None:
+    """With what a margin has of the batch or of all classes: averages, a scale, the nearest class, a mean."""
+    margin = SAMPLED[name]
     head = sampled(margin)
+    all_of_it = head.gather()
     x, y = batch()
     loss = head(x, y)
     loss.backward()
     index = met(head)
     assert len(index) == 6
-    whole = MarginHead(DIM, len(index), margin).double()
-    whole.weight.data = head.weight.detach()[index]
-    if head.bias is not None and whole.bias is not None:
-        whole.bias.data = head.bias.detach()[index]
     other = x.detach().requires_grad_()
-    expected = whole(other, torch.searchsorted(index, y))
+    some = MarginHead(DIM, len(index), all_of_it._met_here(margin, other, unit(other), all_of_it.weight, y, True)).double()
+    some.weight.data = head.weight.detach()[index]
+    if head.bias is not None and some.bias is not None:
+        some.bias.data = head.bias.detach()[index]
+    if some.kept is not None and all_of_it.kept is not None:  # a bias that all classes share
+        some.kept.load_state_dict(all_of_it.kept.state_dict())
+    expected = some(other, torch.searchsorted(index, y))
     expected.backward()
     assert head.weight.grad is not None
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(x.grad, other.grad, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(head.weight.grad.coalesce().values(), whole.weight.grad, rtol=1e-12, atol=1e-12)
-    if head.bias is not None and whole.bias is not None:
+    torch.testing.assert_close(head.weight.grad.coalesce().values(), some.weight.grad, rtol=1e-12, atol=1e-12)
+    if head.bias is not None and some.bias is not None:
         assert head.bias.grad is not None
-        torch.testing.assert_close(head.bias.grad.coalesce().values(), whole.bias.grad, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(head.bias.grad.coalesce().values(), some.bias.grad, rtol=1e-12, atol=1e-12)
+    theirs = dict([*all_of_it.named_parameters(), *some.named_parameters()])
+    for key, learned in head.named_parameters():
+        if key.startswith("kept."):
+            torch.testing.assert_close(learned.grad, theirs[key].grad, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("corrected", [False, True])

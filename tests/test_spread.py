@@ -93,8 +93,19 @@ def test_a_head_adds_it_to_the_base_loss(name: str) -> None:
     each = make_head(term, IAM(0.2), reduction="none").double()(x, y)
     assert each.shape == (7,)
     torch.testing.assert_close(each.mean(), expected)
-    with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(head.float()(x.float(), y), expected.float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+@pytest.mark.parametrize("name", TERMS)
+def test_autocast_leaves_them_in_float32(name: str, kind: type[MarginHead]) -> None:
+    """With their gradients, to the last bit."""
+    head, x, found = kind(4, 5, NormFace(), [TERMS[name][0]]), torch.randn(7, 4, requires_grad=True), []
+    for inside in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            loss = head(x, torch.tensor([0, 1, 2, 2, 4, 2, 0]))
+        found.append((loss, *torch.autograd.grad(loss, [x, head.weight])))
+    assert found[1][0].dtype == torch.float32
+    torch.testing.assert_close(*found, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -204,12 +204,14 @@ def _moved(x: Tensor, W: Tensor, y: Tensor, s: float, turned: Numbers, taken: Nu
     return _mean(loss)
 
 
-def adaface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, h: float, alpha: float) -> Tensor:
-    """AdaFace Eq. 15-18, of a first batch: μ and σ were 20 and 100 before."""
+def adaface(
+    x: Tensor, W: Tensor, y: Tensor, s: float, m: float, h: float, alpha: float, before: Numbers = (20.0, 100.0)
+) -> Tensor:
+    """AdaFace Eq. 15-18, with what μ and σ were before the batch; of a first one 20 and 100."""
     z = torch.stack([norm(x_i) for x_i in x]).detach()
-    mu = alpha * z.sum() / len(z) + (1 - alpha) * 20
-    sigma = alpha * torch.sqrt(((z - z.mean()) ** 2).sum() / (len(z) - 1)) + (1 - alpha) * 100
-    z_hat = [min(max((z_i - mu) / (sigma / h), torch.tensor(-1.0)), torch.tensor(1.0)) for z_i in z]
+    mu = alpha * z.sum() / len(z) + (1 - alpha) * before[0]
+    sigma = alpha * torch.sqrt(((z - z.mean()) ** 2).sum() / (len(z) - 1)) + (1 - alpha) * before[1]
+    z_hat = [((z_i - mu) / (sigma / h)).clamp(-1, 1) for z_i in z]
     g_angle, g_add = [-m * z_i for z_i in z_hat], [m * z_i + m for z_i in z_hat]
     return _moved(x, W, y, s, g_angle, g_add)
 
@@ -224,11 +226,11 @@ def magface(
     return _moved(x, W, y, s, m, [0.0] * len(x)) + lam * _mean(g)
 
 
-def curricularface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, alpha: float) -> Tensor:
-    """CurricularFace Eq. 8-10, of a first batch: t was 0 before."""
+def curricularface(x: Tensor, W: Tensor, y: Tensor, s: float, m: float, alpha: float, before: Tensor | float = 0.0) -> Tensor:
+    """CurricularFace Eq. 8-10, with what t was before the batch; of a first one 0."""
     N, C = len(x), len(W)
     r = _mean([torch.cos(theta(x[i], W[y[i]])) for i in range(N)]).detach()
-    t = alpha * r + (1 - alpha) * 0
+    t = alpha * r + (1 - alpha) * before
     loss = []
     for i in range(N):
         T = torch.cos(theta(x[i], W[y[i]]) + m)
@@ -249,10 +251,10 @@ def elasticface(x: Tensor, W: Tensor, y: Tensor, s: float, kind: str, plus: bool
     return _moved(x, W, y, s, E, none) if kind == "arc" else _moved(x, W, y, s, none, E)
 
 
-def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool) -> Tensor:
-    """AdaCos Eq. 12, or 15 and 16 of a first batch: s was the fixed scale before."""
+def adacos(x: Tensor, W: Tensor, y: Tensor, dynamic: bool, before: float | None = None) -> Tensor:
+    """AdaCos Eq. 12, or 15 and 16 with what s was before the batch; of a first one the fixed scale."""
     N, C = len(x), len(W)
-    s = math.sqrt(2) * math.log(C - 1)
+    s = math.sqrt(2) * math.log(C - 1) if before is None else before
     if dynamic:
         B = _mean([_sum([torch.exp(s * torch.cos(theta(x[i], W[j]))) for j in range(C) if j != y[i]]) for i in range(N)])
         median = torch.stack([theta(x[i], W[y[i]]) for i in range(N)]).median()

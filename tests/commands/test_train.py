@@ -226,9 +226,21 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_data_set_by_its_name(tmp_path: Path) -> None:
-    arguments = ["--data", "digits", "--loss", "normface", "--steps", "2", "--workers", "0", "--out", tmp_path]
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        ("normface", "NormFace(scale=16)"),
+        ("circleloss", "CircleLoss(scale=64, m=0.25)"),
+        ("magface", "MagFace(scale=16, least=0.45, most=0.8, short=10, long=110, lam=8.75)"),
+        ("uniformface", "ArcFace(scale=16, m=0.5, fallback='none', gradient='exact') + UniformFace(weight=1.0, pairs='batch')"),
+        ("rangeloss", "Softmax(bias=1) + RangeLoss(alpha=5e-05, beta=0.0001, margin=20000.0, k=2, each=4)"),
+    ],
+)
+def test_a_data_set_by_its_name(loss: str, told: str, tmp_path: Path) -> None:
+    """With one loss or another."""
+    arguments = ["--data", "digits", "--loss", loss, "--steps", "2", "--workers", "0", "--out", tmp_path]
     done = run(*arguments, "--set", "backbone=IAM-Toy", "--set", "embedding_dim=3")
     assert done.exit_code == 0, done.output
+    assert f"IAM-Toy, {told}\n" in done.output
     assert "accuracy " in done.output
     assert json.loads((tmp_path / "run.json").read_text())["data"] == "digits"

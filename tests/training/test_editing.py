@@ -8,7 +8,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, Ramp, SphereFace
+from marginface.adaptive import AdaptiveFace, MagFace
+from marginface.margins import Annealing, ArcFace, CosFace, InterFace, Margin, Ramp, Softmax, SphereFace
 from marginface.pairwise import CirclePairLoss, ContrastiveLoss, NPairLoss, PairLoss
 from marginface.regularizers import IAM, CenterLoss, Fresh
 from marginface.settings import Radians
@@ -16,7 +17,7 @@ from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.editing import changed, from_plain, from_toml, named, to_toml, whole, with_loss
 from marginface.training.recipes import RECIPES, SMALL, Recipe, loss_kinds
 from marginface.triplet import Triplet
-from marginface.variants import SphereFaceR
+from marginface.variants import CircleLoss, SphereFace2, SphereFaceR
 
 EVERYTHING = replace(
     SMALL,
@@ -162,8 +163,48 @@ def test_what_is_said_to_be_in_radians_stays_as_it_is() -> None:
     assert isinstance(from_plain(recorded, recorded=True).margin.b, Radians)  # type: ignore[union-attr]
 
 
+AT_16 = {  # what is not at its defaults but for a scale of 16, the recipe's
+    "CircleLoss": [CircleLoss(64)],  # 256 · 16 / 64
+    "SphereFace2": [SphereFace2(10)],  # 40 · 16 / 64
+    "MagFace": [MagFace(16, lam=35 / 4)],
+    "AdaptiveFace": [AdaptiveFace(16, lam=10 / 4)],
+    "UniformFace": [ArcFace(16), UniformFace(1.0, "batch")],
+    "MarginalLoss": [Softmax(), MarginalLoss(1.0)],
+    "RangeLoss": [Softmax(), RangeLoss(5e-5, 1e-4, 2e4)],
+}
+LOSSES = {name: kind for name, kind in loss_kinds().items() if issubclass(kind, Margin | PairLoss) or name in AT_16}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_can_be_named(name: str) -> None:
+    recipe, kind = with_loss(SMALL, name.lower()), LOSSES[name]
+    has_scale = "scale" in signature(kind).parameters and signature(kind).parameters["scale"].default is not None
+    expected = AT_16.get(name) or [kind(scale=16) if has_scale else kind()]
+    assert [recipe.margin, *recipe.regularizers] == expected
+    assert recipe.each == getattr(expected[-1], "each", 1)
+    assert replace(recipe, margin=SMALL.margin, regularizers=()) == SMALL
+    assert from_toml(to_toml(recipe), "shown.toml").key == recipe.key
+
+
+@pytest.mark.parametrize("name", ["circleloss", "sphereface2", "magface", "adaptiveface"])
+def test_from_a_papers_scale_a_loss_has_its_papers_settings(name: str) -> None:
+    margin = with_loss(RECIPES["arcface/arcface-ms1m"], name).margin
+    assert margin == type(margin)()
+    assert with_loss(replace(SMALL, margin=margin), "arcface").margin == ArcFace(64)
+    assert with_loss(replace(SMALL, margin=margin), name).margin == margin
+
+
+def test_a_loss_that_is_added_takes_the_place_of_another() -> None:
+    recipe = replace(SMALL, regularizers=(IAM(0.1), Fresh.of(CenterLoss, weight=0.01)))
+    uniform = with_loss(recipe, "uniformface")
+    assert uniform.regularizers == (*recipe.regularizers, UniformFace(1.0, "batch"))
+    assert with_loss(uniform, "uniformface") == uniform
+    assert with_loss(uniform, "rangeloss").regularizers[2:] == (RangeLoss(5e-5, 1e-4, 2e4),)
+    assert with_loss(uniform, "arcface").regularizers == recipe.regularizers
+
+
 def test_another_loss_keeps_the_scale() -> None:
-    assert with_loss(SMALL, "cosface").margin == CosFace(16)
+    assert with_loss(SMALL, "cosface").key == replace(SMALL, margin=CosFace(16)).key
     assert with_loss(SMALL, "Softmax").margin == with_loss(SMALL, "softmax").margin
     assert with_loss(replace(SMALL, margin=Triplet()), "arcface").margin == ArcFace()
     for loss in (Triplet(), ContrastiveLoss(), NPairLoss(), CirclePairLoss()):  # of pairs, which have none unless it is set

@@ -35,7 +35,8 @@ Examples:
 @click.option("--recipe", metavar="NAME|FILE.toml", help=f"What to train with; by default {DEFAULT}, or that of --start.")
 @click.option(
     "--loss",
-    help="Such as arcface, cosface, normface, softmax, interface, triplet, npairloss; at its defaults but for the scale.",
+    help="Such as arcface, cosface, normface, softmax, interface, triplet, npairloss, uniformface; at its defaults but for the "
+    "scale, which is the recipe's; γ of circleloss, r of sphereface2, and λ of magface and adaptiveface go with it.",
 )
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field of the recipe, such as margin.m=0.3.")
 @click.option(

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from marginface import backbones
-from marginface.margins import Margin
+from marginface.adaptive import AdaptiveFace, MagFace
+from marginface.margins import ArcFace, Margin, Softmax
 from marginface.pairwise import PairLoss
 from marginface.regularizers import Stateful, Stateless
 from marginface.settings import Annealing, Radians, Ramp
+from marginface.spread import MarginalLoss, RangeLoss, UniformFace
 from marginface.training.recipes import RECIPES, Recipe, loss_kinds
+from marginface.variants import CircleLoss, SphereFace2
 
 Plain = dict[str, Any]
 OF_LOSSES = ("margin", "regularizers")  # the fields of a recipe that hold losses
@@ -27,6 +30,15 @@ SUCH_AS: dict[tuple[type, ...], str] = {
     REGULARIZER: "IAM(beta=0.1)",
     SCHEDULE: "Ramp(0, 0.5, 1000)",
 }
+# losses that are added to another, with that other, and their papers' settings where they have no defaults; over all pairs of
+# many classes UniformFace would take longer than the network
+ADDED: dict[type, tuple[type[Margin], Plain]] = {
+    UniformFace: (ArcFace, {"loss": "UniformFace", "pairs": "batch"}),
+    MarginalLoss: (Softmax, {"loss": "MarginalLoss", "weight": 1.0}),
+    RangeLoss: (Softmax, {"loss": "RangeLoss", "alpha": 5e-5, "beta": 1e-4, "margin": 2e4}),
+}
+TIMES_S: dict[type, float] = {CircleLoss: 256 / 64, SphereFace2: 40 / 64}  # γ and r over ArcFace's s, in their papers
+WITH_S = (MagFace, AdaptiveFace)  # what they add with the factor λ is as large as s times a cosine
 OTHER_NAMES = {
     "learning_rate": "lr",
     "loss": "margin",
@@ -59,11 +71,22 @@ def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 
 def with_loss(recipe: Recipe, name: str) -> Recipe:
-    """A recipe with another loss at its defaults; the scale stays, where both have one, because it goes with the data."""
-    kind, scale = _kind(name, LOSS), getattr(recipe.margin, "scale", None)
-    plain = whole(recipe) | {"margin": {"loss": kind.__name__}}
-    if scale is not None and _defaults(kind).get("scale") is not None:
-        plain["margin"]["scale"] = scale
+    """A recipe with another loss at its defaults but for the scale, which goes with the data, where both have one.
+
+    It stays as it is; γ of CircleLoss and r of SphereFace2, which are scales of another kind, are to s as in their papers, and
+    λ of MagFace and AdaptiveFace goes with it. A loss of `ADDED` comes with what it is added to, and in the place of another
+    of them; other regularizers stay.
+    """
+    kind = _kind(name, (*LOSS, *ADDED))
+    base, term = ADDED.get(kind, (kind, None))
+    plain, defaults, scale = whole(recipe), _defaults(base), getattr(recipe.margin, "scale", None)
+    others = [each for each in plain["regularizers"] if loss_kinds()[each["loss"]] not in ADDED]
+    plain |= {"margin": {"loss": base.__name__}, "regularizers": others if term is None else [*others, term]}
+    if scale is not None and defaults.get("scale") is not None:
+        times = TIMES_S.get(base, 1) / TIMES_S.get(type(recipe.margin), 1)
+        plain["margin"]["scale"] = scale if times == 1 else scale * times
+        if base in WITH_S:
+            plain["margin"]["lam"] = defaults["lam"] * plain["margin"]["scale"] / defaults["scale"]
     return from_plain(plain)
 
 
