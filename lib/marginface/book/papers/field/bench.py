@@ -246,12 +246,12 @@ BENCH = Item(
     notebook="field/bench",
     parameters=PARAMETERS,
     rows=rows,
-    seeds=range(3),
+    seeds=range(5),
     claims=claims,
     explored=explored,
     tabulate=tabulate,
     beds={
-        "other half": Bed(range(3), {"data": lambda asked: other_half(asked.data)}, joined=True),
+        "other half": Bed(range(5), {"data": lambda asked: other_half(asked.data)}, joined=True),
         "glyphs": Bed(range(5), ON_GLYPHS),
     },
 )
