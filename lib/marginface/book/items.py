@@ -215,11 +215,12 @@ class Results:
         return "; ".join([self.label(), *(there.label() for there in self.beds.values() if there.runs)])
 
     def cost(self) -> str:
-        """What the recorded runs took, on each test bed, in a sentence."""
+        """What the runs took, on each test bed, in a sentence."""
         beds = {"these data": self, **{bed: there for bed, there in self.beds.items() if there.runs}}
         runs = {bed: [run for group in there.runs.values() for run in group] for bed, there in beds.items()}
-        told = [f"{len(own)} on {bed} {hours(own):.1f}" for bed, own in runs.items()]
-        return f"Of the runs {', '.join(told)} hours of one thread."
+        told = [f"{hours(own):.1f} on {bed} ({len(own)} runs)" for bed, own in runs.items()]
+        devices = {run.provenance["device"] for own in runs.values() for run in own}
+        return f"All took, in hours of one {'thread' if devices == {'cpu'} else 'device'}: {', '.join(told)}."
 
     def recipe(self) -> "Table":
         """What all rows share, and what varies: data, network, loss, optimizer, rates, length, augmentation, seeds."""

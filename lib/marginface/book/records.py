@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -110,8 +110,12 @@ def _text(record: dict[str, Any]) -> str:
 
 
 def hours(runs: Iterable[Run]) -> float:
-    """How long recorded runs took, in hours of one thread."""
-    return sum(run.provenance["duration_s"] * run.provenance["threads"] for run in runs) / 3600
+    """How long recorded runs took, in hours: on a CPU of one thread, else of a device."""
+    return sum(_seconds(run.provenance) for run in runs) / 3600
+
+
+def _seconds(provenance: Mapping[str, Any]) -> float:
+    return float(provenance["duration_s"] * (provenance["threads"] if provenance["device"] == "cpu" else 1))
 
 
 def stale(run: Run, root: str | Path | None = None) -> str | None:

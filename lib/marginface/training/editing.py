@@ -74,8 +74,8 @@ def with_loss(recipe: Recipe, name: str) -> Recipe:
     """A recipe with another loss at its defaults but for the scale, which goes with the data, where both have one.
 
     It stays as it is; γ of CircleLoss and r of SphereFace2, which are scales of another kind, are to s as in their papers, and
-    λ of MagFace and AdaptiveFace goes with it. A loss of `ADDED` comes with what it is added to, and in the place of another
-    of them; other regularizers stay.
+    λ of MagFace and AdaptiveFace goes with it. A loss of `ADDED` comes with what it is added to. Those that the recipe has go,
+    whatever the new loss is; other regularizers stay.
     """
     kind = _kind(name, (*LOSS, *ADDED))
     base, term = ADDED.get(kind, (kind, None))

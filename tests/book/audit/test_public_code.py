@@ -156,7 +156,7 @@ def test_points_and_their_verdict() -> None:
     assert by_topic["ArcFace: pixel values, 2018"] is True
     assert by_topic["which checkpoint is reported"] is None
     assert by_topic["verification: mirror images"] is None
-    assert [by_topic[p.topic] for p in later.points()] == [False] * 11 + [None]
+    assert [by_topic[p.topic] for p in later.points()] == [False] * 10 + [None, None]
     casia = next(point for point in found if point.topic.startswith("InterFace: training on CASIA"))
     assert casia.same is None
     assert casia.example.endswith("32.6k steps")  # 34 epochs of 490,623 images in batches of 512

@@ -18,6 +18,7 @@ from marginface.book.papers.field.spoiled import (
     claims,
     ends,
     explored,
+    sound,
     table,
     tabulate,
 )
@@ -114,10 +115,14 @@ def test_the_same_losses_on_the_sound_set() -> None:
     """From the records: what a loss is worth on a spoiled set may be what it is worth anyway."""
     recorded = SPOILED_SETS.recorded()
     assert recorded is not None
-    table = beside_sound(recorded).set_index("")
+    there = sound(recorded)
+    assert {len(group) for group in there.runs.values()} >= {5}
+    table = beside_sound(recorded, there).set_index("")
     assert len(table) == len(claims(recorded)) + sum(len(method.explored) for method in METHODS.values())
     own = {each.claim.text: each.difference for each in recorded.judged()}
     assert own.items() <= table["there"].to_dict().items()
     assert table["on the sound set"].str.endswith("]").all()
     smoke = replace(recorded, settings=SPOILED_SETS.ask("smoke").settings)
-    assert set(beside_sound(smoke)["on the sound set"]) == {"–"}
+    assert set(beside_sound(smoke, sound(smoke))["on the sound set"]) == {"–"}
+    other = replace(recorded, settings=SPOILED_SETS.ask(steps=7).settings)
+    assert sound(other).runs == {}

@@ -245,7 +245,7 @@ def _on_adaptiveface() -> list[Point]:
             "AdaptiveFace: λ",
             f"{ours:g}, by what people who tried it say",
             f"{theirs:g}, with s = {s:g} (FaceX-Zoo; in the authors' repository there is no code)",
-            ours == theirs,
+            None,  # what is printed was not at hand
             f"margins stand still where 1 − p is λ / s on average, {ours / s:.2f} with {ours:g}; with {theirs:g} it is "
             f"{theirs / s:.2f}, so that they grow until they are held",
         ),

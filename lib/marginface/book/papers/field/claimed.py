@@ -9,7 +9,8 @@ from marginface.book.effects import Effect
 from marginface.book.papers.field.methods import BASE, METHODS
 
 TABLES = {6: "VI", 7: "VII", 8: "VIII"}  # InterFace's of other people's numbers
-MAGFACE = {7: ("MagFace+", "ArcFace*")}  # in which of them ArcFace is there as MagFace's authors trained it
+# what is in Table VII as MagFace's authors trained it, ArcFace as well
+MAGFACE = {"MagFace": "MagFace+", "Softmax": "Softmax*", "SphereFace": "SphereFace*", "CosFace": "CosFace*"}
 LINE = ["loss", "source", "trained on", "ArcFace trained"]
 
 
@@ -22,8 +23,8 @@ def printed() -> pd.DataFrame:
     for number, roman in TABLES.items():
         table = published.table("interface", number)
         for name, method in METHODS.items():
-            alike = name == "MagFace" and number in MAGFACE
-            row, base = MAGFACE[number] if alike else (method.quoted, "Arcface")
+            alike = number == 7 and name in MAGFACE
+            row, base = (MAGFACE[name], "ArcFace*") if alike else (method.quoted, "Arcface")
             theirs = table[table.method == base].rename(columns={"value": "arcface"})[["benchmark", "metric", "arcface"]]
             own = table[table.method == row].merge(theirs, on=["benchmark", "metric"])
             source = f"InterFace, Table {roman}" + ("" if own.ours.any() else ", quoted")

@@ -9,7 +9,7 @@ from marginface.book import effects
 from marginface.book.effects import Above
 from marginface.book.errors import bed_of
 from marginface.book.items import Item, Results
-from marginface.book.obtain import Row
+from marginface.book.obtain import Row, recorded_in_part
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import STEPS
 from marginface.book.papers.field.bench import BENCH, errors, over
@@ -87,17 +87,23 @@ def tabulate(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("–")
 
 
-def beside_sound(results: Results) -> pd.DataFrame:
+def sound(results: Results) -> Results:
+    """The bench's records of the sound set, of what `results` has spoiled; without runs where there are none."""
+    asked = BENCH.ask(**choosing.ON_GLYPHS)
+    same = results.settings.profile == "book" and vars(results.settings).items() >= vars(SPOILED_SETS.ask().settings).items()
+    return replace(asked, runs=recorded_in_part(asked.rows, BENCH.beds["glyphs"].seeds) if same else {})
+
+
+def beside_sound(results: Results, on_sound: Results) -> pd.DataFrame:
     """What is claimed or explored on a spoiled set, and the same two losses on the sound one, at the settings that were chosen
-    there: the bench's records."""
-    bench = BENCH.recorded() if results.settings.profile == "book" else None
-    sound = bench.on("glyphs") if bench else None
+    there."""
     lines = []
     for name, method in METHODS.items():
         for how in (*method.made_for, *method.explored):
             for claim in _over(results, name, how):
                 (there,) = effects.explore([claim], results.runs)
-                same = effects.explore([over(sound, name, method.over)], sound.runs) if sound and sound.runs else []
+                runs = on_sound.runs
+                same = effects.explore([over(on_sound, name, method.over)], runs) if runs else []
                 lines.append((claim.text, there.difference, same[0].difference if same else "–"))
     return pd.DataFrame(lines, columns=["", "there", "on the sound set"])
 
