@@ -200,6 +200,18 @@ def test_the_figure_in_three_sentences() -> None:
     assert "ElasticFace-Cos on faces" in rest
 
 
+@pytest.mark.parametrize(("device", "one", "hours"), [("cpu", "thread", "2.0"), ("cuda", "device", "0.5")])
+def test_what_runs_took(device: str, one: str, hours: str) -> None:
+    """On a CPU every thread counts."""
+    made = few(results(BENCH, lambda row: 0.1, **ON_GLYPHS), 1)
+    spent = {"device": device, "threads": 4, "duration_s": 1800 / len(METHODS)}
+    runs = {row: [replace(run, provenance=spent) for run in group] for row, group in made.runs.items()}
+    bed = replace(made, runs={row: 2 * group for row, group in runs.items()})
+    told = replace(made, runs=runs, beds={"glyphs": bed, "other half": replace(made, runs={})}).cost()
+    n, twice = len(METHODS), "4.0" if device == "cpu" else "1.0"
+    assert told == f"All took, in hours of one {one}: {hours} on these data ({n} runs), {twice} on glyphs ({2 * n} runs)."
+
+
 def test_the_table_has_settings() -> None:
     table = tabulate(results(BENCH, lambda name: 0.1, **ON_GLYPHS)).set_index("loss")
     assert table.setting["Partial FC"] == "ArcFace(scale=32, m=0.6), 30 % of the classes"
