@@ -169,7 +169,7 @@ def test_how_far_settings_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_search_took_is_what_its_records_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute on two threads each, and one is missing."""
     missing = choosing.tried("glyphs", candidates("glyphs")["Softmax"][0], SEEDS)
-    run = SimpleNamespace(provenance={"duration_s": 60.0, "threads": 2})
+    run = SimpleNamespace(provenance={"duration_s": 60.0, "threads": 2, "device": "cpu"})
     monkeypatch.setattr(methods, "lookup", lambda recipe: None if recipe in missing else run)
     made = sum(len(losses) for losses in candidates("glyphs").values()) - 1
     assert cost("glyphs") == f"On glyphs {made} runs were made for it, {made / 30:.1f} hours of one thread."
