@@ -17,6 +17,7 @@ from marginface.book.papers import choosing
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import BASE, METHODS
+from marginface.book.papers.glyphs import MANY
 from marginface.data.catalog import other_half
 from marginface.training import recipes
 
@@ -252,7 +253,8 @@ BENCH = Item(
     tabulate=tabulate,
     beds={
         "other half": Bed(range(5), {"data": lambda asked: other_half(asked.data)}, joined=True),
-        "glyphs": Bed(range(5), ON_GLYPHS),
+        "glyphs": Bed(range(10), ON_GLYPHS),
+        "glyphs, 10,000 characters": Bed(range(3), {"data": MANY, "epochs": 1}),
     },
 )
 PRINTED = Item(
