@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from tests.book.papers.made import results
 
 from marginface.book.items import Results
@@ -12,12 +13,14 @@ from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS
 from marginface.book.papers.field.bench import (
     APART,
     BENCH,
+    ON_MANY,
     PRINTED,
     _spans,
     alike,
     as_printed,
     claims,
     explored,
+    orders,
     parts,
     sentences,
     spread,
@@ -186,6 +189,34 @@ def test_parts_in_words() -> None:
     loss, setting, seed = map(int, shares.groups())
     assert loss <= 1 < seed < 10 < 90 < setting, "the errors that were made up differ by little, those of settings are recorded"
     assert loss + setting + seed in (99, 100, 101)
+
+
+def test_where_nothing_was_chosen_no_settings_are_compared() -> None:
+    told = parts(results(BENCH, lambda row: 0.1, **ON_MANY))
+    assert re.fullmatch(r"From loss to loss .*, from seed to seed by \d\.\d %\.", told)
+
+
+def test_how_alike_the_orders_of_two_test_beds_are() -> None:
+    """Of three test beds with the same order, another, and the first one the other way round."""
+    every = list(BENCH.ask().rows)
+    mixed = np.random.default_rng(0).permutation(len(every))
+    faces = results(BENCH, lambda row: 0.1 + 0.01 * every.index(row), noise=0)
+    same = results(BENCH, lambda row: 0.2 + 0.004 * every.index(row), noise=0, **ON_GLYPHS)
+    other = results(BENCH, lambda row: 0.1 + 0.01 * mixed[every.index(row)], noise=0, **ON_MANY)
+    made = replace(faces, beds={"glyphs": same, "glyphs, 10,000 characters": other})
+    found = made.effects().effects
+    told = re.fullmatch(
+        rf"How alike the orders of {len(every) - 1} losses are, as Spearman's ρ: faces ↔ glyphs 1\.00 \[1\.00, 1\.00\]; "
+        r"faces ↔ glyphs, 10,000 characters (\S+) \[(\S+), (\S+)\]; glyphs ↔ glyphs, 10,000 characters (\S+) .*",
+        orders(found),
+    )
+    assert told is not None
+    rho, low, high, again = map(float, told.groups())
+    names = [name for name in every if name != "ArcFace"]
+    expected = spearmanr([every.index(name) for name in names], [mixed[every.index(name)] for name in names]).statistic
+    assert rho == again == pytest.approx(expected, abs=0.005)
+    assert -1 < low < rho < high < 1
+    assert orders([each for each in found if each.bed == "faces"]) == ""
 
 
 def test_the_figure_in_three_sentences() -> None:

@@ -9,14 +9,24 @@ from tests.book.papers.made import results
 from marginface.book.items import Results
 from marginface.book.papers.choosing import ON_GLYPHS
 from marginface.book.papers.field import methods
-from marginface.book.papers.field.bench import BENCH
+from marginface.book.papers.field.bench import BENCH, ON_MANY
 from marginface.book.papers.field.methods import MATCHED, METHODS, SPOILED
 from marginface.book.papers.field.spoiled import SPOILED_SETS
-from marginface.book.papers.field.start import FACES, GLYPHS, TUNED, Compared, compare, places, sentences, table
+from marginface.book.papers.field.start import (
+    FACES,
+    GLYPHS,
+    TEN_THOUSAND,
+    TUNED,
+    Compared,
+    compare,
+    places,
+    sentences,
+    table,
+)
 from marginface.book.papers.interface.losses import SMALL
 from marginface.data.catalog import other_half
 
-SETS = 2 + len(SPOILED)  # faces, glyphs, and glyphs that are spoiled
+SETS = 3 + len(SPOILED)  # faces, glyphs, ten times as many of them, and glyphs that are spoiled
 
 
 def errors(row: str) -> float:
@@ -31,9 +41,10 @@ def errors(row: str) -> float:
 
 
 def bench() -> Results:
-    """On faces, where MagFace is good on one half of the people and bad on the other, and on glyphs."""
+    """On faces, where MagFace is good on one half of the people and bad on the other, and on few and many glyphs."""
+    glyphs = {GLYPHS: results(BENCH, errors, **ON_GLYPHS), TEN_THOUSAND: results(BENCH, errors, **ON_MANY)}
     first, second = results(BENCH, with_magface(0.8)), results(BENCH, with_magface(1.25), data=other_half(SMALL.data))
-    return replace(first, beds={"other half": second, "glyphs": results(BENCH, errors, **ON_GLYPHS)})
+    return replace(first, beds={"other half": second, **glyphs})
 
 
 def with_magface(share: float) -> Callable[[str], float]:
@@ -51,7 +62,7 @@ def found(chosen: None, monkeypatch: pytest.MonkeyPatch) -> Compared:
 
 def test_who_errs_less_than_arcface_and_who_more(found: Compared) -> None:
     made = table(found).set_index("trained on")
-    assert list(made.index) == [FACES, GLYPHS, *(f"{GLYPHS}, {how}" for how in SPOILED.values())]
+    assert list(made.index) == [FACES, GLYPHS, TEN_THOUSAND, *(f"{GLYPHS}, {how}" for how in SPOILED.values())]
     for title, line in made.iterrows():
         wrong, tuned = "wrong" in str(title), title == "glyphs, 30 % wrong"
         assert line["ArcFace over Softmax"].startswith(("-49", "-50")), title
@@ -90,4 +101,7 @@ def test_what_is_not_recorded_on_a_set_is_left_out() -> None:
     spoiled = results(SPOILED_SETS, errors)
     for row in [row for row in spoiled.runs if row.startswith("AdaFace")]:
         del spoiled.runs[row]
-    assert "AdaFace" not in places(bench(), spoiled)["glyphs, long tail"].rows
+    made = bench()
+    found = places(replace(made, beds={bed: there for bed, there in made.beds.items() if bed != TEN_THOUSAND}), spoiled)
+    assert "AdaFace" not in found["glyphs, long tail"].rows
+    assert found.keys() >= {FACES, GLYPHS} and TEN_THOUSAND not in found

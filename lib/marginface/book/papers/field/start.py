@@ -14,7 +14,7 @@ from marginface.book.papers.field.methods import BASE, METHODS, SPOILED
 from marginface.book.papers.field.spoiled import THERE
 
 PLAIN = "Softmax"
-FACES, GLYPHS = "faces", "glyphs"  # the training sets of the bench
+FACES, GLYPHS, TEN_THOUSAND = "faces", "glyphs", "glyphs, 10,000 characters"  # the training sets of the bench
 TUNED = f"{BASE}, {THERE}"
 
 
@@ -35,7 +35,7 @@ class Place:
 def places(bench: Results, spoiled: Results) -> dict[str, Place]:
     """The bench's faces and glyphs, as far as there are runs, and each way of spoiling the glyphs: the methods at the settings
     that were chosen on the sound ones and, where there are such rows, at those that were chosen there."""
-    sound = {FACES: bench, GLYPHS: bench.on("glyphs")}
+    sound = {FACES: bench} | {title: bench.on(title) for title in (GLYPHS, TEN_THOUSAND)}
     found = {title: Place(*halves(there), tuple(there.tests)) for title, there in sound.items() if there.runs}
     for how in SPOILED.values():
         names = {f"{name}{suffix}": f"{name}, {how}{suffix}" for name in METHODS for suffix in ("", f", {THERE}")}
