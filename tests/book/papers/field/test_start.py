@@ -104,4 +104,5 @@ def test_what_is_not_recorded_on_a_set_is_left_out() -> None:
     made = bench()
     found = places(replace(made, beds={bed: there for bed, there in made.beds.items() if bed != TEN_THOUSAND}), spoiled)
     assert "AdaFace" not in found["glyphs, long tail"].rows
-    assert found.keys() >= {FACES, GLYPHS} and TEN_THOUSAND not in found
+    assert found.keys() >= {FACES, GLYPHS}
+    assert TEN_THOUSAND not in found
