@@ -22,6 +22,7 @@ from marginface.training import Run
 from marginface.training.recipes import Recipe, on_choice, with_seeds
 
 RECIPES = {"faces": SMALL, "glyphs": GLYPHS}  # of each test bed
+TENFOLD = "tenfold"  # what a test bed is called with ten times as many classes, as "glyphs/tenfold"
 STEPS = 981  # of a run on the sound glyphs: of a spoiled set with fewer images, each is seen more often
 DECIDE = {
     "faces": tuple(f"{test} all pairs AUC" for test in ("LFW", "CFP-FF", "CFP-FP")),
@@ -29,6 +30,7 @@ DECIDE = {
 }
 PARAMETERS: dict[str, Any] = {"data": SMALL.data, "epochs": SMALL.epochs}  # of a table's notebook
 ON_GLYPHS: dict[str, Any] = {"data": GLYPHS.data, "epochs": GLYPHS.epochs}
+ON_MANY: dict[str, Any] = {"data": glyphs.MANY, "epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,12 @@ Candidates = Mapping[str, Sequence[Loss]]  # of each loss, by name, what it is c
 
 
 def recipe_of(bed: str) -> Recipe:
-    """The recipe of a test bed or, as of "glyphs/wrong30", of the same with a training set that is spoiled."""
+    """The recipe of a test bed or, as of "glyphs/wrong30", of the same with a training set that is spoiled, or of ten thousand
+    glyphs."""
     name, _, how = bed.partition("/")
     base = RECIPES[name]
+    if bed == f"glyphs/{TENFOLD}":
+        return replace(base, **ON_MANY)
     return replace(base, data=f"{base.data}/{how}", steps=STEPS) if how else base
 
 

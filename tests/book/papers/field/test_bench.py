@@ -9,11 +9,10 @@ from scipy.stats import spearmanr
 from tests.book.papers.made import results
 
 from marginface.book.items import Results
-from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS
+from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, ON_MANY
 from marginface.book.papers.field.bench import (
     APART,
     BENCH,
-    ON_MANY,
     PRINTED,
     _spans,
     alike,

@@ -7,9 +7,9 @@ import pytest
 from tests.book.papers.made import results
 
 from marginface.book.items import Results
-from marginface.book.papers.choosing import ON_GLYPHS
+from marginface.book.papers.choosing import ON_GLYPHS, ON_MANY
 from marginface.book.papers.field import methods
-from marginface.book.papers.field.bench import BENCH, ON_MANY
+from marginface.book.papers.field.bench import BENCH
 from marginface.book.papers.field.methods import MATCHED, METHODS, SPOILED
 from marginface.book.papers.field.spoiled import SPOILED_SETS
 from marginface.book.papers.field.start import (

@@ -14,10 +14,9 @@ from marginface.book.errors import Floats, bed_of, deciding, error
 from marginface.book.items import Item, Results
 from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers import choosing
-from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, PARAMETERS, RECIPES
+from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, ON_MANY, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
-from marginface.book.papers.field.methods import BASE, METHODS
-from marginface.book.papers.glyphs import MANY
+from marginface.book.papers.field.methods import BASE, MANY_BED, METHODS, THERE
 from marginface.data.catalog import other_half
 from marginface.training import recipes
 
@@ -27,19 +26,23 @@ APART = (
     *("CircleLoss, pairs", "Partial FC"),
 )
 KNOWN = 5  # seeds from which on a row's own spread is known well enough
-ON_MANY = {"data": MANY, "epochs": 1}  # ten times as many characters, at the settings that were chosen with fewer
 BENCHMARKS = ("LFW", "CFP-FP")  # InterFace's Table VI has them, too
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:
-    """Every method whose setting is chosen, at that; with profile "paper" all at their papers' settings, by InterFace's recipe,
-    whose tables quote them."""
+    """Every method whose setting is chosen, at that, and with ten times as many classes at what was chosen there, too, where
+    that is another; with profile "paper" all at their papers' settings, by InterFace's recipe, whose tables quote them."""
     if chosen.profile == "paper":
         base = recipes.RECIPES["interface/arcface-ms1mv2"]
         return {name: Row(loss.on(base), quoted(name)) for name, method in METHODS.items() if (loss := method.as_printed)}
     bed = bed_of(chosen.data)
     base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
-    return {name: Row(loss.on(base), quoted(name)) for name, loss in methods.at_best(bed, chosen.profile).items()}
+    best = methods.at_best(bed, chosen.profile)
+    found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
+    for name, loss in best.items() if chosen.data == ON_MANY["data"] else ():
+        if (own := methods.matched(MANY_BED, name)) not in (None, loss):
+            found[f"{name}, {THERE}"] = Row(own.on(base))
+    return found
 
 
 def both_rows(chosen: SimpleNamespace) -> dict[str, Row]:
@@ -59,12 +62,23 @@ def quoted(name: str) -> dict[str, str]:
 
 def claims(results: Results) -> list[Above]:
     """Each loss that came after ArcFace over it, both at their best."""
-    return [over(results, name) for name in _by_errors(results) if name not in APART]
+    return [over(results, name) for name in _by_errors(results) if _claimed(results, name)]
 
 
 def explored(results: Results) -> list[Above]:
     """All others over ArcFace."""
-    return [over(results, name) for name in _by_errors(results) if name in APART]
+    return [over(results, name) for name in _by_errors(results) if not _claimed(results, name)]
+
+
+def _claimed(results: Results, name: str) -> bool:
+    """Whether a loss is said to err less than ArcFace, and both are at the best of what was tried for as many classes."""
+    return name not in APART and _at_their_best(results)
+
+
+def _at_their_best(results: Results) -> bool:
+    """Whether the settings were chosen for this training set, or for the other half of its people."""
+    chosen = RECIPES[bed_of(results.settings.data)].data
+    return results.settings.data in (chosen, other_half(chosen))
 
 
 def _by_errors(results: Results) -> list[str]:
@@ -120,15 +134,16 @@ def orders(found: Sequence[Effect]) -> str:
     """How alike the losses' orders are on any two test beds, by Spearman's ρ of their effects, with an interval of 95 % (Bonett
     and Wright 2000) in which the losses count as drawn; "" of one test bed."""
     beds = dict.fromkeys(each.bed for each in found)
-    effects_on = pd.DataFrame({bed: {each.claim.text: each.found.mean for each in found if each.bed == bed} for bed in beds})
+    means = pd.DataFrame(
+        {bed: {each.claim.text: each.found.mean for each in found if each.bed == bed} for bed in beds}
+    ).dropna()
     told = []
     for one, two in combinations(beds, 2):
-        both = effects_on[[one, two]].dropna()
-        rho = float(both[one].corr(both[two], method="spearman"))
-        width = 1.96 * np.sqrt((1 + rho**2 / 2) / (len(both) - 3))
+        rho = float(means[one].corr(means[two], method="spearman"))
+        width = 1.96 * np.sqrt((1 + rho**2 / 2) / (len(means) - 3))
         low, high = np.tanh(np.arctanh(rho) + np.array([-width, width]))
         told.append(f"{one} ↔ {two} {rho:.2f} [{low:.2f}, {high:.2f}]")
-    return f"How alike the orders of {len(effects_on)} losses are, as Spearman's ρ: {'; '.join(told)}." if told else ""
+    return f"How alike the orders of {len(means)} losses are, as Spearman's ρ: {'; '.join(told)}." if told else ""
 
 
 def worth(results: Results) -> str:
@@ -216,8 +231,7 @@ def parts(results: Results) -> str:
         f"From loss to loss the errors differ by {100 * loss:.1f} % (the standard deviation of the logarithm; half of them lie "
         f"within {100 * middle:.1f} %), from seed to seed by {100 * seed:.1f} %"
     )
-    chosen_here = results.settings.profile == "book" and results.settings.data == RECIPES[bed].data
-    setting = methods.spread(bed) if chosen_here else None
+    setting = methods.spread(bed) if results.settings.profile == "book" and _at_their_best(results) else None
     if setting is None:
         return f"{told}."
     squares = np.square([loss, setting, seed])

@@ -21,13 +21,16 @@ from marginface.variants import CircleLoss, SphereFace2, SphereFaceR, SubCenterA
 # how the training set of a test bed may be spoiled, as names of data sets have it, and what pages call it
 SPOILED = {"wrong10": "10 % wrong", "wrong30": "30 % wrong", "tail20": "long tail", "each5": "5 images each"}
 SPOILED_BEDS = tuple(f"glyphs/{how}" for how in SPOILED)
+MANY_BED = f"glyphs/{choosing.TENFOLD}"
+THERE = "chosen there"  # what is added to a loss's name at the setting that was chosen on such a set, where that is another
 SEEDS = (0,)  # with which candidates are tried: one run each, as whoever tries many settings affords
 
 # times the paper's scale, for a thousand classes want smaller ones than the papers' tens of thousands, and times its margin:
 # so ArcFace has 0.3, 0.6 and 0.9, of which 0.6 was best on glyphs before these pages were, and 0.9 by little on faces
 SCALES = {"faces": (0.125, 0.25, 0.5), "glyphs": (0.25, 0.5, 1.0)}
 MARGINS = (0.6, 1.2, 1.8)
-CHOICES = {"field": tuple(SCALES), "field/spoiled": SPOILED_BEDS}  # of test beds, by what `make runs` calls their runs
+# of test beds, by what `make runs` calls their runs
+CHOICES = {"field": tuple(SCALES), "field/spoiled": SPOILED_BEDS, "field/tenfold": (MANY_BED,)}
 BASE = "ArcFace"  # what the others are compared with
 AROUND = (0.5, 1.0, 1.5)  # of what has nothing to do with the number of classes
 NINE = tuple(2.0 ** (n / 2) for n in range(-8, 1))  # of what has one setting only: 1/16 to 1
@@ -227,8 +230,8 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
 
 
 def candidates(bed: str) -> dict[str, tuple[Loss, ...]]:
-    """Of every method what is tried on a test bed; with a training set that is spoiled, such as "glyphs/wrong30", of those
-    that were made for it or are explored on it, and of what they are compared with."""
+    """Of every method what is tried on a test bed; with a training set that is spoiled, such as "glyphs/wrong30", or ten times
+    as large, of those that were made for it or are explored on it, and of what they are compared with."""
     how = bed.partition("/")[2]
     return {
         name: method.candidates(bed)

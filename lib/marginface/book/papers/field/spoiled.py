@@ -19,14 +19,13 @@ from marginface.book.papers.field.methods import (
     SEEDS,
     SPOILED,
     SPOILED_BEDS,
+    THERE,
     at_best,
     at_ends,
     candidates,
     matched,
 )
 from marginface.book.papers.glyphs import GLYPHS
-
-THERE = "chosen there"
 
 
 def rows(chosen: SimpleNamespace) -> dict[str, Row]:

@@ -10,8 +10,7 @@ from marginface.book.effects import Above, Effect
 from marginface.book.items import Results
 from marginface.book.obtain import Runs
 from marginface.book.papers.field.bench import alone, halves
-from marginface.book.papers.field.methods import BASE, METHODS, SPOILED
-from marginface.book.papers.field.spoiled import THERE
+from marginface.book.papers.field.methods import BASE, METHODS, SPOILED, THERE
 
 PLAIN = "Softmax"
 FACES, GLYPHS, TEN_THOUSAND = "faces", "glyphs", "glyphs, 10,000 characters"  # the training sets of the bench
