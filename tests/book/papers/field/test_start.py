@@ -54,7 +54,7 @@ def with_magface(share: float) -> Callable[[str], float]:
 @pytest.fixture
 def found(chosen: None, monkeypatch: pytest.MonkeyPatch) -> Compared:
     """On one set ArcFace has another setting, which was chosen there."""
-    for bed in methods.SPOILED_BEDS:
+    for bed in (*methods.SPOILED_BEDS, methods.MANY_BED):
         monkeypatch.setitem(MATCHED, bed, {})
     monkeypatch.setitem(MATCHED, "glyphs/wrong30", {"ArcFace": (methods.SCALES["glyphs"][0], methods.MARGINS[0])})
     return compare(places(bench(), results(SPOILED_SETS, errors)))
