@@ -226,6 +226,7 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Partial FC": (0.5, 1.8),
     },
     "glyphs/each5": {"ArcFace": (0.5, 1.8)},
+    MANY_BED: {"ArcFace": (0.25, 0.6)},
 }
 
 
