@@ -73,10 +73,10 @@ def test_who_errs_less_than_arcface_and_who_more(found: Compared) -> None:
         assert line["err more than ArcFace"].startswith(("Softmax +", "CosFace +")), title
         assert line["not told from it"] == len(METHODS) - 4 - wrong, title
     assert sentences(found) == (
-        f"Fewer errors than ArcFace on at least one of the {SETS} training sets, and more on none (in brackets: on how many): "
-        f"AdaFace ({SETS}), Sub-center ArcFace (2). "
-        f"More errors than ArcFace on at least one of the {SETS} training sets, and fewer on none (in brackets: on how many): "
-        f"Softmax ({SETS})."
+        f"Fewer errors than ArcFace, at both settings where it has two, on at least one of the {SETS} training sets, and more "
+        f"on none (in brackets: on how many): AdaFace ({SETS - 1}), Sub-center ArcFace (1). "
+        f"More errors than ArcFace, at both settings where it has two, on at least one of the {SETS} training sets, and fewer "
+        f"on none (in brackets: on how many): Softmax ({SETS})."
     )
 
 

@@ -92,16 +92,23 @@ def table(found: Compared) -> pd.DataFrame:
 
 
 def sentences(found: Compared) -> str:
-    """Which methods err less than ArcFace in some place and more in none, and which the reverse."""
+    """Which methods err less than ArcFace in some place and more in none, and which the reverse; where another setting of
+    ArcFace's was chosen, at both."""
     told = []
     for word, other, less, more in (("holds", "opposite", "fewer", "more"), ("opposite", "holds", "more", "fewer")):
-        counts = {name: sum(name in _having(own, word) for own in found.over.values()) for name in METHODS}
-        reverse = {name for own in found.over.values() for name in _having(own, other)}
+        counts = {name: sum(name in _at_both(found, title, word) for title in found.over) for name in METHODS}
+        reverse = {name for title in found.over for name in _at_both(found, title, other)}
         names = [name for name in METHODS if counts[name] and name not in reverse]
         listed = ", ".join(f"{name} ({counts[name]})" for name in sorted(names, key=lambda name: -counts[name])) or "none"
         sets = f"at least one of the {len(found.over)} training sets, and {more} on none (in brackets: on how many)"
-        told.append(f"{less.capitalize()} errors than {BASE} on {sets}: {listed}.")
+        told.append(f"{less.capitalize()} errors than {BASE}, at both settings where it has two, on {sets}: {listed}.")
     return " ".join(told)
+
+
+def _at_both(found: Compared, title: str, word: str) -> set[str]:
+    """The methods of which something is found over ArcFace and over ArcFace as chosen there."""
+    every = [over[title] for over in (found.over, found.over_tuned) if title in over]
+    return set.intersection(*({*_having(own, word)} for own in every))
 
 
 def _having(found: Mapping[str, Effect], word: str) -> dict[str, Effect]:
