@@ -122,6 +122,21 @@ def test_a_loss_that_scatters_as_no_other_does_takes_nothing_from_the_others() -
     assert same[3] == (f"3–{len(METHODS)}", 1)
 
 
+def test_what_learned_with_one_seed_alone_says_nothing_of_the_others() -> None:
+    """Of that itself all rows together say how far it scatters."""
+    made = few(results(BENCH, adaface), 2)
+    first, second = made.runs["CosFace"]
+    failed = replace(second, metrics=dict.fromkeys(second.metrics, 0.01))
+    shaken = replace(made, runs={**made.runs, "CosFace": [first, failed]})
+    widths = []
+    for own in (made, shaken):
+        found = {each.claim.row: each for each in own.effects().effects}
+        assert found["AdaFace"].word == "holds"
+        low, high = found["CosFace"].interval
+        widths.append(np.log1p(high) - np.log1p(low))
+    assert widths[1] > 5 * widths[0]
+
+
 def few(made: Results, seeds: int) -> Results:
     return replace(made, runs={row: group[:seeds] for row, group in made.runs.items()})
 

@@ -85,6 +85,15 @@ def test_faces_are_both_halves(found: Compared) -> None:
     assert abs(found.over[FACES]["MagFace"].share) < 0.02
 
 
+@pytest.mark.usefixtures("chosen")
+def test_few_and_many_glyphs_are_two_sets() -> None:
+    made = bench()
+    many = results(BENCH, with_magface(0.7), **ON_MANY)
+    over = compare(places(replace(made, beds={**made.beds, TEN_THOUSAND: many}), results(SPOILED_SETS, errors))).over
+    assert abs(over[GLYPHS]["MagFace"].share) < 0.02
+    assert over[TEN_THOUSAND]["MagFace"].share == pytest.approx(-0.3, abs=0.02)
+
+
 def test_all_that_is_compared_is_one_family(found: Compared) -> None:
     others = len(METHODS) - 1
     every = [each for over in (found.over, found.over_tuned) for own in over.values() for each in own.values()]

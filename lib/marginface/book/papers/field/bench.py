@@ -101,13 +101,18 @@ def over(results: Results, name: str, base: str = BASE) -> Above:
     known = [value for values in both for value in values if value is not None]
     share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
     text = f"{name} over {base}"
-    return Above(name, base, tuple(results.tests), text, share, among=alone((name, base), results.runs))
+    tests = tuple(results.tests)
+    return Above(name, base, tests, text, share, among=pooled((name, base), results.runs, tests))
 
 
-def alone(rows: tuple[str, ...], runs: Runs) -> tuple[str, ...]:
-    """These rows, whose own spread says how sure their difference is, for a loss may scatter as others do not; none, which
-    stands for all, where they have too few seeds to know it."""
-    return rows if min(len(runs[row]) for row in rows) >= KNOWN else ()
+def pooled(rows: tuple[str, ...], runs: Runs, tests: Sequence[str]) -> tuple[str, ...]:
+    """The rows whose spread says how sure a difference of some is: these alone, for a loss may scatter as others do not. Where
+    they have too few seeds to know it, all that learned with every seed; of what did not the spread is no other's. None, which
+    stands for all, where one of these is such a row."""
+    if min(len(runs[row]) for row in rows) >= KNOWN:
+        return rows
+    learned = tuple(row for row in runs if max(_logs(runs, row, tests)) < np.log(effects.MANY))
+    return learned if set(rows) <= set(learned) else ()
 
 
 def sentences(found: Sequence[Effect]) -> str:
@@ -173,8 +178,8 @@ def halves(results: Results) -> tuple[dict[str, tuple[str, ...]], Runs]:
     """The runs of the methods at their best on all halves of the people that are recorded: of each its rows, and the runs of
     these."""
     every = [half.trained for half in _every_half(results)]
-    bed = bed_of(results.settings.data)
-    rows = {name: tuple(f"{name}, {bed} {n}" for n in range(len(every))) for name in every[0]}
+    data = [half.settings.data for half in _every_half(results)]
+    rows = {name: tuple(f"{name}, {each}" for each in data) for name in every[0]}
     return rows, {row: half[name] for name, own in rows.items() for row, half in zip(own, every, strict=True)}
 
 
@@ -202,7 +207,9 @@ def alike(results: Results) -> pd.DataFrame:
     ordered = sorted(shares, key=lambda name: shares[name])
     pairs = list(combinations(ordered, 2))
     tests = tuple(results.tests)
-    claims = [Above(rows[a], rows[b], tests, f"{a} over {b}", among=alone((*rows[a], *rows[b]), runs)) for a, b in pairs]
+    claims = [
+        Above(rows[a], rows[b], tests, f"{a} over {b}", among=pooled((*rows[a], *rows[b]), runs, tests)) for a, b in pairs
+    ]
     found = effects.judge(claims, runs)
     same: dict[str, list[int]] = {name: [] for name in ordered}
     for (a, b), each in zip(pairs, found, strict=True):

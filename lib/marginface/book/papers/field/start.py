@@ -9,7 +9,7 @@ from marginface.book import effects
 from marginface.book.effects import Above, Effect
 from marginface.book.items import Results
 from marginface.book.obtain import Runs
-from marginface.book.papers.field.bench import alone, halves
+from marginface.book.papers.field.bench import halves, pooled
 from marginface.book.papers.field.methods import BASE, METHODS, SPOILED, THERE
 
 PLAIN = "Softmax"
@@ -28,7 +28,8 @@ class Place:
     def over(self, name: str, base: str = BASE) -> Above:
         """That a method errs less than another."""
         ours, others = self.rows[name], self.rows[base]
-        return Above(ours, others, self.tests, f"{name} over {base}", among=alone((*ours, *others), self.runs))
+        among = pooled((*ours, *others), self.runs, self.tests)
+        return Above(ours, others, self.tests, f"{name} over {base}", among=among)
 
 
 def places(bench: Results, spoiled: Results) -> dict[str, Place]:
