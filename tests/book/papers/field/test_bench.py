@@ -231,7 +231,7 @@ def test_where_nothing_was_chosen_no_settings_are_compared() -> None:
 
 
 def test_how_alike_the_orders_of_two_test_beds_are() -> None:
-    """Of three test beds with the same order, another, and the first one the other way round."""
+    """Of three test beds two have the same order, and the third has another."""
     every = list(BENCH.ask().rows)
     mixed = np.random.default_rng(0).permutation(len(every))
     faces = results(BENCH, lambda row: 0.1 + 0.01 * every.index(row), noise=0)
