@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -121,13 +122,13 @@ LATER: dict[str, tuple[Margin, Callable[[Tensor, Tensor, Tensor, list[float], in
 }
 
 
-@pytest.mark.parametrize("chunk_size", [2, 99])
+@pytest.mark.parametrize(("chunk_size", "keep_bytes"), [(2, 0), (2, 100), (2, 2**20), (99, 0)])
 @pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
 @pytest.mark.parametrize("name", LATER)
-def test_later_batches_equal_the_literal_equation(name: str, kind: type[MarginHead], chunk_size: int) -> None:
+def test_later_batches_equal_the_literal_equation(name: str, kind: type[MarginHead], chunk_size: int, keep_bytes: int) -> None:
     """Loss and gradients, with what was kept of the batches before."""
     margin, equation = LATER[name]
-    head = kind(4, 6, margin, chunk_size=chunk_size, keep_bytes=0).double()
+    head = kind(4, 6, margin, chunk_size=chunk_size, keep_bytes=keep_bytes).double()
     assert head.kept is not None
     (first, *later), states = batches(3), []
     head(*first)
@@ -139,6 +140,24 @@ def test_later_batches_equal_the_literal_equation(name: str, kind: type[MarginHe
         ours, theirs = (torch.autograd.grad(of, [x, head.weight]) for of in (loss, expected))
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
     assert (states[0] != states[1]) == (name not in ("AdaCos, fixed", "ElasticFace+"))
+
+
+@pytest.mark.parametrize(("keep_bytes", "products"), [(0, 9), (100, 7), (2**20, 3)])
+@pytest.mark.parametrize("kind", [MarginHead, ShardedMarginHead])
+def test_cosines_of_a_first_pass_are_not_computed_again(
+    kind: type[MarginHead], keep_bytes: int, products: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three chunks of classes, of which there is room for none, one and all: in the first pass, the next, and the gradient."""
+    made, product = [], streamed._product
+
+    def counted(*given: Any, **named: Any) -> Tensor:
+        made.append(given)
+        return product(*given, **named)
+
+    monkeypatch.setattr(streamed, "_product", counted)
+    head, (x, y) = kind(4, 6, AdaCos(), chunk_size=2, keep_bytes=keep_bytes).double(), batches(1)[0]
+    head(x.requires_grad_(), y).backward()
+    assert len(made) == products
 
 
 @pytest.mark.parametrize("classes", [2, 6])

@@ -241,7 +241,7 @@ def test_gradcheck(name: str) -> None:
 def test_logits_are_what_the_loss_is_made_of(name: str) -> None:
     head = make_head(LOSSES[name]).eval()  # what a margin keeps does not follow
     x, y = batch()
-    met = head._met_here(head.margin, x, unit(x), head.weight, y)
+    met = head._met_here(head.margin, x, head._first(unit(x), head.weight, y))
     loss = head(x, y) if met.added is None else head(x, y) - met.added.mean()
     if head.margin.sums == "exp":
         torch.testing.assert_close(torch.nn.functional.cross_entropy(head.logits(x, y), y), loss)

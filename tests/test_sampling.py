@@ -92,7 +92,8 @@ def test_it_is_the_loss_of_the_classes_that_were_met(name: str) -> None:
     index = met(head)
     assert len(index) == 6
     other = x.detach().requires_grad_()
-    some = MarginHead(DIM, len(index), all_of_it._met_here(margin, other, unit(other), all_of_it.weight, y, True)).double()
+    first = all_of_it._first(unit(other), all_of_it.weight, y)
+    some = MarginHead(DIM, len(index), all_of_it._met_here(margin, other, first, True)).double()
     some.weight.data = head.weight.detach()[index]
     if head.bias is not None and some.bias is not None:
         some.bias.data = head.bias.detach()[index]

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.directions import nonzero, norms, unit
+from marginface.directions import norms, unit
 from marginface.margins import Margin
 
 
@@ -152,19 +152,3 @@ def nearest(x: Tensor, weights: Tensor) -> Tensor:
     """The cosine (N,) of directions (N, d) with weights (N, d), or with the nearest of (N, K, d)."""
     cosines = (x.unsqueeze(1) * unit(weights if weights.dim() == 3 else weights.unsqueeze(1))).sum(dim=2)
     return cosines.max(dim=1).values
-
-
-def nearest_other(directions: Tensor, weights: Tensor, place: Tensor, chunk_size: int | None) -> Tensor:
-    """The cosine (N,) of directions (N, d) with the nearest of weights (C, d) but that at `place` (N,), if it is there.
-
-    -∞ where there is no other. `chunk_size` is how many are held at a time; None holds all.
-    """
-    found, size = directions.new_full((len(directions),), -torch.inf), chunk_size or max(1, len(weights))
-    for start in range(0, len(weights), size):
-        part, at = weights[start : start + size], (place - start)[:, None]
-        inside = (at >= 0) & (at < len(part))
-        at = at.clamp(0, len(part) - 1)
-        cosines = (directions @ part.T).div_(nonzero(norms(part)))
-        cosines.scatter_(1, at, cosines.gather(1, at).masked_fill_(inside, -torch.inf))
-        found = torch.maximum(found, cosines.amax(dim=1))
-    return found

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from marginface.batches import Kept, Scaled, nearest, nearest_other
+from marginface.batches import Kept, Scaled, nearest
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import full_precision, nonzero, norms, unit
 from marginface.margins import Margin, described
 from marginface.reduction import own_and_others, products, whole
 from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered, process
+from marginface.streamed import FirstPass
 
 
 class _Clock:
@@ -187,7 +188,7 @@ class MarginHead(nn.Module):
             margin = self._margin_now()
             if labels is None:
                 return self._plain(x, w, margin)
-            margin = self._met_here(margin, embeddings, x, w, labels)
+            margin = self._met_here(margin, embeddings, self._first(x, w, labels))
             bias = self._biases(x.dtype)
             own, logits = whole(x, w, labels, margin, bias)
             target, *_ = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
@@ -255,9 +256,10 @@ class MarginHead(nn.Module):
     def _terms(self, embeddings: Tensor, labels: Tensor, moves: bool, repeats: bool) -> tuple[Terms, Margin]:
         step = self._step if moves or repeats else None
         x, w = self._full_precision(embeddings)
-        margin = self._met_here(self._margin_now(step), embeddings, x, w, labels, moves, repeats)
+        first = self._first(x, w, labels)
+        margin = self._met_here(self._margin_now(step), embeddings, first, moves, repeats)
         bias = self._biases(x.dtype)
-        own, others = own_and_others(x, w, labels, margin, bias, self.chunk_size, self.keep_bytes)
+        own, others = own_and_others(x, w, labels, margin, bias, self.chunk_size, self.keep_bytes, first=first)
         target, plain_target, cosine = _targets(own, margin, *self._of_own(x, w, labels, margin, bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
@@ -283,31 +285,27 @@ class MarginHead(nn.Module):
         )
         return terms, margin
 
+    def _first(self, x: Tensor, w: Tensor, labels: Tensor) -> FirstPass | None:
+        return None if self.kept is None else FirstPass(x, w, labels, self.chunk_size, self.keep_bytes)
+
     def _met_here(
-        self,
-        margin: Margin,
-        embeddings: Tensor,
-        x: Tensor,
-        w: Tensor,
-        labels: Tensor,
-        moves: bool = False,
-        repeats: bool = False,
+        self, margin: Margin, embeddings: Tensor, first: FirstPass | None, moves: bool = False, repeats: bool = False
     ) -> Margin:
         """The margin as it is for a batch, whose classes are all here."""
-        if self.kept is None:
+        if self.kept is None or first is None:
             return margin
         return self.kept.meet(
             margin,
-            embeddings.to(x.dtype),
+            embeddings.to(first.x.dtype),
             moves,
             repeats,
-            cosine=lambda: nearest(unit(x), w[labels]),
+            cosine=lambda: nearest(unit(first.x), first.weight[first.labels]),
             num_classes=self.num_classes,
             seed=self.seed,
             rank=process(),
-            others=lambda s: own_and_others(unit(x), w, labels, Scaled(s), None, self.chunk_size, self.keep_bytes)[1],
-            neighbour=lambda: nearest_other(unit(w[labels]), w, labels, self.chunk_size),
-            own=lambda table: table[labels],
+            others=first.others,
+            neighbour=first.neighbour,
+            own=lambda table: table[first.labels],
             mean=lambda table: table.mean(),
             gather=lambda values: gathered(values)[0],
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from marginface.directions import nonzero, norms, unit
 from marginface.margins import Margin
 from marginface.ranks import Ranks
-from marginface.streamed import streamed
+from marginface.streamed import FirstPass, streamed
 from marginface.sums import SUMS
 
 
@@ -23,6 +23,7 @@ def own_and_others(
     chunk_size: int | None = None,
     keep_bytes: int = 0,
     ranks: Ranks | None = None,
+    first: FirstPass | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The product with the own class, and L = log Σ_{j≠y} exp(s · U(x·w_j) + b_j) over the others.
 
@@ -40,6 +41,7 @@ def own_and_others(
         keep_bytes: how much memory may keep derivatives for the backward pass, which computes the other chunks again.
         ranks: the processes whose classes these are, where each has a part of them. Weights and bias are this process's, x is
             as a share is computed from it (see `ranks`), and labels say where in this process's part a class lies, if there.
+        first: an earlier pass over these classes with this batch, if there was one.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
     keeps_norm = margin.keeps_embedding_norm or margin.keeps_weight_norm
@@ -51,7 +53,7 @@ def own_and_others(
     elif chunk_size is None or chunk_size >= len(weight) or (keeps_norm and margin.changes_others):
         own, logits = whole(x, weight, labels, margin, bias)
         return own, _others(logits, labels, margin)
-    return streamed(x, weight, labels, margin, bias, chunk_size, keep_bytes, ranks)
+    return streamed(x, weight, labels, margin, bias, chunk_size, keep_bytes, ranks, None if keeps_norm else first)
 
 
 def whole(x: Tensor, weight: Tensor, labels: Tensor, margin: Margin, bias: Tensor | None) -> tuple[Tensor, Tensor]:

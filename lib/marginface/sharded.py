@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from marginface.batches import Scaled, nearest, nearest_other
+from marginface.batches import Scaled, nearest
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import full_precision, norms, unit
 from marginface.heads import MarginHead, _check_margin, _reduced, _targets
@@ -19,6 +19,7 @@ from marginface.reduction import own_and_others, whole_over
 from marginface.regularizers import Stateful, Terms
 from marginface.sampling import chosen, draw_classes, generator, rows, settle
 from marginface.settings import Range, check_number
+from marginface.streamed import FirstPass
 
 
 class ShardedMarginHead(MarginHead):
@@ -209,7 +210,8 @@ class ShardedMarginHead(MarginHead):
                 part = self._plain(x, w, margin)
             else:
                 place = self.ranks.gather(labels, sizes) - self.first
-                margin = self._met_over(margin, self.ranks.gather(embeddings, sizes).to(x.dtype), x, w, place)
+                same = self.ranks.gather(embeddings, sizes).to(x.dtype)
+                margin = self._met_over(margin, same, self._first(x, w, place))
                 bias = self._biases(x.dtype)
                 own, part = whole_over(self.ranks, x, w, place, margin, bias)
                 target, *_ = _targets(own, margin, *self._of_own(x, w, place, margin, bias))
@@ -287,8 +289,9 @@ class ShardedMarginHead(MarginHead):
             w, bias, extra, place = self._some(place, x.dtype, moves)
         how = self.chunk_size, self.keep_bytes, ranks
         with_extra = bias if extra is None else extra if bias is None else bias + extra
-        margin = self._met_over(margin, same, x, all_w, where, moves, repeats)
-        own, others = own_and_others(x, w, place, margin, with_extra, *how)
+        first = self._first(x, all_w, where)
+        margin = self._met_over(margin, same, first, moves, repeats)
+        own, others = own_and_others(x, w, place, margin, with_extra, *how, first=first if w is all_w else None)
         target, plain_target, cosine = _targets(own, margin, *self._of_own(same, w, place, margin, bias))
 
         def plain_others(scale: float | None = None) -> Tensor:
@@ -319,25 +322,29 @@ class ShardedMarginHead(MarginHead):
     def _shared(self, same: Tensor) -> Tensor:
         return self.ranks.shared(same)
 
+    def _first(self, x: Tensor, w: Tensor, labels: Tensor) -> FirstPass | None:
+        keep_bytes = self.keep_bytes if self.sample_rate == 1 else 0  # for the pass that trains, which else has other classes
+        return None if self.kept is None else FirstPass(x, w, labels, self.chunk_size, keep_bytes, self.ranks)
+
     def _met_over(
-        self, margin: Margin, same: Tensor, x: Tensor, w: Tensor, place: Tensor, moves: bool = False, repeats: bool = False
+        self, margin: Margin, same: Tensor, first: FirstPass | None, moves: bool = False, repeats: bool = False
     ) -> Margin:
-        """The margin as it is for all ranks' samples, which are the same everywhere; x as a share is computed from it."""
+        """The margin as it is for all ranks' samples, which are the same everywhere."""
         ranks = self.ranks
-        if self.kept is None:
+        if self.kept is None or first is None:
             return margin
         return self.kept.meet(
             margin,
             same,
             moves,
             repeats,
-            cosine=lambda: nearest(unit(same), ranks.own(w, place)),
+            cosine=lambda: nearest(unit(same), ranks.own(first.weight, first.labels)),
             num_classes=self.num_classes,
             seed=self.seed,
             rank=0,
-            others=lambda s: own_and_others(unit(x), w, place, Scaled(s), None, self.chunk_size, self.keep_bytes, ranks)[1],
-            neighbour=lambda: ranks.max(nearest_other(unit(ranks.own(w, place)), w, place, self.chunk_size)),
-            own=lambda table: ranks.own(table, place),
+            others=first.others,
+            neighbour=first.neighbour,
+            own=lambda table: ranks.own(table, first.labels),
             mean=lambda table: ranks.total(table.sum()) / self.num_classes,
             gather=lambda values: values,
         )

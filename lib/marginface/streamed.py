@@ -7,16 +7,19 @@ again.
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from marginface.directions import full_precision, nonzero, norms
+from marginface.batches import Scaled
+from marginface.directions import full_precision, nonzero, norms, unit
 from marginface.margins import Margin
 from marginface.ranks import Ranks, held_rows, within
 from marginface.sums import SUMS
 
+PLAIN = Scaled()  # cosines as they are
 MOST_CENTRES = 256  # of a class, for which the nearest is kept in a byte
 
 
@@ -29,12 +32,65 @@ def streamed(
     chunk_size: int,
     keep_bytes: int,
     ranks: Ranks | None,
+    first: "FirstPass | None" = None,
 ) -> tuple[Tensor, Tensor]:
     """As `reduction.own_and_others`, over chunks of that size."""
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     fits = _fits(x, weight, chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
-    own, others, *_ = _Streamed.apply(x, weight, labels, bias, margin, chunk_size, fits, ranks)
+    own, others, *_ = _Streamed.apply(x, weight, labels, bias, margin, chunk_size, fits, ranks, first)
     return own, others
+
+
+class FirstPass:
+    """All classes as a loss meets them that has to know them before it has its margin, without a gradient.
+
+    What was found the pass that trains need not compute again: one over the norms of the class weights and, where there was
+    room, the cosines, which it takes, because it makes derivatives of them.
+
+    Arguments: as of `reduction.own_and_others`.
+    """
+
+    def __init__(
+        self, x: Tensor, weight: Tensor, labels: Tensor, chunk_size: int | None, keep_bytes: int, ranks: Ranks | None = None
+    ) -> None:
+        self.x, self.weight, self.labels, self.ranks = x, weight, labels, ranks
+        self.chunk = max(1, min(chunk_size or len(weight), len(weight)))
+        self.keep_bytes = keep_bytes if ranks is not None or self.chunk < len(weight) else 0  # of the whole all is autograd's
+        self.cosines: Tensor | None = None  # (chunks, N, classes of a chunk)
+
+    @cached_property
+    @torch.no_grad()
+    def inverse(self) -> Tensor:
+        """(C,), or (C, K)."""
+        return _inverses(self.weight, PLAIN, self.chunk)
+
+    @torch.no_grad()
+    def others(self, scale: Tensor) -> Tensor:
+        """L (N,) of cosines times a scale ()."""
+        x, weight, margin, sums = unit(self.x), self.weight, Scaled(scale), SUMS[PLAIN.sums]
+        fits = _fits(x, weight, self.chunk, self.keep_bytes) if weight.dim() == 2 else 0
+        self.cosines = x.new_empty(fits, len(x), self.chunk)
+        found = x.new_full((len(x),), sums.nothing)
+        for number, part in enumerate(_parts(len(weight), self.chunk)):
+            room = self.cosines[number, :, : part.stop - part.start] if number < fits else None
+            cosine, _ = _cosines(x, weight[part], self.inverse[part], out=room)
+            found, *_ = sums.add(found, _logits(cosine, self.labels, part, margin, None, in_place=room is None))
+        return found if self.ranks is None else sums.joined(self.ranks, found)
+
+    @torch.no_grad()
+    def neighbour(self) -> Tensor:
+        """The cosine (N,) of each sample's class with the nearest other; -∞ where there is no other."""
+        own = self.weight[self.labels] if self.ranks is None else self.ranks.own(self.weight, self.labels)
+        own, found = unit(own), self.x.new_full((len(self.x),), -torch.inf)
+        for part in _parts(len(self.weight), self.chunk):
+            cosine = _product(own, self.weight[part], self.inverse[part])
+            found = torch.maximum(found, _logits(cosine, self.labels, part, PLAIN, None, in_place=True).amax(dim=1))
+        return found if self.ranks is None else self.ranks.max(found)
+
+    def take(self, chunks: int) -> Tensor | None:
+        """The cosines of as many chunks, once."""
+        cosines, self.cosines = self.cosines, None
+        return None if cosines is None else cosines[:chunks]
 
 
 class _Streamed(torch.autograd.Function):
@@ -50,19 +106,26 @@ class _Streamed(torch.autograd.Function):
         chunk: int,
         fits: int,
         ranks: Ranks | None,
+        first: FirstPass | None,
     ) -> tuple[Tensor, ...]:
         parts, sums = list(_parts(len(weight), chunk)), SUMS[margin.sums]
-        inverse = torch.cat([_inverse(weight[part], margin) for part in parts] or [weight.new_empty(0)])
+        inverse = _inverses(weight, margin, chunk) if first is None else first.inverse
         own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
         others = torch.full_like(own, sums.nothing)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
-        kept, highest = x.new_empty(fits, len(x), chunk), x.new_empty(fits, len(x))
+        known = None if first is None else first.take(fits)
+        kept = x.new_empty(fits, len(x), chunk) if known is None else known
+        fits = len(kept)
+        highest = x.new_empty(fits, len(x))
         which = torch.empty(fits if weight.dim() == 3 else 0, len(x), chunk, dtype=torch.uint8, device=x.device)
         of_bias = x.new_empty(fits if margin.changes_others and bias is not None else 0, len(x))
         for number, part in enumerate(parts):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
-            cosine, nearest = _cosines(x, weight[part], inverse[part], out=room)
+            if known is None or room is None:
+                cosine, nearest = _cosines(x, weight[part], inverse[part], out=room)
+            else:
+                cosine, nearest = room, None
             centre = _centres(own_weight, weight[part], inverse[part], margin)
             changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=keeps)
             logits = _logits(changed, labels, part, margin, bias, in_place=not inputs)
@@ -80,7 +143,7 @@ class _Streamed(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, weight, labels, bias, ctx.margin, ctx.chunk, _, ctx.ranks = inputs
+        x, weight, labels, bias, ctx.margin, ctx.chunk, _, ctx.ranks, _ = inputs
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*output[2:])
         ctx.save_for_backward(x, weight, labels, bias, *output)
@@ -101,7 +164,7 @@ class _Streamed(torch.autograd.Function):
             grads = _gradients(ctx, saved, grad_own, grad_others)
         if torch.is_grad_enabled():
             grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *saved) for g in grads)
-        return grads[0], grads[1], None, grads[2], None, None, None, None
+        return grads[0], grads[1], None, grads[2], None, None, None, None, None
 
 
 _CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
@@ -237,6 +300,11 @@ def _inverse(weight: Tensor, margin: Margin) -> Tensor:
     if margin.keeps_weight_norm:
         return torch.ones_like(weight[..., 0])
     return 1 / nonzero(norms(weight))
+
+
+def _inverses(weight: Tensor, margin: Margin, chunk: int) -> Tensor:
+    """The same of all rows."""
+    return torch.cat([_inverse(weight[part], margin) for part in _parts(len(weight), chunk)] or [weight.new_empty(0)])
 
 
 def _parts(classes: int, chunk: int) -> Iterator[slice]:

@@ -17,6 +17,7 @@ from marginface.book.papers import choosing
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, ON_MANY, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
 from marginface.book.papers.field.methods import BASE, MANY_BED, METHODS, THERE
+from marginface.book.papers.glyphs import TEN_THOUSAND
 from marginface.data.catalog import other_half
 from marginface.training import recipes
 
@@ -39,10 +40,8 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     base = replace(RECIPES[bed], data=chosen.data, epochs=chosen.epochs)
     best = methods.at_best(bed, chosen.profile)
     found = {name: Row(loss.on(base), quoted(name)) for name, loss in best.items()}
-    for name, loss in best.items() if chosen.data == ON_MANY["data"] else ():
-        if (own := methods.matched(MANY_BED, name)) not in (None, loss):
-            found[f"{name}, {THERE}"] = Row(own.on(base))
-    return found
+    there = methods.matched_there(MANY_BED, best) if chosen.data == ON_MANY["data"] else {}
+    return found | {f"{name}, {THERE}": Row(loss.on(base)) for name, loss in there.items()}
 
 
 def both_rows(chosen: SimpleNamespace) -> dict[str, Row]:
@@ -292,7 +291,7 @@ BENCH = Item(
     beds={
         "other half": Bed(range(5), {"data": lambda asked: other_half(asked.data)}, joined=True),
         "glyphs": Bed(range(10), ON_GLYPHS),
-        "glyphs, 10,000 characters": Bed(range(3), ON_MANY),
+        TEN_THOUSAND: Bed(range(3), ON_MANY),
     },
 )
 PRINTED = Item(

@@ -1,6 +1,6 @@
 """The field's losses side by side: each at its paper's setting, and at the best of as many as every other was given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -247,6 +247,12 @@ def matched(bed: str, name: str) -> Loss | None:
     only, *others = method.candidates(bed)
     chosen = MATCHED.get(bed, {}).get(name)
     return only if not others else method.at(*chosen) if chosen else None
+
+
+def matched_there(bed: str, losses: Mapping[str, Loss]) -> dict[str, Loss]:
+    """Of methods at some setting those for which another was chosen on a test bed, at that."""
+    own = {name: matched(bed, name) for name in losses}
+    return {name: loss for name, loss in own.items() if loss is not None and loss != losses[name]}
 
 
 def at_best(bed: str, profile: str = "book") -> dict[str, Loss]:

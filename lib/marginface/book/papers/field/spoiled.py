@@ -24,6 +24,7 @@ from marginface.book.papers.field.methods import (
     at_ends,
     candidates,
     matched,
+    matched_there,
 )
 from marginface.book.papers.glyphs import GLYPHS
 
@@ -37,10 +38,8 @@ def rows(chosen: SimpleNamespace) -> dict[str, Row]:
     for how, title in SPOILED.items():
         there = replace(base, data=f"{chosen.data}/{how}")
         found |= {f"{name}, {title}": Row(loss.on(there)) for name, loss in best.items()}
-        for name, loss in best.items():
-            own = matched(f"{bed}/{how}", name)
-            if own is not None and own != loss:
-                found[f"{name}, {title}, {THERE}"] = Row(own.on(there))
+        own = matched_there(f"{bed}/{how}", best)
+        found |= {f"{name}, {title}, {THERE}": Row(loss.on(there)) for name, loss in own.items()}
     return found
 
 

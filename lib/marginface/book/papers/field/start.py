@@ -11,9 +11,10 @@ from marginface.book.items import Results
 from marginface.book.obtain import Runs
 from marginface.book.papers.field.bench import halves, pooled
 from marginface.book.papers.field.methods import BASE, METHODS, SPOILED, THERE
+from marginface.book.papers.glyphs import TEN_THOUSAND
 
 PLAIN = "Softmax"
-FACES, GLYPHS, TEN_THOUSAND = "faces", "glyphs", "glyphs, 10,000 characters"  # the training sets of the bench
+FACES, GLYPHS = "faces", "glyphs"  # the training sets of the bench, and ten times as many of these
 TUNED = f"{BASE}, {THERE}"
 
 
