@@ -10,6 +10,7 @@ from marginface.training.recipes import Recipe, on_choice
 SEEDS = (0, 1)  # with which candidates are tried
 SCALE = 32.0  # s for a thousand characters
 MANY = "glyphs/10000/32"  # ten times as many, each of whose images is seen once
+TEN_THOUSAND = "glyphs, 10,000 characters"  # what pages call these
 DECIDES = "glyphs seen all pairs TAR@FAR=1e-04"  # the measure by which recipes are told apart here
 
 # about a minute on one thread, testing included. No mirroring: a character's mirror image is another shape
