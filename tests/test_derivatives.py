@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from marginface import adaptive
-from marginface.adaptive import ElasticFace
+from marginface.adaptive import AdaCos, DynArcFace, ElasticFace
 from marginface.adjacent import PAM
 from marginface.angles import angle, sine, turn_back
 from marginface.heads import MarginHead
@@ -73,6 +73,24 @@ def test_over_chunks_of_classes_they_say_what_they_need() -> None:
         lambda: torch.func.jvp(lambda x: head(x, y), (x,), (x,)),
         lambda: torch.func.vmap(lambda x, y: head(x[None], y[None]))(x, y),
         lambda: slope.sum().backward(),
+    ):
+        with pytest.raises(NotImplementedError, match="they need chunk_size=None"):
+            ask()
+
+
+@OF_TORCH
+@pytest.mark.parametrize("training", [True, False])
+def test_a_first_pass_over_chunks_asks_for_no_less(training: bool) -> None:
+    """What AdaCos and DynArcFace find in it the next pass takes, at whatever level of torch.func that is."""
+    x, y = batch()
+    head = MarginHead(3, 5, DynArcFace(8), chunk_size=2).double().train(training)
+    (expected,) = torch.autograd.grad(head(leaf := x.clone().requires_grad_(), y), leaf)
+    torch.testing.assert_close(torch.func.grad(lambda x: head(x, y))(x), expected)
+    adacos = MarginHead(3, 5, AdaCos(), chunk_size=2).double().train(training)
+    for ask in (
+        lambda: torch.func.jvp(lambda x: head(x, y), (x,), (x,)),
+        lambda: torch.func.jvp(lambda x: adacos(x, y), (x,), (x,)),
+        lambda: torch.func.vmap(lambda x, y: adacos(x[None], y[None]))(x, y),
     ):
         with pytest.raises(NotImplementedError, match="they need chunk_size=None"):
             ask()

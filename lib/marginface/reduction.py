@@ -41,7 +41,7 @@ def own_and_others(
         keep_bytes: how much memory may keep derivatives for the backward pass, which computes the other chunks again.
         ranks: the processes whose classes these are, where each has a part of them. Weights and bias are this process's, x is
             as a share is computed from it (see `ranks`), and labels say where in this process's part a class lies, if there.
-        first: an earlier pass over these classes with this batch, if there was one.
+        first: an earlier pass over these classes with this batch, as many at a time, if there was one.
     Returns: x·w_y (N,) and L (N,), both of the dtype of x; L is -∞ where there is no other class.
     """
     keeps_norm = margin.keeps_embedding_norm or margin.keeps_weight_norm

@@ -323,7 +323,7 @@ class ShardedMarginHead(MarginHead):
         return self.ranks.shared(same)
 
     def _first(self, x: Tensor, w: Tensor, labels: Tensor) -> FirstPass | None:
-        keep_bytes = self.keep_bytes if self.sample_rate == 1 else 0  # for the pass that trains, which else has other classes
+        keep_bytes = self.keep_bytes if self.sample_rate == 1 else 0  # for a pass over the same classes
         return None if self.kept is None else FirstPass(x, w, labels, self.chunk_size, keep_bytes, self.ranks)
 
     def _met_over(

@@ -7,7 +7,6 @@ again.
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import cached_property
 from typing import Any, NoReturn
 
 import torch
@@ -37,17 +36,19 @@ def streamed(
     """As `reduction.own_and_others`, over chunks of that size."""
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
     fits = _fits(x, weight, chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
-    own, others, *_ = _Streamed.apply(x, weight, labels, bias, margin, chunk_size, fits, ranks, first)
+    inverse, cosines = (None, None) if first is None else first.take(fits)
+    own, others, *_ = _Streamed.apply(x, weight, labels, bias, inverse, cosines, margin, chunk_size, fits, ranks)
     return own, others
 
 
 class FirstPass:
     """All classes as a loss meets them that has to know them before it has its margin, without a gradient.
 
-    What was found the pass that trains need not compute again: one over the norms of the class weights and, where there was
-    room, the cosines, which it takes, because it makes derivatives of them.
+    What was found the pass that trains, over as many classes at a time, need not compute again: one over the norms of the class
+    weights and, where there is room for all that it keeps, the cosines. It makes derivatives of them in their place. Of K
+    weights a class there are norms alone.
 
-    Arguments: as of `reduction.own_and_others`.
+    Arguments: as of `reduction.own_and_others`; x of any length.
     """
 
     def __init__(
@@ -56,41 +57,61 @@ class FirstPass:
         self.x, self.weight, self.labels, self.ranks = x, weight, labels, ranks
         self.chunk = max(1, min(chunk_size or len(weight), len(weight)))
         self.keep_bytes = keep_bytes if ranks is not None or self.chunk < len(weight) else 0  # of the whole all is autograd's
+        self.inverse: Tensor | None = None  # (C,)
         self.cosines: Tensor | None = None  # (chunks, N, classes of a chunk)
 
-    @cached_property
-    @torch.no_grad()
-    def inverse(self) -> Tensor:
-        """(C,), or (C, K)."""
-        return _inverses(self.weight, PLAIN, self.chunk)
-
-    @torch.no_grad()
     def others(self, scale: Tensor) -> Tensor:
         """L (N,) of cosines times a scale ()."""
-        x, weight, margin, sums = unit(self.x), self.weight, Scaled(scale), SUMS[PLAIN.sums]
-        fits = _fits(x, weight, self.chunk, self.keep_bytes) if weight.dim() == 2 else 0
-        self.cosines = x.new_empty(fits, len(x), self.chunk)
-        found = x.new_full((len(x),), sums.nothing)
-        for number, part in enumerate(_parts(len(weight), self.chunk)):
-            room = self.cosines[number, :, : part.stop - part.start] if number < fits else None
-            cosine, _ = _cosines(x, weight[part], self.inverse[part], out=room)
-            found, *_ = sums.add(found, _logits(cosine, self.labels, part, margin, None, in_place=room is None))
-        return found if self.ranks is None else sums.joined(self.ranks, found)
+        fits = _fits(self.x, self.weight, self.chunk, self.keep_bytes) if self.weight.dim() == 2 else 0
+        with torch.no_grad():
+            found, self.inverse, self.cosines = _First.apply(
+                unit(self.x), self.weight, self.labels, scale, self.chunk, fits, self.ranks
+            )
+        return found
 
     @torch.no_grad()
     def neighbour(self) -> Tensor:
         """The cosine (N,) of each sample's class with the nearest other; -∞ where there is no other."""
+        self.inverse = _inverses(self.weight, PLAIN, self.chunk)
         own = self.weight[self.labels] if self.ranks is None else self.ranks.own(self.weight, self.labels)
         own, found = unit(own), self.x.new_full((len(self.x),), -torch.inf)
         for part in _parts(len(self.weight), self.chunk):
-            cosine = _product(own, self.weight[part], self.inverse[part])
-            found = torch.maximum(found, _logits(cosine, self.labels, part, PLAIN, None, in_place=True).amax(dim=1))
+            cosine = _without_own(_product(own, self.weight[part], self.inverse[part]), self.labels, part)
+            found = torch.maximum(found, cosine.amax(dim=1))
         return found if self.ranks is None else self.ranks.max(found)
 
-    def take(self, chunks: int) -> Tensor | None:
-        """The cosines of as many chunks, once."""
+    def take(self, chunks: int) -> tuple[Tensor | None, Tensor | None]:
+        """One over the norms, and the cosines of as many chunks, once: each if it is there."""
         cosines, self.cosines = self.cosines, None
-        return None if cosines is None else cosines[:chunks]
+        return self.inverse, cosines[:chunks] if cosines is not None and 0 < chunks <= len(cosines) else None
+
+
+class _First(torch.autograd.Function):
+    """L of plain cosines times a scale, one over the norms, and the cosines that fit."""
+
+    @staticmethod
+    def forward(
+        x: Tensor, weight: Tensor, labels: Tensor, scale: Tensor, chunk: int, fits: int, ranks: Ranks | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        margin, sums, inverse = Scaled(scale), SUMS[PLAIN.sums], _inverses(weight, PLAIN, chunk)
+        cosines, others = x.new_empty(fits, len(x), chunk), x.new_full((len(x),), sums.nothing)
+        for number, part in enumerate(_parts(len(weight), chunk)):
+            room = cosines[number, :, : part.stop - part.start] if number < fits else None
+            cosine, _ = _cosines(x, weight[part], inverse[part], out=room)
+            others, *_ = sums.add(others, _logits(cosine, labels, part, margin, None, in_place=room is None))
+        return others if ranks is None else sums.joined(ranks, others), inverse, cosines
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("vmap"))
 
 
 class _Streamed(torch.autograd.Function):
@@ -102,27 +123,26 @@ class _Streamed(torch.autograd.Function):
         weight: Tensor,
         labels: Tensor,
         bias: Tensor | None,
+        inverse: Tensor | None,
+        cosines: Tensor | None,
         margin: Margin,
         chunk: int,
         fits: int,
         ranks: Ranks | None,
-        first: FirstPass | None,
     ) -> tuple[Tensor, ...]:
         parts, sums = list(_parts(len(weight), chunk)), SUMS[margin.sums]
-        inverse = _inverses(weight, margin, chunk) if first is None else first.inverse
+        inverse = _inverses(weight, margin, chunk) if inverse is None else inverse.clone()
         own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
         others = torch.full_like(own, sums.nothing)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
-        known = None if first is None else first.take(fits)
-        kept = x.new_empty(fits, len(x), chunk) if known is None else known
-        fits = len(kept)
+        kept = x.new_empty(fits, len(x), chunk) if cosines is None else cosines.detach()
         highest = x.new_empty(fits, len(x))
         which = torch.empty(fits if weight.dim() == 3 else 0, len(x), chunk, dtype=torch.uint8, device=x.device)
         of_bias = x.new_empty(fits if margin.changes_others and bias is not None else 0, len(x))
         for number, part in enumerate(parts):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
-            if known is None or room is None:
+            if cosines is None or room is None:
                 cosine, nearest = _cosines(x, weight[part], inverse[part], out=room)
             else:
                 cosine, nearest = room, None
@@ -143,7 +163,7 @@ class _Streamed(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        x, weight, labels, bias, ctx.margin, ctx.chunk, _, ctx.ranks, _ = inputs
+        x, weight, labels, bias, *_, ctx.margin, ctx.chunk, _, ctx.ranks = inputs
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*output[2:])
         ctx.save_for_backward(x, weight, labels, bias, *output)
@@ -164,7 +184,7 @@ class _Streamed(torch.autograd.Function):
             grads = _gradients(ctx, saved, grad_own, grad_others)
         if torch.is_grad_enabled():
             grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *saved) for g in grads)
-        return grads[0], grads[1], None, grads[2], None, None, None, None, None
+        return grads[0], grads[1], None, grads[2], None, None, None, None, None, None
 
 
 _CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
@@ -379,10 +399,15 @@ def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: 
     logits = changed.mul_(scale) if in_place else changed.detach() * scale
     if bias is not None:
         logits += bias[part]
+    return _without_own(logits, labels, part)
+
+
+def _without_own(values: Tensor, labels: Tensor, part: slice) -> Tensor:
+    """Of a chunk of classes, in place, -∞ at each sample's own class."""
     place = (labels - part.start)[:, None]
-    inside = (place >= 0) & (place < logits.shape[1])
-    place = place.clamp(0, logits.shape[1] - 1)
-    return logits.scatter_(1, place, logits.gather(1, place).masked_fill_(inside, -torch.inf))
+    inside = (place >= 0) & (place < values.shape[1])
+    place = place.clamp(0, values.shape[1] - 1)
+    return values.scatter_(1, place, values.gather(1, place).masked_fill_(inside, -torch.inf))
 
 
 def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:

@@ -14,7 +14,7 @@ from marginface.book.papers.field.methods import BASE, METHODS, SPOILED, THERE
 from marginface.book.papers.glyphs import TEN_THOUSAND
 
 PLAIN = "Softmax"
-FACES, GLYPHS = "faces", "glyphs"  # the training sets of the bench, and ten times as many of these
+FACES, GLYPHS = "faces", "glyphs"  # training sets of the bench
 TUNED = f"{BASE}, {THERE}"
 
 
