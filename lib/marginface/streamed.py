@@ -41,6 +41,21 @@ def streamed(
     return own, others
 
 
+_CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
+
+
+class _OverChunks(torch.autograd.Function):
+    """What says so where it is asked for more than a gradient."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
+        raise NotImplementedError(_CHUNKED.format("vmap"))
+
+
 class FirstPass:
     """All classes as a loss meets them that has to know them before it has its margin, without a gradient.
 
@@ -57,7 +72,7 @@ class FirstPass:
         self.x, self.weight, self.labels, self.ranks = x, weight, labels, ranks
         self.chunk = max(1, min(chunk_size or len(weight), len(weight)))
         self.keep_bytes = keep_bytes if ranks is not None or self.chunk < len(weight) else 0  # of the whole all is autograd's
-        self.inverse: Tensor | None = None  # (C,)
+        self.inverse: Tensor | None = None  # (C,) or (C, K)
         self.cosines: Tensor | None = None  # (chunks, N, classes of a chunk)
 
     def others(self, scale: Tensor) -> Tensor:
@@ -86,7 +101,7 @@ class FirstPass:
         return self.inverse, cosines[:chunks] if cosines is not None and 0 < chunks <= len(cosines) else None
 
 
-class _First(torch.autograd.Function):
+class _First(_OverChunks):
     """L of plain cosines times a scale, one over the norms, and the cosines that fit."""
 
     @staticmethod
@@ -105,16 +120,8 @@ class _First(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.mark_non_differentiable(*output)
 
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("vmap"))
-
-
-class _Streamed(torch.autograd.Function):
+class _Streamed(_OverChunks):
     """x·w_y and L, then what the backward pass wants to know."""
 
     @staticmethod
@@ -169,14 +176,6 @@ class _Streamed(torch.autograd.Function):
         ctx.save_for_backward(x, weight, labels, bias, *output)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("vmap"))
-
-    @staticmethod
     def backward(ctx: Any, grad_own: Tensor | None, grad_others: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
         together = nullcontext() if ctx.ranks is None else ctx.ranks.together()
         saved = ctx.saved_tensors  # once: what is computed a second time is not there a third time
@@ -185,9 +184,6 @@ class _Streamed(torch.autograd.Function):
         if torch.is_grad_enabled():
             grads = tuple(None if g is None else _Once.apply(g, grad_own, grad_others, *saved) for g in grads)
         return grads[0], grads[1], None, grads[2], None, None, None, None, None, None
-
-
-_CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
 
 
 class _Once(torch.autograd.Function):
