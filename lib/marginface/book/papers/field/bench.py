@@ -302,4 +302,5 @@ PRINTED = Item(
     rows=both_rows,
     seeds=(0, 1),
     tabulate=as_printed,
+    beds={"faces": Bed(range(2), PARAMETERS)},
 )

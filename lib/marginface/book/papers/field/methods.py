@@ -87,9 +87,9 @@ METHODS: dict[str, Method] = {
     "SphereFace": Method(
         lambda s, m: Loss(SphereFace(4, _few(5 / m), _few(64 * s))), printed=Loss(SphereFace(4, Annealing())), otherwise=True
     ),
-    "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m)))),
+    "SphereFace-R": Method(lambda s, m: Loss(SphereFaceR(_few(60 * s), _few(1 + 0.4 * m))), explored=("tenfold",)),
     # with its authors' code's weight; it stood out with wrong names at the sound set's setting
-    "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0)), explored=("wrong30",)),
+    "SphereFace2": Method(lambda s, m: Loss(SphereFace2(_few(40 * s), _few(0.4 * m), weight=50.0)), explored=("wrong30", "tenfold")),
     "CosFace": Method(lambda s, m: Loss(CosFace(_few(64 * s), _few(0.35 * m))), "CosFace"),
     "ArcFace": Method(lambda s, m: Loss(ArcFace(_few(64 * s), _few(0.5 * m))), "Arcface"),
     "InterFace": Method(lambda s, m: Loss(InterFace.cid_ct(scale=_few(64 * s), m=_few(0.5 * m))), "InterFace_cid&ct"),
@@ -102,10 +102,11 @@ METHODS: dict[str, Method] = {
         "MagFace",
         printed=Loss(MagFace()),
         otherwise=True,
+        explored=("tenfold",),
     ),
     "ElasticFace-Arc": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.05)), "ElasticFace-Arc"),
     "ElasticFace-Cos": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.05, "cos")), "ElasticFace-Cos"),
-    "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True))),
+    "ElasticFace-Arc+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.5 * m), 0.0175, plus=True)), explored=("tenfold",)),
     "ElasticFace-Cos+": Method(lambda s, m: Loss(ElasticFace(_few(64 * s), _few(0.35 * m), 0.025, "cos", plus=True))),
     # "… by Large-scale Noisy Web Faces", says the title
     "Sub-center ArcFace": Method(
@@ -127,6 +128,7 @@ METHODS: dict[str, Method] = {
         "UniformFace",
         printed=_with(Loss(SphereFace(4, Annealing())), UniformFace(1.0, "batch")),
         otherwise=True,
+        explored=("tenfold",),
     ),
     "CircleLoss": Method(lambda s, m: Loss(CircleLoss(_few(256 * s), _few(0.25 * m))), "CircleLoss", margins=AROUND),
     "CircleLoss, pairs": Method(lambda s, m: Loss(CirclePairLoss(_few(0.4 * m), _few(80 * s))), scales=AROUND, margins=AROUND),
