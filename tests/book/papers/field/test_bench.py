@@ -16,6 +16,7 @@ from marginface.book.papers.field.bench import (
     PRINTED,
     _spans,
     alike,
+    as_chosen_there,
     as_printed,
     claims,
     explored,
@@ -81,6 +82,23 @@ def test_with_ten_times_as_many_classes_nothing_is_claimed(monkeypatch: pytest.M
     assert {claim.row for claim in explored(made)} == {*METHODS, tuned} - {BASE}
     assert alike(made).loss[0] == tuned
     assert tuned not in BENCH.ask(**ON_GLYPHS).rows
+
+
+def test_both_as_chosen_with_ten_times_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three whose setting was chosen there two have another than with fewer classes, and one has the same."""
+    smallest = SCALES["glyphs"][0], MARGINS[0]
+    chosen = {"AdaFace": smallest, "MagFace": MATCHED["glyphs"]["MagFace"], BASE: smallest}
+    monkeypatch.setitem(MATCHED, MANY_BED, chosen)
+    errors = {BASE: 0.1, "AdaFace": 0.08, "MagFace": 0.12, f"{BASE}, {THERE}": 0.09, f"AdaFace, {THERE}": 0.06}
+    made = results(BENCH, lambda row: errors.get(row, 0.1), noise=0.001, **ON_MANY)
+    told = {name: [cell.partition(" %")[0] for cell in cells] for name, *cells in as_chosen_there(made).to_numpy()}
+    assert list(told) == list(chosen)
+    assert [float(share) for share in told["AdaFace"]] == pytest.approx([-20, -33.3, -25], abs=1)
+    assert [float(share) for share in told["MagFace"][:2]] == pytest.approx([20, 33.3], abs=1.5)
+    assert told["MagFace"][2] == told[BASE][0] == told[BASE][1] == "–"
+    assert float(told[BASE][2]) == pytest.approx(-10, abs=1)
+    once = replace(made, runs={row: group for row, group in made.runs.items() if not row.endswith(THERE)})
+    assert parts(made) == parts(once), "a loss counts once"
 
 
 def adaface(row: str) -> float:
@@ -173,7 +191,8 @@ def test_a_test_bed_without_runs_says_so() -> None:
     bare = results(BENCH, lambda row: 0.1, **ON_GLYPHS).on("other half")
     assert bare.tests == []
     assert "Nothing is recorded here" in bare.show(alike(bare))._repr_html_()
-    assert parts(bare) == ""
+    assert parts(bare) == worth(bare) == ""
+    assert len(as_chosen_there(bare)) == 0
 
 
 def test_what_the_papers_settings_come_to() -> None:

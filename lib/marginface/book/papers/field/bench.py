@@ -16,7 +16,7 @@ from marginface.book.obtain import Bed, Row, Runs
 from marginface.book.papers import choosing
 from marginface.book.papers.choosing import AS_PRINTED, ON_GLYPHS, ON_MANY, PARAMETERS, RECIPES
 from marginface.book.papers.field import methods
-from marginface.book.papers.field.methods import BASE, MANY_BED, METHODS, THERE
+from marginface.book.papers.field.methods import BASE, MANY_BED, MATCHED, METHODS, THERE
 from marginface.book.papers.glyphs import TEN_THOUSAND
 from marginface.data.catalog import other_half
 from marginface.training import recipes
@@ -150,10 +150,25 @@ def orders(found: Sequence[Effect]) -> str:
     return f"How alike the orders of {len(means)} losses are, as Spearman's ρ: {'; '.join(told)}." if told else ""
 
 
+def as_chosen_there(results: Results) -> pd.DataFrame:
+    """Each loss whose setting was chosen with ten times as many classes, too, over ArcFace: both at the settings for fewer, and
+    both as chosen there; and what choosing there was worth to it. Not judged."""
+    lines = []
+    for name in MATCHED[MANY_BED] if results.runs else ():
+        own, base = (there if (there := f"{each}, {THERE}") in results.runs else each for each in (name, BASE))
+        pairs = [(name, BASE), (own, base), (own, name)]
+        found = [effects.explore([over(results, *pair)], results.runs) if pair[0] != pair[1] else [] for pair in pairs]
+        lines.append((name, *(each[0].difference if each else "–" for each in found)))
+    return pd.DataFrame(lines, columns=["loss", f"over {BASE}, as for a thousand", f"both {THERE}", "what that changes"])
+
+
 def worth(results: Results) -> str:
-    """What the search was worth, in a sentence, of those losses that are as printed in all but scale and margin."""
+    """What the search was worth, in a sentence, of those losses that are as printed in all but scale and margin; "" without
+    runs."""
     own = [name for name, method in METHODS.items() if not method.otherwise]
     pairs = [(name, f"{name}, {AS_PRINTED}") for name in own if f"{name}, {AS_PRINTED}" in results.runs]
+    if not pairs:
+        return ""
     logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
     changed = [float(np.expm1(ours - theirs)) for ours, theirs in logs]
     less, more = sum(each < 0 for each in changed), sum(each > 0 for each in changed)
@@ -229,7 +244,8 @@ def parts(results: Results) -> str:
     """What part of the spread is the loss, what the setting and what the seed, in three sentences; "" of one seed."""
     rows, runs = halves(results)
     bed = bed_of(results.settings.data)
-    logs = [np.array([_logs(runs, row, results.tests) for row in half]) for half in zip(*rows.values(), strict=True)]
+    once = [own for name, own in rows.items() if name in METHODS]  # not again as chosen elsewhere
+    logs = [np.array([_logs(runs, row, results.tests) for row in half]) for half in zip(*once, strict=True)]
     if min((half.shape[1] for half in logs), default=0) < 2:
         return ""
     loss, middle, seed = spread(logs)
