@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from marginface import reference, streamed
+from marginface import chunks, reference, streamed
 from marginface.adaptive import AdaCos, AdaFace, AdaptiveFace, CurricularFace, DynArcFace, ElasticFace, MagFace
 from marginface.heads import MarginHead
 from marginface.margins import ArcFace, Margin
@@ -148,13 +148,13 @@ def test_cosines_of_a_first_pass_are_not_computed_again(
     kind: type[MarginHead], keep_bytes: int, products: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three chunks of classes, of which there is room for none, one and all: in the first pass, the next, and the gradient."""
-    made, product = [], streamed._product
+    made, product = [], chunks.product
 
     def counted(*given: Any, **named: Any) -> Tensor:
         made.append(given)
         return product(*given, **named)
 
-    monkeypatch.setattr(streamed, "_product", counted)
+    monkeypatch.setattr(chunks, "product", counted)
     head, (x, y) = kind(4, 6, AdaCos(), chunk_size=2, keep_bytes=keep_bytes).double(), batches(1)[0]
     head(x.requires_grad_(), y).backward()
     assert len(made) == products
@@ -553,8 +553,8 @@ def test_the_last_of_many_sub_centres_is_not_taken_for_another() -> None:
 def test_how_many_chunks_are_kept() -> None:
     """Of four bytes a product, and of sub-centres one more."""
     x, one, several = torch.zeros(10, 4), torch.zeros(100, 4), torch.zeros(100, 3, 4)
-    assert [streamed._fits(x, one, 20, keep) for keep in (799, 800, 1600, 10**6)] == [0, 1, 2, 5]
-    assert [streamed._fits(x, several, 20, keep) for keep in (999, 1000, 2000, 10**6)] == [0, 1, 2, 5]
+    assert [chunks.fits(x, one, 20, keep) for keep in (799, 800, 1600, 10**6)] == [0, 1, 2, 5]
+    assert [chunks.fits(x, several, 20, keep) for keep in (999, 1000, 2000, 10**6)] == [0, 1, 2, 5]
 
 
 def test_the_nearest_sub_centre_is_the_same_forward_and_backward_under_autocast() -> None:

@@ -13,10 +13,10 @@ from marginface.batches import Kept, Scaled, nearest
 from marginface.checks import NonFiniteError as NonFiniteError
 from marginface.checks import check_embeddings, check_labels, check_weights
 from marginface.directions import full_precision, nonzero, norms, unit
+from marginface.first_pass import FirstPass
 from marginface.margins import Margin, described
 from marginface.reduction import own_and_others, products, whole
 from marginface.regularizers import IAM, Fresh, Stateful, Terms, gathered, process
-from marginface.streamed import FirstPass
 
 
 class _Clock:

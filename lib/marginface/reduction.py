@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from marginface.directions import nonzero, norms, unit
+from marginface.first_pass import FirstPass
 from marginface.margins import Margin
 from marginface.ranks import Ranks
-from marginface.streamed import FirstPass, streamed
+from marginface.streamed import streamed
 from marginface.sums import SUMS
 
 

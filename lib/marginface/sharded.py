@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from marginface.batches import Scaled, nearest
 from marginface.checks import check_labels, check_weights, looks
 from marginface.directions import full_precision, norms, unit
+from marginface.first_pass import FirstPass
 from marginface.heads import MarginHead, _check_margin, _reduced, _targets
 from marginface.margins import Margin, described
 from marginface.ranks import Ranks, held_rows
@@ -19,7 +20,6 @@ from marginface.reduction import own_and_others, whole_over
 from marginface.regularizers import Stateful, Terms
 from marginface.sampling import chosen, draw_classes, generator, rows, settle
 from marginface.settings import Range, check_number
-from marginface.streamed import FirstPass
 
 
 class ShardedMarginHead(MarginHead):

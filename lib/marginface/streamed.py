@@ -5,21 +5,18 @@ the forward pass keeps dU/dcos · exp(z - max z), and two products are all that 
 again.
 """
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from marginface.batches import Scaled
-from marginface.directions import full_precision, nonzero, norms, unit
+from marginface import chunks
+from marginface.directions import full_precision
+from marginface.first_pass import FirstPass
 from marginface.margins import Margin
 from marginface.ranks import Ranks, held_rows, within
 from marginface.sums import SUMS
-
-PLAIN = Scaled()  # cosines as they are
-MOST_CENTRES = 256  # of a class, for which the nearest is kept in a byte
 
 
 def streamed(
@@ -31,97 +28,17 @@ def streamed(
     chunk_size: int,
     keep_bytes: int,
     ranks: Ranks | None,
-    first: "FirstPass | None" = None,
+    first: FirstPass | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As `reduction.own_and_others`, over chunks of that size."""
     learns = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias))
-    fits = _fits(x, weight, chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
+    fits = chunks.fits(x, weight, chunk_size, keep_bytes) if learns and _can_keep(margin, bias) else 0
     inverse, cosines = (None, None) if first is None else first.take(fits)
     own, others, *_ = _Streamed.apply(x, weight, labels, bias, inverse, cosines, margin, chunk_size, fits, ranks)
     return own, others
 
 
-_CHUNKED = "over chunks of classes there are no {}: they need chunk_size=None, or head.logits"
-
-
-class _OverChunks(torch.autograd.Function):
-    """What says so where it is asked for more than a gradient."""
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("forward-mode derivatives"))
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("vmap"))
-
-
-class FirstPass:
-    """All classes as a loss meets them that has to know them before it has its margin, without a gradient.
-
-    What was found the pass that trains, over as many classes at a time, need not compute again: one over the norms of the class
-    weights and, where there is room for all that it keeps, the cosines. It makes derivatives of them in their place. Of K
-    weights a class there are norms alone.
-
-    Arguments: as of `reduction.own_and_others`; x of any length.
-    """
-
-    def __init__(
-        self, x: Tensor, weight: Tensor, labels: Tensor, chunk_size: int | None, keep_bytes: int, ranks: Ranks | None = None
-    ) -> None:
-        self.x, self.weight, self.labels, self.ranks = x, weight, labels, ranks
-        self.chunk = max(1, min(chunk_size or len(weight), len(weight)))
-        self.keep_bytes = keep_bytes if ranks is not None or self.chunk < len(weight) else 0  # of the whole all is autograd's
-        self.inverse: Tensor | None = None  # (C,) or (C, K)
-        self.cosines: Tensor | None = None  # (chunks, N, classes of a chunk)
-
-    def others(self, scale: Tensor) -> Tensor:
-        """L (N,) of cosines times a scale ()."""
-        fits = _fits(self.x, self.weight, self.chunk, self.keep_bytes) if self.weight.dim() == 2 else 0
-        with torch.no_grad():
-            found, self.inverse, self.cosines = _First.apply(
-                unit(self.x), self.weight, self.labels, scale, self.chunk, fits, self.ranks
-            )
-        return found
-
-    @torch.no_grad()
-    def neighbour(self) -> Tensor:
-        """The cosine (N,) of each sample's class with the nearest other; -∞ where there is no other."""
-        self.inverse = _inverses(self.weight, PLAIN, self.chunk)
-        own = self.weight[self.labels] if self.ranks is None else self.ranks.own(self.weight, self.labels)
-        own, found = unit(own), self.x.new_full((len(self.x),), -torch.inf)
-        for part in _parts(len(self.weight), self.chunk):
-            cosine = _without_own(_product(own, self.weight[part], self.inverse[part]), self.labels, part)
-            found = torch.maximum(found, cosine.amax(dim=1))
-        return found if self.ranks is None else self.ranks.max(found)
-
-    def take(self, chunks: int) -> tuple[Tensor | None, Tensor | None]:
-        """One over the norms, and the cosines of as many chunks, once: each if it is there."""
-        cosines, self.cosines = self.cosines, None
-        return self.inverse, cosines[:chunks] if cosines is not None and 0 < chunks <= len(cosines) else None
-
-
-class _First(_OverChunks):
-    """L of plain cosines times a scale, one over the norms, and the cosines that fit."""
-
-    @staticmethod
-    def forward(
-        x: Tensor, weight: Tensor, labels: Tensor, scale: Tensor, chunk: int, fits: int, ranks: Ranks | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        margin, sums, inverse = Scaled(scale), SUMS[PLAIN.sums], _inverses(weight, PLAIN, chunk)
-        cosines, others = x.new_empty(fits, len(x), chunk), x.new_full((len(x),), sums.nothing)
-        for number, part in enumerate(_parts(len(weight), chunk)):
-            room = cosines[number, :, : part.stop - part.start] if number < fits else None
-            cosine, _ = _cosines(x, weight[part], inverse[part], out=room)
-            others, *_ = sums.add(others, _logits(cosine, labels, part, margin, None, in_place=room is None))
-        return others if ranks is None else sums.joined(ranks, others), inverse, cosines
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.mark_non_differentiable(*output)
-
-
-class _Streamed(_OverChunks):
+class _Streamed(chunks.GradientOnly):
     """x·w_y and L, then what the backward pass wants to know."""
 
     @staticmethod
@@ -137,8 +54,8 @@ class _Streamed(_OverChunks):
         fits: int,
         ranks: Ranks | None,
     ) -> tuple[Tensor, ...]:
-        parts, sums = list(_parts(len(weight), chunk)), SUMS[margin.sums]
-        inverse = _inverses(weight, margin, chunk) if inverse is None else inverse.clone()
+        parts, sums = list(chunks.parts(len(weight), chunk)), SUMS[margin.sums]
+        inverse = chunks.inverses(weight, margin, chunk) if inverse is None else inverse.clone()
         own_weight, own = _own(x, weight, labels, inverse, margin, ranks)
         others = torch.full_like(own, sums.nothing)
         # one block of memory, because many kept tensors between short-lived ones would leave holes
@@ -150,19 +67,19 @@ class _Streamed(_OverChunks):
             keeps = number < fits
             room = kept[number, :, : part.stop - part.start] if keeps else None
             if cosines is None or room is None:
-                cosine, nearest = _cosines(x, weight[part], inverse[part], out=room)
+                cosine, nearest = chunks.cosines(x, weight[part], inverse[part], out=room)
             else:
                 cosine, nearest = room, None
-            centre = _centres(own_weight, weight[part], inverse[part], margin)
-            changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=keeps)
-            logits = _logits(changed, labels, part, margin, bias, in_place=not inputs)
+            centre = chunks.centres(own_weight, weight[part], inverse[part], margin)
+            changed, inputs = chunks.changed(margin, cosine, own[:, None], centre, differentiable=keeps)
+            logits = chunks.logits(changed, labels, part, margin, bias, in_place=not inputs)
             others, above, derivatives = sums.add(others, logits)
             if room is not None:
                 highest[number] = above
                 if len(of_bias):
                     torch.sum(derivatives, dim=1, out=of_bias[number])
                 if inputs or nearest is not None:
-                    room.copy_(_pull_back(changed, inputs, derivatives)[0])
+                    room.copy_(chunks.pull_back(changed, inputs, derivatives)[0])
                 if nearest is not None:
                     which[number, :, : room.shape[1]] = nearest
         others = others if ranks is None else sums.joined(ranks, others)
@@ -199,7 +116,7 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> NoReturn:
-        raise NotImplementedError(_CHUNKED.format("second derivatives"))
+        raise NotImplementedError(chunks.MISSING.format("second derivatives"))
 
 
 @torch.no_grad()
@@ -217,7 +134,7 @@ def _gradients(
     grad_x, grad_own_weight = torch.zeros_like(x), torch.zeros_like(x)
     grad_weight = torch.empty_like(weight) if of_weight else None
     grad_bias = torch.empty_like(bias) if of_bias else None
-    for number, part in enumerate(_parts(len(weight), ctx.chunk)):
+    for number, part in enumerate(chunks.parts(len(weight), ctx.chunk)):
         w, n = weight[part].flatten(0, -2), inverse[part].flatten()
         unit_w = w if margin.keeps_weight_norm else w * n[:, None]
         if number < len(kept):
@@ -230,21 +147,21 @@ def _gradients(
                 else:
                     grad_bias[part] = factor[:, 0] @ grad_cosine
             if len(which):
-                grad_cosine = _of_nearest(grad_cosine, which[number, :, : part.stop - part.start], weight.shape[1])
+                grad_cosine = chunks.of_nearest(grad_cosine, which[number, :, : part.stop - part.start], weight.shape[1])
             if of_x:
                 grad_x.addcmul_(with_scale, grad_cosine @ unit_w)
             pull = grad_cosine.T @ (with_scale * x) if of_weight else None
         else:
-            (cosine, nearest), centre = _cosines(x, weight[part], inverse[part]), _centres(own_weight, w, n, margin)
-            changed, inputs = _changed(margin, cosine, own[:, None], centre, differentiable=True)
-            grad = sums.slope(_logits(changed, labels, part, margin, bias, in_place=not inputs), others)
+            (cosine, nearest), centre = chunks.cosines(x, weight[part], inverse[part]), chunks.centres(own_weight, w, n, margin)
+            changed, inputs = chunks.changed(margin, cosine, own[:, None], centre, differentiable=True)
+            grad = sums.slope(chunks.logits(changed, labels, part, margin, bias, in_place=not inputs), others)
             grad *= grad_others[:, None]
             if grad_bias is not None:
                 grad_bias[part] = grad.sum(dim=0)
             grad *= scale
-            grad_cosine, more_own, grad_centre = _pull_back(changed, inputs, grad)
+            grad_cosine, more_own, grad_centre = chunks.pull_back(changed, inputs, grad)
             if nearest is not None:
-                grad_cosine = _of_nearest(grad_cosine, nearest, weight.shape[1])
+                grad_cosine = chunks.of_nearest(grad_cosine, nearest, weight.shape[1])
             if of_x:
                 grad_x.addmm_(grad_cosine, unit_w)
             pull = grad_cosine.T @ x if of_weight else None
@@ -311,105 +228,9 @@ def _through_norm(gradient: Tensor, direction: Tensor, inverse: Tensor) -> Tenso
     return gradient.addcmul_(direction, along, value=-1).mul_(inverse[:, None])
 
 
-def _inverse(weight: Tensor, margin: Margin) -> Tensor:
-    """What makes the rows of a chunk as long as the margin wants them; finite, and 1 for a row of zeros."""
-    if margin.keeps_weight_norm:
-        return torch.ones_like(weight[..., 0])
-    return 1 / nonzero(norms(weight))
-
-
-def _inverses(weight: Tensor, margin: Margin, chunk: int) -> Tensor:
-    """The same of all rows."""
-    return torch.cat([_inverse(weight[part], margin) for part in _parts(len(weight), chunk)] or [weight.new_empty(0)])
-
-
-def _parts(classes: int, chunk: int) -> Iterator[slice]:
-    for start in range(0, classes, chunk):
-        yield slice(start, min(start + chunk, classes))
-
-
 def _can_keep(margin: Margin, bias: Tensor | None) -> bool:
     """Whether the backward pass needs one number a product: not where a shift has a gradient beside U's, or where every class
     has a bias that has one; that of a bias which all classes share is a number a sample."""
     if bias is None or not bias.requires_grad or not margin.changes_others:
         return margin.detach
     return margin.detach and bias.stride() == (0,)
-
-
-def _fits(x: Tensor, weight: Tensor, chunk: int, keep_bytes: int) -> int:
-    """How many chunks of N × chunk values there is room for, and, of K weights a class, of which was the nearest."""
-    centres = weight.shape[1] if weight.dim() == 3 else 1
-    if centres > MOST_CENTRES:
-        return 0
-    each = x.element_size() + (centres > 1)
-    return min(-(-len(weight) // chunk), keep_bytes // (each * len(x) * chunk))
-
-
-def _product(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> Tensor:
-    """Of every row with every class of a chunk."""
-    return torch.mm(x, weight.T, out=out).mul_(inverse)
-
-
-def _cosines(x: Tensor, weight: Tensor, inverse: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Of every row with every class of a chunk, and, of K weights a class, which was the nearest."""
-    if weight.dim() == 2:
-        return _product(x, weight, inverse, out), None
-    product = _product(x, weight.flatten(0, 1), inverse.flatten())
-    return product.unflatten(1, weight.shape[:2]).max(dim=2)
-
-
-def _of_nearest(values: Tensor, nearest: Tensor, centres: int) -> Tensor:
-    """(N, chunk · K): the value of each class at the nearest of its K weights, and 0 at the others."""
-    every = values.new_zeros(*values.shape, centres)
-    return every.scatter_(2, nearest.long()[:, :, None], values[:, :, None]).flatten(1)
-
-
-def _centres(own_weight: Tensor, weight: Tensor, inverse: Tensor, margin: Margin) -> Tensor | None:
-    """The cosines between each sample's class and every class of a chunk, where the margin wants them."""
-    return _product(own_weight, weight, inverse) if margin.needs_centres else None
-
-
-def _changed(
-    margin: Margin, cosine: Tensor, own: Tensor, centre: Tensor | None, differentiable: bool
-) -> tuple[Tensor, list[Tensor | None]]:
-    """U of a chunk; if differentiable, with a graph from the cosines of samples, own classes and centres, which come second.
-
-    Where U is the identity there is no graph, and the cosines themselves are what comes back.
-    """
-    if not margin.changes_others:
-        return cosine, []
-    if not differentiable:
-        return margin.others(cosine, margin.shift(own, centre)), []
-    with torch.enable_grad():
-        leaf = cosine.detach().requires_grad_()
-        if margin.detach:
-            return margin.others(leaf, margin.shift(own, centre)), [leaf, None, None]
-        own = own.detach().requires_grad_()
-        centre = None if centre is None else centre.detach().requires_grad_()
-        return margin.others(leaf, margin.shift(own, centre)), [leaf, own, centre]
-
-
-def _logits(changed: Tensor, labels: Tensor, part: slice, margin: Margin, bias: Tensor | None, in_place: bool) -> Tensor:
-    """s · U + b for a chunk of classes, with -∞ at each sample's own class."""
-    scale = margin.factor
-    logits = changed.mul_(scale) if in_place else changed.detach() * scale
-    if bias is not None:
-        logits += bias[part]
-    return _without_own(logits, labels, part)
-
-
-def _without_own(values: Tensor, labels: Tensor, part: slice) -> Tensor:
-    """Of a chunk of classes, in place, -∞ at each sample's own class."""
-    place = (labels - part.start)[:, None]
-    inside = (place >= 0) & (place < values.shape[1])
-    place = place.clamp(0, values.shape[1] - 1)
-    return values.scatter_(1, place, values.gather(1, place).masked_fill_(inside, -torch.inf))
-
-
-def _pull_back(changed: Tensor, inputs: list[Tensor | None], grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradient of U's three arguments, from that of U."""
-    if not inputs:
-        return grad, None, None
-    found = iter(torch.autograd.grad(changed, [t for t in inputs if t is not None], grad, allow_unused=True))
-    own_cosine, *others = [None if t is None else next(found) for t in inputs]
-    return torch.zeros_like(grad) if own_cosine is None else own_cosine, *others  # type: ignore[return-value]
