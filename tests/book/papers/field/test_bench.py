@@ -18,6 +18,7 @@ from marginface.book.papers.field.bench import (
     alike,
     as_chosen_there,
     as_printed,
+    at_both,
     claims,
     explored,
     orders,
@@ -191,7 +192,7 @@ def test_a_test_bed_without_runs_says_so() -> None:
     bare = results(BENCH, lambda row: 0.1, **ON_GLYPHS).on("other half")
     assert bare.tests == []
     assert "Nothing is recorded here" in bare.show(alike(bare))._repr_html_()
-    assert parts(bare) == worth(bare) == ""
+    assert parts(bare) == worth(bare) == at_both(bare) == ""
     assert len(as_chosen_there(bare)) == 0
 
 
@@ -210,6 +211,17 @@ def test_what_the_search_was_worth() -> None:
     alike = [name for name, method in METHODS.items() if not method.otherwise]
     assert found[1] == found[2] == str(sum(f"{name}, {AS_PRINTED}" in PRINTED.ask().rows for name in alike))
     assert {"UniformFace", "N-pair loss", "Partial FC"}.isdisjoint(alike)
+
+
+def test_what_is_told_as_printed_need_not_be_so_at_their_best() -> None:
+    """One loss errs less as printed alone, one more in both; the rest err alike."""
+    errors = {f"AdaFace, {AS_PRINTED}": 0.05, "CircleLoss": 0.2, f"CircleLoss, {AS_PRINTED}": 0.2}
+    made = results(PRINTED, lambda row: errors.get(row, 0.1), noise=0)
+    count = sum(row.endswith(AS_PRINTED) for row in made.runs) - 1
+    assert at_both(made) == (
+        f"Of these {count} over ArcFace, each by itself beyond chance: as printed 1 err less and 1 more; at their best 0 err "
+        "less and 1 more."
+    )
 
 
 @pytest.mark.parametrize("common", [0.01, 0.3])

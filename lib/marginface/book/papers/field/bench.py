@@ -178,6 +178,18 @@ def worth(results: Results) -> str:
     )
 
 
+def at_both(results: Results) -> str:
+    """How many losses err less and how many more than ArcFace, as printed and at their best, in a sentence; "" without runs."""
+    names = [name for name in METHODS if name != BASE and f"{name}, {AS_PRINTED}" in results.runs]
+    told = []
+    for how, suffix in ((AS_PRINTED, f", {AS_PRINTED}"), ("at their best", "")):
+        pairs = [over(results, name + suffix, BASE + suffix) for name in names]
+        intervals = [each.interval for each in effects.explore(pairs, results.runs)]
+        less, more = sum(high < 0 for _, high in intervals), sum(low > 0 for low, _ in intervals)
+        told.append(f"{how} {less} err less and {more} more")
+    return f"Of these {len(names)} over {BASE}, each by itself beyond chance: {'; '.join(told)}." if names else ""
+
+
 def tabulate(results: Results) -> pd.DataFrame:
     """Every row's setting and what it has on every test: the mean over seeds with its interval, in percent."""
     lines = []
