@@ -33,7 +33,7 @@ MARGINS = (0.6, 1.2, 1.8)
 CHOICES = {"field": tuple(SCALES), "field/spoiled": SPOILED_BEDS, "field/tenfold": (MANY_BED,)}
 BASE = "ArcFace"  # what the others are compared with
 # what errs least with ten thousand characters at the settings for a thousand: of these alone the setting is chosen there, too
-FIRST = ("ElasticFace-Arc+", "MagFace", "SphereFace2", "UniformFace", "SphereFace-R")
+FIRST = ("ElasticFace-Arc+", "MagFace", "SphereFace2")
 AROUND = (0.5, 1.0, 1.5)  # of what has nothing to do with the number of classes
 NINE = tuple(2.0 ** (n / 2) for n in range(-8, 1))  # of what has one setting only: 1/16 to 1
 
@@ -228,7 +228,7 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Partial FC": (0.5, 1.8),
     },
     "glyphs/each5": {"ArcFace": (0.5, 1.8)},
-    MANY_BED: {"ArcFace": (0.25, 0.6)},
+    MANY_BED: {"SphereFace2": (0.25, 1.8), "ArcFace": (0.25, 0.6), "ElasticFace-Arc+": (0.25, 1.8)},
 }
 
 
