@@ -228,7 +228,7 @@ MATCHED: dict[str, dict[str, tuple[float, float]]] = {
         "Partial FC": (0.5, 1.8),
     },
     "glyphs/each5": {"ArcFace": (0.5, 1.8)},
-    MANY_BED: {"SphereFace2": (0.25, 1.8), "ArcFace": (0.25, 0.6), "ElasticFace-Arc+": (0.25, 1.8)},
+    MANY_BED: {"SphereFace2": (0.25, 1.8), "ArcFace": (0.25, 0.6), "MagFace": (0.25, 1.8), "ElasticFace-Arc+": (0.25, 1.8)},
 }
 
 
