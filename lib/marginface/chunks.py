@@ -14,7 +14,7 @@ MISSING = "over chunks of classes there are no {}: they need chunk_size=None, or
 
 
 class GradientOnly(torch.autograd.Function):
-    """What says so where it is asked for more than a gradient."""
+    """An operation that says so where it is asked for more than a gradient."""
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> NoReturn:

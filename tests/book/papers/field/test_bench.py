@@ -217,11 +217,30 @@ def test_what_is_told_as_printed_need_not_be_so_at_their_best() -> None:
     """One loss errs less as printed alone, one more in both; the rest err alike."""
     errors = {f"AdaFace, {AS_PRINTED}": 0.05, "CircleLoss": 0.2, f"CircleLoss, {AS_PRINTED}": 0.2}
     made = results(PRINTED, lambda row: errors.get(row, 0.1), noise=0)
-    count = sum(row.endswith(AS_PRINTED) for row in made.runs) - 1
+    count = sum(f"{name}, {AS_PRINTED}" in made.runs and not method.otherwise for name, method in METHODS.items()) - 1
     assert at_both(made) == (
-        f"Of these {count} over ArcFace, each by itself beyond chance: as printed 1 err less and 1 more; at their best 0 err "
+        f"Of the {count} over ArcFace, each by itself beyond chance: as printed 1 err less and 1 more; at their best 0 err "
         "less and 1 more."
     )
+    assert at_both(few(made, 1)) == ""
+
+
+def test_what_scatters_as_printed_takes_nothing_from_the_losses_at_their_best() -> None:
+    made = few(results(PRINTED, lambda row: 0.08 if row == "AdaFace" else 0.1), 2)
+    shaken = {
+        row: [group[0], replace(group[1], metrics=dict.fromkeys(group[1].metrics, 0.6))] if row.endswith(AS_PRINTED) else group
+        for row, group in made.runs.items()
+    }
+    assert at_both(made).endswith("at their best 1 err less and 0 more.")
+    assert at_both(replace(made, runs=shaken)).endswith("at their best 1 err less and 0 more.")
+
+
+def test_the_papers_settings_with_ten_thousand_characters() -> None:
+    """What was chosen there has no printed setting of its own."""
+    rows = PRINTED.ask(**ON_MANY).rows
+    assert f"{BASE}, {THERE}" in rows
+    assert f"{BASE}, {AS_PRINTED}" in rows
+    assert not any(THERE in row and AS_PRINTED in row for row in rows)
 
 
 @pytest.mark.parametrize("common", [0.01, 0.3])
@@ -256,7 +275,7 @@ def test_parts_in_words() -> None:
     assert loss + setting + seed in (99, 100, 101)
 
 
-def test_where_nothing_was_chosen_no_settings_are_compared() -> None:
+def test_with_ten_times_as_many_classes_settings_are_no_part() -> None:
     told = parts(results(BENCH, lambda row: 0.1, **ON_MANY))
     assert re.fullmatch(r"From loss to loss .*, from seed to seed by \d\.\d %\.", told)
 

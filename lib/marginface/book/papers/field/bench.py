@@ -48,7 +48,7 @@ def both_rows(chosen: SimpleNamespace) -> dict[str, Row]:
     """The same, and where the paper has another setting the method at that, too."""
     found = rows(chosen)
     for name, best in [*found.items()] if chosen.profile != "paper" else ():
-        printed = METHODS[name].as_printed
+        printed = METHODS[name].as_printed if name in METHODS else None
         if printed is not None and (recipe := printed.on(best.recipe)) != best.recipe:
             found[f"{name}, {AS_PRINTED}"] = Row(recipe, best.printed)
     return found
@@ -100,8 +100,10 @@ def over(results: Results, name: str, base: str = BASE) -> Above:
     known = [value for values in both for value in values if value is not None]
     share = published.share(known[: len(own)], known[len(own) :]) if own and len(known) == 2 * len(own) else None
     text = f"{name} over {base}"
-    tests = tuple(results.tests)
-    return Above(name, base, tests, text, share, among=pooled((name, base), results.runs, tests))
+    tests, printed = tuple(results.tests), {row.endswith(AS_PRINTED) for row in (name, base)}
+    # at printed settings losses scatter more: what is said of the others has nothing of that
+    runs = {row: own for row, own in results.runs.items() if len(printed) > 1 or row.endswith(AS_PRINTED) in printed}
+    return Above(name, base, tests, text, share, among=pooled((name, base), runs, tests))
 
 
 def pooled(rows: tuple[str, ...], runs: Runs, tests: Sequence[str]) -> tuple[str, ...]:
@@ -153,8 +155,8 @@ def orders(found: Sequence[Effect]) -> str:
 def as_chosen_there(results: Results) -> pd.DataFrame:
     """Each loss whose setting was chosen with ten times as many classes, too, over ArcFace: both at the settings for fewer, and
     both as chosen there; and what choosing there was worth to it. Not judged."""
-    lines = []
-    for name in MATCHED[MANY_BED] if results.runs else ():
+    lines, chosen = [], any(row.endswith(THERE) for row in results.runs)
+    for name in MATCHED[MANY_BED] if chosen else ():
         own, base = (there if (there := f"{each}, {THERE}") in results.runs else each for each in (name, BASE))
         pairs = [(name, BASE), (own, base), (own, name)]
         found = [effects.explore([over(results, *pair)], results.runs) if pair[0] != pair[1] else [] for pair in pairs]
@@ -165,8 +167,7 @@ def as_chosen_there(results: Results) -> pd.DataFrame:
 def worth(results: Results) -> str:
     """What the search was worth, in a sentence, of those losses that are as printed in all but scale and margin; "" without
     runs."""
-    own = [name for name, method in METHODS.items() if not method.otherwise]
-    pairs = [(name, f"{name}, {AS_PRINTED}") for name in own if f"{name}, {AS_PRINTED}" in results.runs]
+    pairs = [(name, f"{name}, {AS_PRINTED}") for name in _searched(results)]
     if not pairs:
         return ""
     logs = [[float(np.mean(_logs(results.runs, row, results.tests))) for row in pair] for pair in pairs]
@@ -179,15 +180,23 @@ def worth(results: Results) -> str:
 
 
 def at_both(results: Results) -> str:
-    """How many losses err less and how many more than ArcFace, as printed and at their best, in a sentence; "" without runs."""
-    names = [name for name in METHODS if name != BASE and f"{name}, {AS_PRINTED}" in results.runs]
-    told = []
-    for how, suffix in ((AS_PRINTED, f", {AS_PRINTED}"), ("at their best", "")):
-        pairs = [over(results, name + suffix, BASE + suffix) for name in names]
+    """How many of the same losses err less and how many more than ArcFace, as printed and at their best, in a sentence; "" with
+    fewer than two seeds."""
+    names = [name for name in _searched(results) if name != BASE]
+    if not names or min(map(len, results.runs.values())) < 2:
+        return ""
+    printed_base, told = base if (base := f"{BASE}, {AS_PRINTED}") in results.runs else BASE, []
+    for how, suffix, base in ((AS_PRINTED, f", {AS_PRINTED}", printed_base), ("at their best", "", BASE)):
+        pairs = [over(results, name + suffix, base) for name in names]
         intervals = [each.interval for each in effects.explore(pairs, results.runs)]
         less, more = sum(high < 0 for _, high in intervals), sum(low > 0 for low, _ in intervals)
         told.append(f"{how} {less} err less and {more} more")
-    return f"Of these {len(names)} over {BASE}, each by itself beyond chance: {'; '.join(told)}." if names else ""
+    return f"Of the {len(names)} over {BASE}, each by itself beyond chance: {'; '.join(told)}."
+
+
+def _searched(results: Results) -> list[str]:
+    """The losses that are as printed in all but scale and margin, if they have a row so."""
+    return [name for name, method in METHODS.items() if not method.otherwise and f"{name}, {AS_PRINTED}" in results.runs]
 
 
 def tabulate(results: Results) -> pd.DataFrame:

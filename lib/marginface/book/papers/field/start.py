@@ -82,8 +82,9 @@ def table(found: Compared) -> pd.DataFrame:
         (worth,) = effects.explore([place.over(BASE, PLAIN)], place.runs)
         against = found.over[title]
         less, more = (_having(against, word) for word in ("holds", "opposite"))
+        rest = sum(name in METHODS and name not in less and name not in more for name in against)
         tuned = _named(_having(found.over_tuned[title], "holds")) if title in found.over_tuned else "as before"
-        lines.append((title, worth.difference, _named(less), tuned, _named(more), len(against) - len(less) - len(more)))
+        lines.append((title, worth.difference, _named(less), tuned, _named(more), rest))
     return pd.DataFrame(
         lines,
         columns=[
