@@ -191,7 +191,7 @@ def at_both(results: Results) -> str:
         intervals = [each.interval for each in effects.explore(pairs, results.runs)]
         less, more = sum(high < 0 for _, high in intervals), sum(low > 0 for low, _ in intervals)
         told.append(f"{how} {less} err less and {more} more")
-    return f"Of the {len(names)} over {BASE}, each by itself beyond chance: {'; '.join(told)}."
+    return f"Of the {len(names)} others, over {BASE}, each by itself beyond chance: {'; '.join(told)}."
 
 
 def _searched(results: Results) -> list[str]:
