@@ -219,8 +219,8 @@ def test_what_is_told_as_printed_need_not_be_so_at_their_best() -> None:
     made = results(PRINTED, lambda row: errors.get(row, 0.1), noise=0)
     count = sum(f"{name}, {AS_PRINTED}" in made.runs and not method.otherwise for name, method in METHODS.items()) - 1
     assert at_both(made) == (
-        f"Of the {count} others, over ArcFace, each by itself beyond chance: as printed 1 err less and 1 more; at their best 0 err "
-        "less and 1 more."
+        f"Of the {count} others, over ArcFace, each by itself beyond chance: as printed 1 err less and 1 more; at their best "
+        "0 err less and 1 more."
     )
     assert at_both(few(made, 1)) == ""
 
