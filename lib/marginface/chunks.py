@@ -18,10 +18,12 @@ class GradientOnly(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> NoReturn:
+        """Raises: NotImplementedError."""
         raise NotImplementedError(MISSING.format("forward-mode derivatives"))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *arguments: Any) -> NoReturn:
+        """Raises: NotImplementedError."""
         raise NotImplementedError(MISSING.format("vmap"))
 
 
