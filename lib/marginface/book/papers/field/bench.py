@@ -156,7 +156,7 @@ def as_chosen_there(results: Results) -> pd.DataFrame:
     """Each loss whose setting was chosen with ten times as many classes, too, over ArcFace: both at the settings for fewer, and
     both as chosen there; and what choosing there was worth to it. Not judged."""
     lines, chosen = [], any(row.endswith(THERE) for row in results.runs)
-    for name in MATCHED[MANY_BED] if chosen else ():
+    for name in [each for each in MATCHED[MANY_BED] if each in results.runs] if chosen else ():
         own, base = (there if (there := f"{each}, {THERE}") in results.runs else each for each in (name, BASE))
         pairs = [(name, BASE), (own, base), (own, name)]
         found = [effects.explore([over(results, *pair)], results.runs) if pair[0] != pair[1] else [] for pair in pairs]
@@ -185,8 +185,9 @@ def at_both(results: Results) -> str:
     names = [name for name in _searched(results) if name != BASE]
     if not names or min(map(len, results.runs.values())) < 2:
         return ""
-    printed_base, told = base if (base := f"{BASE}, {AS_PRINTED}") in results.runs else BASE, []
-    for how, suffix, base in ((AS_PRINTED, f", {AS_PRINTED}", printed_base), ("at their best", "", BASE)):
+    told = []
+    for how, suffix in ((AS_PRINTED, f", {AS_PRINTED}"), ("at their best", "")):
+        base = row if (row := BASE + suffix) in results.runs else BASE
         pairs = [over(results, name + suffix, base) for name in names]
         intervals = [each.interval for each in effects.explore(pairs, results.runs)]
         less, more = sum(high < 0 for _, high in intervals), sum(low > 0 for low, _ in intervals)
